@@ -1,0 +1,183 @@
+"""Every exception of dachi_fast and its slug.
+
+All derive from `DachiError`. ``code`` is a stable slug that programs may compare, ``context`` holds
+data about the failure and never a secret. Each class also derives from the builtin that a reader
+would catch without knowing this module. ``docs/errors.md`` lists cause and remedy of every slug.
+
+This module imports nothing from the package: the compiled core imports it.
+"""
+
+from __future__ import annotations
+
+
+class DachiError(Exception):
+    """Base of every error raised by dachi_fast.
+
+    Args:
+        code: stable slug, for instance ``"tampered"``.
+        message: lower case; what, where, what to do.
+        **context: data about the failure (paths, names, numbers), never secrets.
+    """
+
+    code: str
+    message: str
+    context: dict[str, object]
+
+    def __init__(self, code: str, message: str, **context: object) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.context = context
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuilt, (type(self), self.code, self.message, self.context)
+
+
+def _rebuilt(
+    cls: type[DachiError], code: str, message: str, context: dict[str, object]
+) -> DachiError:
+    return cls(code, message, **context)
+
+
+class SpecError(DachiError, ValueError):
+    """A blueprint cannot be declared, read or built; ``context["path"]`` says where."""
+
+
+class StateError(DachiError):
+    """A state cannot be written, read or loaded; ``context["path"]`` says where."""
+
+
+class StateKeyError(StateError, KeyError):
+    """A strict load met missing or extra keys; ``context`` lists ``missing`` and ``extra``."""
+
+
+class StateTypeError(StateError, TypeError):
+    """A value's type is not one that state can hold."""
+
+
+class StateValueError(StateError, ValueError):
+    """A value cannot be held in state although its type could be (cycle, depth, size)."""
+
+
+class MigrationError(DachiError, ValueError):
+    """A saved state does not fit the class it is loaded into; nothing was changed."""
+
+
+class IntegrityError(DachiError):
+    """What lies on disk is not what was written there; ``context`` says what and where."""
+
+
+class Tampered(IntegrityError):
+    """Bytes at rest were altered: authentication or a hash failed."""
+
+
+class Missing(IntegrityError, LookupError):
+    """Something that the authenticated head leads to is not there."""
+
+
+class WrongContext(IntegrityError):
+    """A genuine record lies where another one belongs."""
+
+
+class RolledBack(IntegrityError):
+    """The store is older than, or not a continuation of, what was witnessed."""
+
+
+class Malformed(IntegrityError, ValueError):
+    """Bytes that do not follow the format."""
+
+
+class KeyringError(DachiError):
+    """A key cannot be had, is wrong, or may not be used."""
+
+
+class KeyAccessError(KeyringError, PermissionError):
+    """A key exists but its protection is too weak or it cannot be read."""
+
+
+class StoreError(DachiError):
+    """The store cannot do what was asked."""
+
+
+class StoreLocked(StoreError, TimeoutError):
+    """Another process or handle holds the store."""
+
+
+class StoreFull(StoreError, OSError):
+    """There is no room on the disk; nothing acknowledged was lost."""
+
+
+class StoreClosed(StoreError, ValueError):
+    """The handle was closed, or belongs to the process before a fork."""
+
+
+class NotAStore(StoreError, ValueError):
+    """The path holds something that is not a store."""
+
+
+class StoreIO(StoreError, OSError):
+    """The operating system refused a file operation."""
+
+
+class FormatTooNew(StoreError, ValueError):
+    """The store was written by a newer dachi_fast."""
+
+
+class UnknownName(StoreError, KeyError):
+    """Nothing was saved under this name or version."""
+
+
+class TransactionError(DachiError):
+    """A transaction cannot go on."""
+
+
+class Conflict(TransactionError):
+    """Somebody else changed what this save builds on."""
+
+
+class Finished(TransactionError, ValueError):
+    """The transaction was already committed or rolled back."""
+
+
+class BackendError(DachiError):
+    """An engine or service outside the process failed."""
+
+
+_BY_CODE: dict[str, type[DachiError]] = {
+    "tampered": Tampered,
+    "missing": Missing,
+    "wrong-context": WrongContext,
+    "rolled-back": RolledBack,
+    "malformed": Malformed,
+    "keyring": KeyringError,
+    "wrong-key": KeyringError,
+    "key-access": KeyAccessError,
+    "store": StoreError,
+    "locked": StoreLocked,
+    "full": StoreFull,
+    "closed": StoreClosed,
+    "forked": StoreClosed,
+    "not-a-store": NotAStore,
+    "io": StoreIO,
+    "format-too-new": FormatTooNew,
+    "unknown-name": UnknownName,
+    "unknown-version": UnknownName,
+    "name": StoreError,
+    "conflict": Conflict,
+    "finished": Finished,
+    "unsupported-type": StateTypeError,
+    "object-array": StateTypeError,
+    "cycle": StateValueError,
+    "too-deep": StateValueError,
+    "too-large": StateValueError,
+    "dotted-key": StateValueError,
+    "duplicate-path": StateValueError,
+}
+
+
+def from_code(code: str, message: str, context: dict[str, object]) -> DachiError:
+    """Gives the exception that belongs to a slug of the compiled core."""
+    return _BY_CODE.get(code, DachiError)(code, message, **context)
