@@ -1,1 +1,11 @@
-//! The core of dachi_fast.
+//! The core of dachi_fast: a forest of authenticated, encrypted, copy-on-write maps in LMDB.
+//!
+//! Each layer knows only those above it in this list.
+
+pub mod error;
+pub mod wire;
+
+pub mod codec;
+
+#[cfg(feature = "python")]
+mod py;

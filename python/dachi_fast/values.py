@@ -1,0 +1,380 @@
+"""State values that msgpack lacks, taken apart and put together again.
+
+The compiled codec writes None, bool, int, float, complex, str, bytes, list, tuple, dict, set,
+frozenset, Ellipsis and numpy's arrays and scalars by itself. Every other supported type passes here
+as a *tag* and a payload of such values. Nothing is imported by name from data: classes are found
+only among those registered in this process, and putting a value together runs no constructor of
+the user's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dachi_fast.errors import Malformed, StateTypeError, StateValueError
+
+if TYPE_CHECKING:
+    from dachi_fast.module import BaseModule
+
+_Lowered = tuple[str, object]
+
+# --- dates ----------------------------------------------------------------------------------------
+
+
+def _lower_zone(zone: datetime.tzinfo | None) -> object:
+    if zone is None:
+        return None
+    if type(zone) is datetime.timezone:
+        offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]
+        return [_lower_timedelta(offset), *name]
+    key = getattr(zone, "key", None)
+    if type(zone).__module__ == "zoneinfo" and isinstance(key, str):
+        return key
+    kind = f"{type(zone).__module__}.{type(zone).__qualname__}"
+    raise StateTypeError(
+        "unsupported-type",
+        f"{kind} is no time zone that state can hold; use datetime.timezone or zoneinfo.ZoneInfo",
+        type=kind,
+    )
+
+
+def _raised_zone(lowered: object) -> datetime.tzinfo | None:
+    if lowered is None:
+        return None
+    if isinstance(lowered, str):
+        from zoneinfo import ZoneInfo
+
+        return ZoneInfo(lowered)
+    offset, *name = lowered  # type: ignore[misc]
+    zone = datetime.timezone(_raised_timedelta(offset), *name)
+    return datetime.UTC if not name and zone == datetime.UTC else zone
+
+
+def _lower_datetime(v: datetime.datetime) -> object:
+    day = [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, v.fold]
+    return [*day, _lower_zone(v.tzinfo)]
+
+
+def _raised_datetime(p: Any) -> datetime.datetime:
+    *parts, fold, zone = p
+    return datetime.datetime(*parts, tzinfo=_raised_zone(zone), fold=fold)
+
+
+def _lower_time(v: datetime.time) -> object:
+    return [v.hour, v.minute, v.second, v.microsecond, v.fold, _lower_zone(v.tzinfo)]
+
+
+def _raised_time(p: Any) -> datetime.time:
+    *parts, fold, zone = p
+    return datetime.time(*parts, tzinfo=_raised_zone(zone), fold=fold)
+
+
+def _lower_timedelta(v: datetime.timedelta) -> list[int]:
+    return [v.days, v.seconds, v.microseconds]
+
+
+def _raised_timedelta(p: Any) -> datetime.timedelta:
+    return datetime.timedelta(*p)
+
+
+# --- numbers, ids, paths: their modules are imported only where a value is of them ----------------
+
+
+def _raised_decimal(p: Any) -> object:
+    from decimal import Decimal
+
+    return Decimal(p)
+
+
+def _raised_fraction(p: Any) -> object:
+    from fractions import Fraction
+
+    return Fraction(*p)
+
+
+def _raised_uuid(p: Any) -> object:
+    from uuid import UUID
+
+    return UUID(bytes=p)
+
+
+_PATHS = {
+    cls.__name__: cls
+    for cls in (
+        pathlib.PurePosixPath,
+        pathlib.PureWindowsPath,
+        pathlib.PosixPath,
+        pathlib.WindowsPath,
+    )
+}
+
+
+def _raised_path(p: Any) -> object:
+    kind, text = p
+    try:
+        return _PATHS[kind](text)
+    except NotImplementedError:  # a WindowsPath on another system, or the reverse
+        return _PATHS["Pure" + kind](text)
+
+
+def _by_type(kind: type) -> Callable[[Any], _Lowered] | None:
+    """How an exact type of the standard library is taken apart."""
+    if issubclass(kind, pathlib.PurePath) and kind is _PATHS.get(kind.__name__):
+        return lambda v: ("path", [kind.__name__, str(v)])
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return _BY_NAME.get(name) if kind.__module__ in _STANDARD else None
+
+
+_STANDARD = ("datetime", "decimal", "fractions", "uuid")
+_BY_NAME: dict[str, Callable[[Any], _Lowered]] = {
+    "datetime.datetime": lambda v: ("datetime", _lower_datetime(v)),
+    "datetime.date": lambda v: ("date", [v.year, v.month, v.day]),
+    "datetime.time": lambda v: ("time", _lower_time(v)),
+    "datetime.timedelta": lambda v: ("timedelta", _lower_timedelta(v)),
+    "decimal.Decimal": lambda v: ("decimal", str(v)),
+    "fractions.Fraction": lambda v: ("fraction", [v.numerator, v.denominator]),
+    "uuid.UUID": lambda v: ("uuid", v.bytes),
+}
+
+# --- registered classes ---------------------------------------------------------------------------
+
+
+def _type_name(cls: type) -> str:
+    from dachi_fast.spec import registry
+
+    name = registry.value_name(cls)
+    if name is None:
+        kind = f"{cls.__module__}.{cls.__qualname__}"
+        raise StateTypeError(
+            "unsupported-type",
+            f"{kind} is not registered as a state value; decorate it with @registry.value or name "
+            f"it in the annotation of a field",
+            type=kind,
+        )
+    return name
+
+
+def _type_of(name: str) -> type:
+    from dachi_fast.spec import registry
+
+    cls = registry.value_class(name)
+    if cls is None:
+        raise StateTypeError(
+            "unsupported-type",
+            f"a value of {name} was saved, but no such class is registered in this process; import "
+            f"the module that defines it before loading",
+            type=name,
+        )
+    return cls
+
+
+def _lower_enum(v: enum.Enum) -> _Lowered:
+    # A combination of flags has no name of its own.
+    key: object = v.value if isinstance(v, enum.Flag) else v.name
+    return "enum", [_type_name(type(v)), key]
+
+
+def _raised_enum(p: Any) -> object:
+    name, key = p
+    cls: Any = _type_of(name)
+    try:
+        return cls(key) if issubclass(cls, enum.Flag) else cls[key]
+    except (KeyError, ValueError) as cause:
+        raise StateValueError(
+            "unsupported-type", f"{name} has no member {key!r} any more", type=name
+        ) from cause
+
+
+def _lower_dataclass(v: Any) -> _Lowered:
+    fields = {f.name: getattr(v, f.name) for f in dataclasses.fields(v)}
+    return "dataclass", [_type_name(type(v)), fields]
+
+
+def _raised_dataclass(p: Any) -> object:
+    name, fields = p
+    cls = _type_of(name)
+    value = object.__new__(cls)
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if field.name in fields:
+            object.__setattr__(value, field.name, fields[field.name])
+    return value
+
+
+def _lower_model(v: Any) -> _Lowered:
+    return "model", [
+        _type_name(type(v)),
+        dict(v.__dict__),
+        sorted(v.__pydantic_fields_set__),
+        v.__pydantic_extra__,
+        v.__pydantic_private__,
+    ]
+
+
+def _raised_model(p: Any) -> object:
+    name, fields, fields_set, extra, private = p
+    cls = _type_of(name)
+    value = cls.__new__(cls)
+    object.__setattr__(value, "__dict__", fields)
+    object.__setattr__(value, "__pydantic_fields_set__", set(fields_set))
+    object.__setattr__(value, "__pydantic_extra__", extra)
+    object.__setattr__(value, "__pydantic_private__", private)
+    return value
+
+
+def _lower_namedtuple(v: Any) -> _Lowered:
+    return "namedtuple", [_type_name(type(v)), list(v)]
+
+
+def _raised_namedtuple(p: Any) -> object:
+    name, elements = p
+    return tuple.__new__(_type_of(name), elements)
+
+
+def _lower_module(v: BaseModule) -> _Lowered:
+    return "module", [v.spec(to_dict=True), v.state_dict()]
+
+
+def _raised_module(p: Any) -> object:
+    from dachi_fast.module import load_owned
+    from dachi_fast.spec import from_spec
+
+    spec, state = p
+    module = from_spec(spec)
+    load_owned(module, state)
+    return module
+
+
+def _raised_foreign(p: Any) -> object:
+    from dachi_fast.spec import registry
+
+    name, payload = p
+    back = registry.converter_back(name)
+    if back is None:
+        raise StateTypeError(
+            "unsupported-type",
+            f"a value was saved through the converter {name!r}, which is not registered here",
+            type=name,
+        )
+    return back(payload)
+
+
+# --- what the codec calls -------------------------------------------------------------------------
+
+_RAISED: dict[str, Callable[[Any], object]] = {
+    "datetime": _raised_datetime,
+    "date": lambda p: datetime.date(*p),
+    "time": _raised_time,
+    "timedelta": _raised_timedelta,
+    "decimal": _raised_decimal,
+    "fraction": _raised_fraction,
+    "uuid": _raised_uuid,
+    "path": _raised_path,
+    "enum": _raised_enum,
+    "dataclass": _raised_dataclass,
+    "model": _raised_model,
+    "namedtuple": _raised_namedtuple,
+    "module": _raised_module,
+    "foreign": _raised_foreign,
+}
+
+
+def lower(value: object) -> _Lowered | None:
+    """Takes a value apart into a tag and a payload of simpler values.
+
+    Args:
+        value: anything that the codec does not write by itself.
+
+    Returns:
+        The tag and the payload, or None for a type that state cannot hold.
+
+    Raises:
+        StateTypeError: the value's class could be held but is not registered.
+    """
+    from dachi_fast.module import BaseModule
+    from dachi_fast.spec import registry
+
+    kind = type(value)
+    if (standard := _by_type(kind)) is not None:
+        return standard(value)
+    if (foreign := registry.converter_for(kind)) is not None:
+        name, to = foreign
+        return "foreign", [name, to(value)]
+    if isinstance(value, enum.Enum):
+        return _lower_enum(value)
+    if isinstance(value, BaseModule):
+        return _lower_module(value)
+    if hasattr(kind, "__pydantic_fields_set__") and hasattr(kind, "model_fields"):
+        return _lower_model(value)
+    if dataclasses.is_dataclass(kind):
+        return _lower_dataclass(value)
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return _lower_namedtuple(value)
+    return None
+
+
+def raised(tag: str, payload: object) -> object:
+    """Puts a value together from what `lower` gave.
+
+    Raises:
+        Malformed: the tag is unknown, or the payload is not one of its kind.
+        StateTypeError: the value's class is not registered in this process.
+    """
+    back = _RAISED.get(tag)
+    if back is None:
+        raise Malformed("malformed", f"a value of the unknown kind {tag!r}", tag=tag)
+    try:
+        return back(payload)
+    except (TypeError, ValueError, AttributeError, LookupError) as cause:
+        if isinstance(cause, StateTypeError | StateValueError):
+            raise
+        raise Malformed("malformed", f"a {tag} cannot be read: {cause}", tag=tag) from cause
+
+
+# --- dtypes ---------------------------------------------------------------------------------------
+
+
+def dtype_text(dtype: np.dtype[Any]) -> str | None:
+    """Names a dtype so that `dtype_from` gives an equal one; None for arrays of objects."""
+    if dtype.hasobject:
+        return None
+    if dtype.names is None and dtype.subdtype is None:
+        return dtype.str
+    import json
+
+    text = json.dumps(np.lib.format.dtype_to_descr(dtype))
+    return text if dtype_from(text) == dtype else None
+
+
+def _field(part: Any) -> tuple[object, ...]:
+    name, kind, *shape = part
+    name = tuple(name) if isinstance(name, list) else name
+    kind = [_field(inner) for inner in kind] if isinstance(kind, list) else kind
+    return (name, kind, *(tuple(extents) for extents in shape))
+
+
+def dtype_from(text: str) -> np.dtype[Any]:
+    """Gives the dtype that `dtype_text` named.
+
+    Raises:
+        Malformed: the text names no dtype, or one of objects.
+    """
+    try:
+        if text.startswith("["):
+            import json
+
+            descr: Any = [_field(part) for part in json.loads(text)]
+            dtype = np.lib.format.descr_to_dtype(descr)
+        else:
+            dtype = np.dtype(text)
+    except (TypeError, ValueError, SyntaxError) as cause:
+        raise Malformed("malformed", "an array's dtype cannot be read", dtype=text) from cause
+    if dtype.hasobject:
+        raise Malformed("malformed", "an array of objects cannot be read", dtype=text)
+    return dtype

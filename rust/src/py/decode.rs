@@ -1,0 +1,174 @@
+//! Python values out of the codec.
+
+use super::array::{self, Unfilled};
+use super::errors::Attempt;
+use super::raw;
+use super::types::Types;
+use crate::codec::{ArrayHead, Decoder, MAX_DEPTH, Token};
+use crate::error::Error;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyComplex, PyDict, PyFrozenSet, PySet, PyString};
+
+/// Dict keys up to this many bytes are looked up among those seen before: their str object and its
+/// hash are then there already.
+const CACHED_KEY_BYTES: usize = 48;
+/// A power of two; a full flat state of 1,000 modules has some 9,000 keys, its containers few.
+const CACHED_KEYS: usize = 2048;
+
+/// The str objects of dict keys, kept for the next value.
+#[derive(Default)]
+pub struct Keys {
+    slots: Vec<Option<(Box<[u8]>, Py<PyString>)>>,
+}
+
+impl Keys {
+    fn get<'py>(&mut self, py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+        if text.len() > CACHED_KEY_BYTES {
+            return raw::string(py, text);
+        }
+        if self.slots.is_empty() {
+            self.slots.resize_with(CACHED_KEYS, || None);
+        }
+        // FNV-1a: keys are short, and a collision only costs a new str object.
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let Some(slot) = self.slots.get_mut((hash >> 20) as usize % CACHED_KEYS) else {
+            return raw::string(py, text);
+        };
+        match slot {
+            Some((bytes, kept)) if **bytes == *text.as_bytes() => {
+                Ok(kept.bind(py).clone().into_any())
+            }
+            _ => {
+                let made = PyString::new(py, text);
+                *slot = Some((text.as_bytes().into(), made.clone().unbind()));
+                Ok(made.into_any())
+            }
+        }
+    }
+}
+
+/// A decoder that makes Python's values.
+pub struct ValueDecoder<'a, 'py> {
+    input: Decoder<'a>,
+    types: &'a Types<'py>,
+    keys: &'a mut Keys,
+    depth: usize,
+}
+
+impl<'a, 'py> ValueDecoder<'a, 'py> {
+    /// Reads from `bytes`.
+    pub fn new(bytes: &'a [u8], types: &'a Types<'py>, keys: &'a mut Keys) -> Self {
+        ValueDecoder {
+            input: Decoder::new(bytes),
+            types,
+            keys,
+            depth: 0,
+        }
+    }
+
+    /// One value that takes all the bytes.
+    pub fn whole(mut self) -> Attempt<Bound<'py, PyAny>> {
+        let value = self.value()?;
+        self.input.done()?;
+        Ok(value)
+    }
+
+    /// The next value with all that it holds.
+    #[inline]
+    pub fn value(&mut self) -> Attempt<Bound<'py, PyAny>> {
+        let py = self.types.empty.py();
+        let token = self.input.next()?;
+        Ok(match token {
+            Token::Float(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
+            Token::Int(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
+            Token::Text(text) => raw::string(py, text)?,
+            Token::Nil => py.None().into_bound(py),
+            Token::Bool(value) => value
+                .into_pyobject(py)
+                .map_err(PyErr::from)?
+                .to_owned()
+                .into_any(),
+            other => return self.compound(py, other),
+        })
+    }
+
+    fn compound(&mut self, py: Python<'py>, token: Token<'a>) -> Attempt<Bound<'py, PyAny>> {
+        if self.depth >= MAX_DEPTH {
+            return Err(Error::new("malformed", "values nest too deeply").into());
+        }
+        self.depth += 1;
+        let value = match token {
+            Token::List(len) => raw::list(py, len, || self.value())?,
+            Token::Map(len) => self.dict(py, len)?,
+            Token::Tuple(len) => raw::tuple(py, len, || self.value())?.into_any(),
+            Token::Set(len) => {
+                let elements = raw::tuple(py, len, || self.value())?;
+                PySet::new(py, elements.iter())?.into_any()
+            }
+            Token::Frozenset(len) => {
+                let elements = raw::tuple(py, len, || self.value())?;
+                PyFrozenSet::new(py, elements.iter())?.into_any()
+            }
+            Token::Named(tag) => {
+                let payload = self.value()?;
+                self.types.raised.call1((tag, payload))?
+            }
+            Token::Array(head) => self.array(py, &head)?,
+            Token::Scalar(dtype, item) => array::scalar(self.types, dtype, item)?,
+            Token::Binary(bytes) => PyBytes::new(py, bytes).into_any(),
+            Token::Uint(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
+            Token::BigInt(bytes) => {
+                let keywords = PyDict::new(py);
+                keywords.set_item("signed", true)?;
+                let int = py.get_type::<pyo3::types::PyInt>();
+                int.call_method(
+                    "from_bytes",
+                    (PyBytes::new(py, bytes), "big"),
+                    Some(&keywords),
+                )?
+            }
+            Token::Complex(real, imag) => PyComplex::from_doubles(py, real, imag).into_any(),
+            Token::Surrogates(wtf8) => {
+                PyBytes::new(py, wtf8).call_method1("decode", ("utf-8", "surrogatepass"))?
+            }
+            Token::Ellipsis => py.Ellipsis().into_bound(py),
+            Token::Nil | Token::Bool(_) | Token::Int(_) | Token::Float(_) | Token::Text(_) => {
+                return Err(Error::new("malformed", "a value cannot be read").into());
+            }
+        };
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    fn dict(&mut self, py: Python<'py>, len: usize) -> Attempt<Bound<'py, PyAny>> {
+        let dict = PyDict::new(py);
+        for _ in 0..len {
+            let mut ahead = self.input.clone();
+            let key = match ahead.next()? {
+                Token::Text(text) => {
+                    self.input = ahead;
+                    self.keys.get(py, text)?
+                }
+                _ => self.value()?,
+            };
+            dict.set_item(key, self.value()?)?;
+        }
+        if dict.len() != len {
+            return Err(Error::new("malformed", "a dict holds a key twice").into());
+        }
+        Ok(dict.into_any())
+    }
+
+    fn array(&mut self, py: Python<'py>, head: &ArrayHead<'_>) -> Attempt<Bound<'py, PyAny>> {
+        if head.items.len() != head.size_bytes {
+            return Err(Error::new("malformed", "an array ends before it is complete").into());
+        }
+        let unfilled = Unfilled::new(self.types, head)?;
+        if head.size_bytes > 0 {
+            unfilled.memory()?.copy_from_slice(py, head.items)?;
+        }
+        unfilled.filled()
+    }
+}

@@ -1,0 +1,93 @@
+//! Errors of the core as Python's exceptions.
+
+use crate::error::{Detail, Error};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+
+/// A failure on the border: of the core, or raised by Python code that the core called.
+#[derive(Debug)]
+pub enum Fail {
+    /// The core's own.
+    Core(Error),
+    /// Raised by a hook, a provider or the interpreter; with where in the state, innermost first.
+    Python(PyErr, Vec<String>),
+}
+
+/// What border functions give back before the last conversion.
+pub type Attempt<T> = Result<T, Fail>;
+
+impl From<Error> for Fail {
+    fn from(error: Error) -> Self {
+        Fail::Core(error)
+    }
+}
+
+impl From<PyErr> for Fail {
+    fn from(error: PyErr) -> Self {
+        Fail::Python(error, Vec::new())
+    }
+}
+
+impl Fail {
+    /// Says inside which element the failure lies.
+    #[cold]
+    pub fn inside(self, segment: impl Into<String>) -> Self {
+        match self {
+            Fail::Core(error) => Fail::Core(error.inside(segment)),
+            Fail::Python(error, mut path) => {
+                path.push(segment.into());
+                Fail::Python(error, path)
+            }
+        }
+    }
+}
+
+impl From<Fail> for PyErr {
+    fn from(fail: Fail) -> Self {
+        Python::attach(|py| match fail {
+            Fail::Core(error) => raised(py, &error).unwrap_or_else(|failed| failed),
+            Fail::Python(error, path) => {
+                if !path.is_empty() {
+                    let segments: Vec<&str> = path.iter().rev().map(String::as_str).collect();
+                    let note = format!("while encoding the state at {}", segments.join("."));
+                    // A note is a courtesy; the error itself is what matters.
+                    let _ = error.value(py).call_method1("add_note", (note,));
+                }
+                error
+            }
+        })
+    }
+}
+
+fn raised(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    static FROM_CODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let from_code = FROM_CODE.get_or_try_init(py, || {
+        PyResult::Ok(
+            py.import("dachi_fast.errors")?
+                .getattr("from_code")?
+                .unbind(),
+        )
+    })?;
+    let context = PyDict::new(py);
+    for (key, detail) in error.context() {
+        match detail {
+            Detail::Text(text) => context.set_item(key, text)?,
+            Detail::Number(number) => context.set_item(key, number)?,
+        }
+    }
+    if let Some(path) = error.path() {
+        context.set_item("path", path)?;
+    }
+    let value = from_code
+        .bind(py)
+        .call1((error.slug(), error.to_string(), context))?;
+    Ok(PyErr::from_value(value))
+}
+
+/// For `?` straight from the core into a function that Python calls.
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        Fail::Core(error).into()
+    }
+}

@@ -1,0 +1,171 @@
+//! The few places where the hot path needs CPython's C interface itself.
+//!
+//! pyo3's safe wrappers cost an attribute look-up or a reference count more than the walk can pay
+//! per value, or panic where we must give an error (a dict that changes size under iteration).
+#![allow(unsafe_code)]
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use std::ffi::{c_int, c_void};
+
+/// Iterates a dict; gives `None` as the last item if the dict changed size meanwhile.
+#[derive(Debug)]
+pub struct Pairs<'a, 'py> {
+    dict: &'a Bound<'py, PyDict>,
+    position: ffi::Py_ssize_t,
+    len: usize,
+}
+
+/// The pairs of a dict.
+pub fn pairs<'a, 'py>(dict: &'a Bound<'py, PyDict>) -> Pairs<'a, 'py> {
+    Pairs {
+        dict,
+        position: 0,
+        len: dict.len(),
+    }
+}
+
+impl<'py> Iterator for Pairs<'_, 'py> {
+    type Item = Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.dict.len() != self.len {
+            return Some(None);
+        }
+        let py = self.dict.py();
+        let mut key = std::ptr::null_mut();
+        let mut value = std::ptr::null_mut();
+        // SAFETY: the interpreter is attached (`py`), `dict` is a live dict, the out pointers are
+        // valid; the borrowed references given back are made owned at once, before any code runs
+        // that could drop them from the dict.
+        unsafe {
+            if ffi::PyDict_Next(self.dict.as_ptr(), &mut self.position, &mut key, &mut value) == 0 {
+                return None;
+            }
+            Some(Some((
+                Bound::from_borrowed_ptr(py, key),
+                Bound::from_borrowed_ptr(py, value),
+            )))
+        }
+    }
+}
+
+/// A str object of `text`; ASCII is copied without a second look.
+#[inline]
+pub fn string<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: attached; pointer and length are those of a live str; the new reference, or null
+    // with an exception set, is handed over to pyo3.
+    unsafe {
+        let len = text.len() as ffi::Py_ssize_t;
+        Bound::from_owned_ptr_or_err(
+            py,
+            ffi::PyUnicode_DecodeUTF8(text.as_ptr().cast(), len, std::ptr::null()),
+        )
+    }
+}
+
+/// Whether two strings are one object.
+pub fn same(a: &Bound<'_, PyString>, b: &Bound<'_, PyString>) -> bool {
+    a.as_ptr() == b.as_ptr()
+}
+
+/// What [`referents`] counts.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Referents {
+    /// Objects that the instance's attributes hold, its class not counted.
+    pub all: usize,
+    /// Those that are instances of one of the wanted classes.
+    pub wanted: usize,
+}
+
+struct Visit {
+    found: Referents,
+    class: *mut ffi::PyTypeObject,
+    wanted: *const *mut ffi::PyTypeObject,
+    wanted_len: usize,
+}
+
+extern "C" fn visit(object: *mut ffi::PyObject, context: *mut c_void) -> c_int {
+    // SAFETY: called by tp_traverse below only, which hands on live objects and the context given
+    // there; nothing is kept, no reference count changes and no Python code runs.
+    unsafe {
+        let visit = &mut *context.cast::<Visit>();
+        let class = ffi::Py_TYPE(object);
+        if object.cast() == visit.class {
+            return 0;
+        }
+        visit.found.all += 1;
+        if class == &raw mut ffi::PyUnicode_Type
+            || class == &raw mut ffi::PyFloat_Type
+            || class == &raw mut ffi::PyLong_Type
+            || class == &raw mut ffi::PyDict_Type
+            || class == &raw mut ffi::PyList_Type
+            || class == &raw mut ffi::PyBool_Type
+        {
+            return 0;
+        }
+        for at in 0..visit.wanted_len {
+            if ffi::PyType_IsSubtype(class, *visit.wanted.add(at)) != 0 {
+                visit.found.wanted += 1;
+                break;
+            }
+        }
+    }
+    0
+}
+
+/// Counts what an instance refers to without touching its `__dict__`, which would make every later
+/// attribute access on CPython 3.11 and 3.12 slower: what `gc.get_referents` does, without a list.
+pub fn referents(object: &Bound<'_, PyAny>, wanted: &[Bound<'_, PyType>; 2]) -> Referents {
+    let wanted = [wanted[0].as_type_ptr(), wanted[1].as_type_ptr()];
+    let mut state = Visit {
+        found: Referents::default(),
+        class: object.get_type_ptr(),
+        wanted: wanted.as_ptr(),
+        wanted_len: wanted.len(),
+    };
+    // SAFETY: attached; a class with a traverse slot promises that calling it with a live instance
+    // and a visitor is sound at any time (the collector does); the visitor neither allocates nor
+    // frees.
+    unsafe {
+        if let Some(traverse) = (*object.get_type_ptr()).tp_traverse {
+            traverse(object.as_ptr(), visit, (&raw mut state).cast());
+        }
+    }
+    state.found
+}
+
+/// A tuple filled from its elements, or the first error of `element`.
+pub fn tuple<'py, E: From<PyErr>>(
+    py: Python<'py>,
+    len: usize,
+    mut element: impl FnMut() -> Result<Bound<'py, PyAny>, E>,
+) -> Result<Bound<'py, PyTuple>, E> {
+    // SAFETY: attached; every slot is set exactly once before the tuple is seen by anyone else; on
+    // an early return the tuple is dropped with null slots, which its destructor allows.
+    unsafe {
+        let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(len as ffi::Py_ssize_t))?;
+        for at in 0..len {
+            ffi::PyTuple_SET_ITEM(tuple.as_ptr(), at as ffi::Py_ssize_t, element()?.into_ptr());
+        }
+        Ok(tuple.cast_into_unchecked())
+    }
+}
+
+/// A list filled from its elements, or the first error of `element`.
+pub fn list<'py, E: From<PyErr>>(
+    py: Python<'py>,
+    len: usize,
+    mut element: impl FnMut() -> Result<Bound<'py, PyAny>, E>,
+) -> Result<Bound<'py, PyAny>, E> {
+    // SAFETY: as for `tuple`: every slot is set once, null slots are allowed when dropped.
+    unsafe {
+        let list = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(len as ffi::Py_ssize_t))?;
+        for at in 0..len {
+            ffi::PyList_SET_ITEM(list.as_ptr(), at as ffi::Py_ssize_t, element()?.into_ptr());
+        }
+        Ok(list)
+    }
+}
