@@ -11,17 +11,33 @@ use pyo3::types::{PyBytes, PyComplex, PyDict, PyFrozenSet, PySet, PyString};
 
 /// Dict keys up to this many bytes are looked up among those seen before: their str object and its
 /// hash are then there already.
-const CACHED_KEY_BYTES: usize = 48;
-/// A power of two; a full flat state of 1,000 modules has some 9,000 keys, its containers few.
-const CACHED_KEYS: usize = 2048;
+const CACHED_KEY_BYTES: usize = 64;
+/// A power of two: 64 KiB of pointers, enough for a few thousand distinct keys.
+const CACHED_KEYS: usize = 8192;
 
 /// The str objects of dict keys, kept for the next value.
 #[derive(Default)]
 pub struct Keys {
-    slots: Vec<Option<(Box<[u8]>, Py<PyString>)>>,
+    slots: Vec<Option<Py<PyString>>>,
+}
+
+/// Eight bytes at a time; keys are short, and a collision only costs a new str object.
+#[inline]
+fn slot_of(text: &str) -> usize {
+    let mut hash = text.len() as u64;
+    let mut words = text.as_bytes().chunks_exact(8);
+    for word in &mut words {
+        let word = word.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+    for &byte in words.remainder() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    (hash >> 32) as usize % CACHED_KEYS
 }
 
 impl Keys {
+    #[inline]
     fn get<'py>(&mut self, py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
         if text.len() > CACHED_KEY_BYTES {
             return raw::string(py, text);
@@ -29,23 +45,18 @@ impl Keys {
         if self.slots.is_empty() {
             self.slots.resize_with(CACHED_KEYS, || None);
         }
-        // FNV-1a: keys are short, and a collision only costs a new str object.
-        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        let Some(slot) = self.slots.get_mut((hash >> 20) as usize % CACHED_KEYS) else {
+        let Some(slot) = self.slots.get_mut(slot_of(text)) else {
             return raw::string(py, text);
         };
-        match slot {
-            Some((bytes, kept)) if **bytes == *text.as_bytes() => {
-                Ok(kept.bind(py).clone().into_any())
-            }
-            _ => {
-                let made = PyString::new(py, text);
-                *slot = Some((text.as_bytes().into(), made.clone().unbind()));
-                Ok(made.into_any())
+        if let Some(kept) = slot {
+            let kept = kept.bind(py);
+            if raw::utf8(kept) == Some(text) {
+                return Ok(kept.clone().into_any());
             }
         }
+        let made = PyString::new(py, text);
+        *slot = Some(made.clone().unbind());
+        Ok(made.into_any())
     }
 }
 

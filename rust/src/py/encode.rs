@@ -137,12 +137,12 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
 
     #[inline]
     fn text(&mut self, text: &Bound<'py, PyString>) -> Attempt<()> {
-        match text.to_str() {
-            Ok(utf8) => {
+        match raw::utf8(text) {
+            Some(utf8) => {
                 self.fits(utf8.len())?;
                 self.out.text(utf8);
             }
-            Err(_) => {
+            None => {
                 let wtf8 = text.call_method1("encode", ("utf-8", "surrogatepass"))?;
                 self.out
                     .surrogates(wtf8.cast::<PyBytes>().map_err(PyErr::from)?.as_bytes());

@@ -52,23 +52,44 @@ impl<'py> Iterator for Pairs<'_, 'py> {
     }
 }
 
-/// A str object of `text`; ASCII is copied without a second look.
+/// A str object of `text`.
 #[inline]
 pub fn string<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: attached; pointer and length are those of a live str; the new reference, or null
-    // with an exception set, is handed over to pyo3.
+    let len = text.len() as ffi::Py_ssize_t;
+    if !text.is_ascii() {
+        // SAFETY: attached; pointer and length are those of a live str; the new reference, or null
+        // with an exception set, is handed over to pyo3.
+        return unsafe {
+            Bound::from_owned_ptr_or_err(
+                py,
+                ffi::PyUnicode_DecodeUTF8(text.as_ptr().cast(), len, std::ptr::null()),
+            )
+        };
+    }
+    // SAFETY: attached; a new str of `len` ASCII characters owns `len` bytes behind its header, and
+    // nobody else sees it before they are written.
     unsafe {
-        let len = text.len() as ffi::Py_ssize_t;
-        Bound::from_owned_ptr_or_err(
-            py,
-            ffi::PyUnicode_DecodeUTF8(text.as_ptr().cast(), len, std::ptr::null()),
-        )
+        let made = Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_New(len, 127))?;
+        let data = ffi::PyUnicode_DATA(made.as_ptr()).cast::<u8>();
+        std::ptr::copy_nonoverlapping(text.as_ptr(), data, text.len());
+        Ok(made)
     }
 }
 
-/// Whether two strings are one object.
-pub fn same(a: &Bound<'_, PyString>, b: &Bound<'_, PyString>) -> bool {
-    a.as_ptr() == b.as_ptr()
+/// The UTF-8 of a str, without a call for ASCII; None if it holds lone surrogates.
+#[inline]
+pub fn utf8<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a str> {
+    // SAFETY: attached; a compact ASCII str holds exactly its length in bytes, all below 128, and
+    // does not change while the borrow lasts.
+    unsafe {
+        let object = text.as_ptr();
+        if ffi::PyUnicode_IS_COMPACT_ASCII(object) != 0 {
+            let data = ffi::PyUnicode_DATA(object).cast::<u8>();
+            let len = ffi::PyUnicode_GET_LENGTH(object) as usize;
+            return Some(std::str::from_utf8_unchecked(std::slice::from_raw_parts(data, len)));
+        }
+    }
+    text.to_str().ok()
 }
 
 /// What [`referents`] counts.
