@@ -28,7 +28,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- the signature of a 
 def _options(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Its version.")
     ] = False,
 ) -> None:
     """Options before the command."""
