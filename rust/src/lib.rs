@@ -6,6 +6,10 @@ pub mod error;
 pub mod wire;
 
 pub mod codec;
+pub mod state;
+pub mod keys;
+pub mod seal;
+pub mod engine;
 
 #[cfg(feature = "python")]
 mod py;

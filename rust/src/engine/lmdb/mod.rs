@@ -1,0 +1,158 @@
+//! LMDB as an engine: one environment, nodes in one database, the head in another.
+
+use super::{Batch, Engine, Snapshot};
+use crate::error::{Error, Result};
+use crate::seal::NodeId;
+use heed::types::{Bytes, Str};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, WithoutTls};
+use std::path::Path;
+
+const HEAD: &str = "head";
+/// Address space, not disk or memory; halved until the system grants it. Never resized: growing a
+/// map in use needs every other user of the file to stand still.
+const MAP_BYTES: usize = 1 << 40;
+const MIN_MAP_BYTES: usize = 1 << 30;
+
+/// How a commit reaches the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// Returned means on disk.
+    Always,
+    /// Never waited for: benchmarks only, to measure everything else.
+    BenchOnlyNever,
+}
+
+/// An open LMDB environment.
+pub struct Lmdb {
+    env: Env<WithoutTls>,
+    nodes: Database<'static, Bytes, Bytes>,
+    meta: Database<'static, Str, Bytes>,
+}
+
+impl std::fmt::Debug for Lmdb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lmdb({})", self.env.path().display())
+    }
+}
+
+fn failed(cause: heed::Error) -> Error {
+    match cause {
+        heed::Error::Mdb(MdbError::MapFull) => {
+            Error::new("full", "the store's map is full; free space or prune old versions")
+        }
+        heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch) => {
+            Error::new("not-a-store", "the data file is not one of LMDB's")
+        }
+        heed::Error::Mdb(MdbError::Corrupted | MdbError::PageNotFound) => {
+            Error::new("malformed", format!("LMDB's structure is damaged: {cause}"))
+        }
+        heed::Error::EnvAlreadyOpened => {
+            Error::new("locked", "this process has the store open already; share that handle")
+        }
+        heed::Error::Io(ref io) if io.kind() == std::io::ErrorKind::StorageFull => {
+            Error::new("full", "the disk is full; nothing acknowledged was lost")
+        }
+        heed::Error::Io(ref io) if io.kind() == std::io::ErrorKind::PermissionDenied => {
+            Error::new("io", "no permission to open the store's data file")
+        }
+        cause => Error::new("io", format!("the storage engine failed: {cause}")),
+    }
+}
+
+impl Lmdb {
+    /// Opens or creates the environment in `folder`.
+    pub fn open(folder: &Path, sync: Sync) -> Result<Self> {
+        let mut map_bytes = MAP_BYTES;
+        let env = loop {
+            match open_env(folder, map_bytes, sync) {
+                Err(heed::Error::Io(cause))
+                    if cause.raw_os_error() == Some(libc::ENOMEM) && map_bytes > MIN_MAP_BYTES =>
+                {
+                    map_bytes /= 2;
+                }
+                opened => break opened.map_err(failed)?,
+            }
+        };
+        env.clear_stale_readers().map_err(failed)?;
+        let txn = env.write_txn().map_err(failed)?;
+        let (nodes, meta) = env
+            .create_databases_and_commit(txn, |opener, txn| {
+                let nodes = opener.create_database(txn, Some("nodes"))?;
+                let meta = opener.create_database(txn, Some("meta"))?;
+                heed::Result::Ok(CommitOrAbort::<_, ()>::Commit((nodes, meta)))
+            })
+            .map_err(failed)?
+            .unwrap_commit();
+        Ok(Lmdb { env, nodes, meta })
+    }
+}
+
+#[allow(unsafe_code)]
+fn open_env(folder: &Path, map_bytes: usize, sync: Sync) -> heed::Result<Env<WithoutTls>> {
+    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+    options.map_size(map_bytes).max_dbs(4).max_readers(126);
+    // SAFETY: heed asks that nobody else changes the mapped file in ways LMDB does not expect. The
+    // store's lock keeps other stores of ours out, and LMDB's own locks order its users. What
+    // remains: a foreign program that truncates or scribbles over the file while it is mapped can
+    // still fault this process; every byte read is authenticated above, so it cannot lie to it.
+    unsafe {
+        let flags = match sync {
+            Sync::Always => EnvFlags::empty(),
+            Sync::BenchOnlyNever => EnvFlags::NO_SYNC,
+        };
+        options.flags(flags | EnvFlags::NO_READ_AHEAD);
+        options.open(folder)
+    }
+}
+
+struct View<'a> {
+    engine: &'a Lmdb,
+    txn: RoTxn<'a, WithoutTls>,
+}
+
+impl Snapshot for View<'_> {
+    fn head(&self) -> Result<Option<&[u8]>> {
+        self.engine.meta.get(&self.txn, HEAD).map_err(failed)
+    }
+
+    fn node(&self, id: NodeId) -> Result<Option<&[u8]>> {
+        self.engine.nodes.get(&self.txn, &id.0).map_err(failed)
+    }
+
+    fn scan(&self, each: &mut dyn FnMut(NodeId, &[u8]) -> Result<()>) -> Result<()> {
+        for entry in self.engine.nodes.iter(&self.txn).map_err(failed)? {
+            let (id, bytes) = entry.map_err(failed)?;
+            let id = id.try_into().map_err(|_| Error::new("malformed", "an id of a wrong length"))?;
+            each(NodeId(id), bytes)?;
+        }
+        Ok(())
+    }
+}
+
+impl Engine for Lmdb {
+    fn read(&self, read: &mut dyn FnMut(&dyn Snapshot) -> Result<()>) -> Result<()> {
+        let txn = self.env.read_txn().map_err(failed)?;
+        read(&View { engine: self, txn })
+    }
+
+    fn commit(
+        &self,
+        batches: &[Batch],
+        dead: &[NodeId],
+        expected: Option<&[u8]>,
+        head: &[u8],
+    ) -> Result<()> {
+        let mut txn = self.env.write_txn().map_err(failed)?;
+        if self.meta.get(&txn, HEAD).map_err(failed)? != expected {
+            return Err(Error::new("conflict", "another writer replaced the head of the store"));
+        }
+        for (id, bytes) in batches.iter().flat_map(Batch::nodes) {
+            self.nodes.put(&mut txn, &id.0, bytes).map_err(failed)?;
+        }
+        for id in dead {
+            self.nodes.delete(&mut txn, &id.0).map_err(failed)?;
+        }
+        self.meta.put(&mut txn, HEAD, head).map_err(failed)?;
+        txn.commit().map_err(failed)
+    }
+}

@@ -1,0 +1,79 @@
+//! What carries the nodes: immutable nodes by id, and one head replaced by compare-and-set.
+//!
+//! Any engine that can do this can carry a store. An engine knows neither keys nor formats; it
+//! keeps bytes, and is not trusted: everything read is proved above it.
+
+pub mod lmdb;
+
+use crate::error::Result;
+use crate::seal::NodeId;
+
+/// One consistent view; nodes are immutable, so it only matters for the head.
+pub trait Snapshot {
+    /// The head's bytes; None in a new store.
+    fn head(&self) -> Result<Option<&[u8]>>;
+    /// The bytes of one node.
+    fn node(&self, id: NodeId) -> Result<Option<&[u8]>>;
+    /// Calls `each` with every node's id and bytes, ascending.
+    fn scan(&self, each: &mut dyn FnMut(NodeId, &[u8]) -> Result<()>) -> Result<()>;
+}
+
+/// Sealed nodes on their way to disk, in a few large buffers.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Where each node lies: its id, and its range in the buffer.
+    parts: Vec<(NodeId, usize, usize)>,
+    buffer: Vec<u8>,
+}
+
+impl Batch {
+    /// Appends what `seal` writes as the node `id`.
+    pub fn add(
+        &mut self,
+        id: NodeId,
+        seal: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let start = self.buffer.len();
+        seal(&mut self.buffer)?;
+        self.parts.push((id, start, self.buffer.len()));
+        Ok(())
+    }
+
+    /// The nodes in the order they were added.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &[u8])> {
+        let part = |&(id, start, end): &(NodeId, usize, usize)| {
+            (id, self.buffer.get(start..end).unwrap_or_default())
+        };
+        self.parts.iter().map(part)
+    }
+
+    /// How many nodes.
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// How many bytes of envelopes.
+    pub fn size_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+}
+
+/// A place for nodes and a head.
+pub trait Engine: Send + Sync {
+    /// Runs `read` on one consistent view.
+    fn read(&self, read: &mut dyn FnMut(&dyn Snapshot) -> Result<()>) -> Result<()>;
+    /// Writes `batches`, deletes `dead` and replaces the head, all or nothing; returned means on
+    /// disk. `conflict` if the head is no longer `expected`.
+    fn commit(
+        &self,
+        batches: &[Batch],
+        dead: &[NodeId],
+        expected: Option<&[u8]>,
+        head: &[u8],
+    ) -> Result<()>;
+}

@@ -1,0 +1,43 @@
+//! Root, epoch and namespace keys, and the file that holds them.
+//!
+//! A key provider, outside this crate, wraps the root key; the root wraps all others in
+//! `keys.sealed`, a small file rewritten whole and never in LMDB, whose free pages keep what was
+//! deleted.
+
+mod keyring;
+mod wrap;
+
+pub use keyring::{FILE_NAME, Keyring, Locked, Namespace, SPARES};
+pub use wrap::{unwrap, wrap};
+
+use crate::error::Result;
+use crate::seal::random;
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// 256 bits that are wiped when dropped and never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(Zeroizing<[u8; 32]>);
+
+impl Key {
+    /// A fresh random key.
+    pub fn random() -> Result<Self> {
+        Ok(Key(Zeroizing::new(random()?)))
+    }
+
+    /// A key of these bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Key(Zeroizing::new(bytes))
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}

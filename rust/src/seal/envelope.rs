@@ -1,0 +1,370 @@
+//! Sealing and opening.
+
+use super::compress::{MAX_RAW_BYTES, Scratch};
+use crate::error::{Error, Result};
+use crate::wire::{Put, Take};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hkdf;
+use std::fmt;
+
+const VERSION: u8 = 1;
+const SALT_BYTES: usize = 24;
+const TAG_BYTES: usize = 16;
+const HEADER_BYTES: usize = 1 + 1 + 4 + SALT_BYTES;
+const PAD: usize = 64;
+const COMMITMENT_BYTES: usize = 32;
+
+/// Names a store for ever.
+pub type StoreId = [u8; 16];
+
+/// Names a node: eight bytes of time, big endian, then eight random ones. The time only keeps
+/// nodes of one commit together on disk; order comes from commit numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct NodeId(pub [u8; 16]);
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// Fills with random bytes of the operating system's quality.
+pub fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0u8; N];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| Error::new("store", "the system gives no random bytes"))?;
+    Ok(bytes)
+}
+
+/// BLAKE3 over a kind and content: the hash of a node.
+pub fn hash_kind(kind: u8, content: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[kind]);
+    hasher.update(content);
+    *hasher.finalize().as_bytes()
+}
+
+/// Whose envelope it is: the store, the namespace and the epoch of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Context {
+    /// The store.
+    pub store: StoreId,
+    /// The namespace; zero for the store's own nodes.
+    pub namespace: [u8; 16],
+    /// The epoch.
+    pub epoch: u32,
+}
+
+/// Where an envelope lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// What the node is.
+    pub kind: u8,
+    /// Its id.
+    pub id: NodeId,
+}
+
+/// Whether an envelope carries a commitment to its key, for what is found by name and not by hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// 32 bytes that only the right key gives precede the ciphertext.
+    Yes,
+    /// The parent's hash binds the content.
+    No,
+}
+
+struct Length(usize);
+
+impl hkdf::KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+/// Seals and opens the nodes of one namespace under one epoch.
+pub struct Sealer {
+    context: Context,
+    prk: hkdf::Prk,
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealer").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
+fn broken() -> Error {
+    Error::new("store", "the cipher library failed")
+}
+
+impl Sealer {
+    /// Derives the pseudorandom key of a namespace in an epoch.
+    pub fn new(context: Context, epoch_key: &[u8; 32], namespace_key: &[u8; 32]) -> Self {
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, epoch_key);
+        Sealer { context, prk: salt.extract(namespace_key) }
+    }
+
+    /// Where its envelopes belong.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn expand<const N: usize>(&self, info: &[&[u8]]) -> Result<[u8; N]> {
+        let mut out = [0u8; N];
+        let okm = self.prk.expand(info, Length(N)).map_err(|_| broken())?;
+        okm.fill(&mut out).map_err(|_| broken())?;
+        Ok(out)
+    }
+
+    fn key(&self, salt: &[u8], kind: u8) -> Result<LessSafeKey> {
+        let key = zeroize::Zeroizing::new(self.expand::<32>(&[salt, &[kind]])?);
+        Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| broken())?))
+    }
+
+    fn commitment(&self, salt: &[u8], kind: u8) -> Result<[u8; COMMITMENT_BYTES]> {
+        self.expand(&[b"commitment", salt, &[kind]])
+    }
+
+    fn associated(&self, place: Place) -> [u8; 64] {
+        let mut data = [0u8; 64];
+        let parts: [&[u8]; 7] = [
+            b"dachi_fast",
+            &[VERSION],
+            &self.context.store,
+            &self.context.namespace,
+            &[place.kind],
+            &place.id.0,
+            &self.context.epoch.to_le_bytes(),
+        ];
+        let mut slots = data.iter_mut();
+        for byte in parts.iter().copied().flatten() {
+            if let Some(slot) = slots.next() {
+                *slot = *byte;
+            }
+        }
+        data
+    }
+
+    /// Appends the envelope of `raw` to `out`.
+    pub fn seal(
+        &self,
+        scratch: &mut Scratch,
+        place: Place,
+        committed: Committed,
+        raw: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let salt = random::<SALT_BYTES>()?;
+        out.push(VERSION);
+        out.push(place.kind);
+        out.put_u32(self.context.epoch);
+        out.extend_from_slice(&salt);
+        if committed == Committed::Yes {
+            out.extend_from_slice(&self.commitment(&salt, place.kind)?);
+        }
+        let start = out.len();
+        let packed = scratch.compress(raw);
+        out.push(u8::from(packed.is_some()));
+        out.put_varint(raw.len() as u64);
+        out.put_bytes(packed.unwrap_or(raw));
+        out.resize(start + (out.len() - start).next_multiple_of(PAD), 0);
+        let key = self.key(&salt, place.kind)?;
+        let Some(body) = out.get_mut(start..) else { return Err(broken()) };
+        let tag = key
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key([0; 12]),
+                Aad::from(self.associated(place)),
+                body,
+            )
+            .map_err(|_| broken())?;
+        out.extend_from_slice(tag.as_ref());
+        Ok(())
+    }
+
+    /// Decrypts an envelope into `scratch.plain` and gives where in it the body lies.
+    fn decrypt(
+        &self,
+        scratch: &mut Scratch,
+        place: Place,
+        committed: Committed,
+        sealed: &[u8],
+    ) -> Result<Body> {
+        let mut take = Take::new(sealed);
+        let short = |_| at(place, Error::new("malformed", "an envelope is cut short"));
+        let header = take.slice(HEADER_BYTES).map_err(short)?;
+        let mut head = Take::new(header);
+        if head.u8()? != VERSION {
+            return Err(at(place, Error::new("malformed", "an envelope of an unknown version")));
+        }
+        if head.u8()? != place.kind || head.u32()? != self.context.epoch {
+            return Err(at(place, Error::new("wrong-context", "an envelope of another kind or key")));
+        }
+        let salt = head.rest();
+        if committed == Committed::Yes {
+            let expected = self.commitment(salt, place.kind)?;
+            let found = take.slice(COMMITMENT_BYTES).map_err(short)?;
+            if aws_lc_rs::constant_time::verify_slices_are_equal(found, &expected).is_err() {
+                return Err(at(place, Error::new("wrong-key", "a record is sealed by another key")));
+            }
+        }
+        scratch.plain.clear();
+        scratch.plain.extend_from_slice(take.rest());
+        let key = self.key(salt, place.kind)?;
+        let opened = key.open_in_place(
+            Nonce::assume_unique_for_key([0; 12]),
+            Aad::from(self.associated(place)),
+            &mut scratch.plain,
+        );
+        if opened.is_err() {
+            return Err(at(place, Error::new("tampered", "a node on disk was altered or misplaced")));
+        }
+        let plain_len = scratch.plain.len() - TAG_BYTES.min(scratch.plain.len());
+        scratch.plain.truncate(plain_len);
+        Body::read(&scratch.plain).map_err(|error| at(place, error))
+    }
+
+    /// The content of an envelope.
+    pub fn open(
+        &self,
+        scratch: &mut Scratch,
+        place: Place,
+        committed: Committed,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>> {
+        let body = self.decrypt(scratch, place, committed, sealed)?;
+        let mut raw = vec![0u8; body.raw_len];
+        body.write(scratch, &mut raw).map_err(|error| at(place, error))?;
+        Ok(raw)
+    }
+
+    /// The content of an envelope, which must be as long as `out`, straight into `out`.
+    pub fn open_into(
+        &self,
+        scratch: &mut Scratch,
+        place: Place,
+        sealed: &[u8],
+        out: &mut [u8],
+    ) -> Result<()> {
+        let body = self.decrypt(scratch, place, Committed::No, sealed)?;
+        if body.raw_len != out.len() {
+            return Err(at(place, Error::new("malformed", "a piece has another length")));
+        }
+        body.write(scratch, out).map_err(|error| at(place, error))
+    }
+}
+
+#[cold]
+fn at(place: Place, error: Error) -> Error {
+    error.with("node", place.id.to_string()).with("kind", u64::from(place.kind))
+}
+
+/// Where the body lies in a plaintext.
+struct Body {
+    compressed: bool,
+    raw_len: usize,
+    start: usize,
+    end: usize,
+}
+
+impl Body {
+    fn read(plain: &[u8]) -> Result<Self> {
+        let mut take = Take::new(plain);
+        let flags = take.u8()?;
+        let raw_len = take.varint()?;
+        let body = take.bytes()?;
+        let end = plain.len() - take.rest().len();
+        let compressed = match flags {
+            0 if raw_len == body.len() as u64 => false,
+            1 if raw_len <= MAX_RAW_BYTES as u64 => true,
+            _ => return Err(Error::new("malformed", "an envelope's content is not well formed")),
+        };
+        Ok(Body { compressed, raw_len: raw_len as usize, start: end - body.len(), end })
+    }
+
+    fn write(&self, scratch: &mut Scratch, out: &mut [u8]) -> Result<()> {
+        let plain = std::mem::take(&mut scratch.plain);
+        let body = plain.get(self.start..self.end).unwrap_or_default();
+        let written = if self.compressed {
+            scratch.decompress(body, out)
+        } else {
+            out.copy_from_slice(body);
+            Ok(())
+        };
+        scratch.plain = plain;
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kind;
+    use super::*;
+
+    fn sealer(epoch: u32, namespace: u8) -> Sealer {
+        let context = Context { store: [1; 16], namespace: [namespace; 16], epoch };
+        Sealer::new(context, &[2; 32], &[3; 32])
+    }
+
+    fn place() -> Place {
+        Place { kind: kind::LEAF, id: NodeId([9; 16]) }
+    }
+
+    fn sealed(raw: &[u8], committed: Committed) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut scratch = Scratch::default();
+        assert!(sealer(1, 0).seal(&mut scratch, place(), committed, raw, &mut out).is_ok());
+        out
+    }
+
+    #[test]
+    fn content_comes_back_compressed_or_not() {
+        let mut scratch = Scratch::default();
+        for raw in [vec![], vec![7], vec![0; 100_000], (0..=255).collect::<Vec<u8>>()] {
+            for committed in [Committed::Yes, Committed::No] {
+                let envelope = sealed(&raw, committed);
+                let opened = sealer(1, 0).open(&mut scratch, place(), committed, &envelope);
+                assert_eq!(opened.ok(), Some(raw.clone()));
+            }
+        }
+        assert!(sealed(&[0; 100_000], Committed::No).len() < 1000);
+    }
+
+    #[test]
+    fn every_changed_bit_is_refused() {
+        let envelope = sealed(b"what was learned", Committed::Yes);
+        let mut scratch = Scratch::default();
+        for at in 0..envelope.len() {
+            let mut edited = envelope.clone();
+            if let Some(byte) = edited.get_mut(at) {
+                *byte ^= 1;
+            }
+            let opened = sealer(1, 0).open(&mut scratch, place(), Committed::Yes, &edited);
+            assert!(opened.is_err(), "byte {at}");
+        }
+        for cut in 0..envelope.len() {
+            let part = envelope.get(..cut).unwrap_or_default();
+            assert!(sealer(1, 0).open(&mut scratch, place(), Committed::Yes, part).is_err());
+        }
+    }
+
+    #[test]
+    fn an_envelope_opens_only_in_its_place() {
+        let envelope = sealed(b"x", Committed::No);
+        let mut scratch = Scratch::default();
+        let elsewhere = Place { kind: kind::LEAF, id: NodeId([8; 16]) };
+        let other_kind = Place { kind: kind::CHUNK, id: NodeId([9; 16]) };
+        let slug = |sealer: &Sealer, place, scratch: &mut Scratch| {
+            sealer.open(scratch, place, Committed::No, &envelope).map_err(|e| e.slug()).err()
+        };
+        assert_eq!(slug(&sealer(1, 0), elsewhere, &mut scratch), Some("tampered"));
+        assert_eq!(slug(&sealer(1, 7), place(), &mut scratch), Some("tampered"));
+        assert_eq!(slug(&sealer(2, 0), place(), &mut scratch), Some("wrong-context"));
+        assert_eq!(slug(&sealer(1, 0), other_kind, &mut scratch), Some("wrong-context"));
+    }
+}

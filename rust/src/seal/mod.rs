@@ -1,0 +1,51 @@
+//! The envelope of one node: compressed where it pays, padded, encrypted, bound to its place.
+//!
+//! Envelope, all integers little endian:
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 1 | version, 1 |
+//! | 1 | kind of node |
+//! | 4 | key epoch |
+//! | 24 | salt, random |
+//! | n + 16 | AES-256-GCM ciphertext and tag, nonce zero |
+//!
+//! PRK = HKDF-SHA256-Extract(salt = epoch key, input = namespace key); node key =
+//! HKDF-Expand(PRK, salt ‖ kind, 32). One key a node, so the nonce never repeats under a key
+//! (NIST SP 800-38D section 8.2 does not bind). Associated data: `dachi_fast` ‖ version ‖ store id ‖
+//! namespace id ‖ kind ‖ node id ‖ epoch.
+//!
+//! Plaintext: flags u8 (1: compressed), varint raw length, varint body length, body, zeros up to a
+//! multiple of 64 bytes, so that a length tells less.
+
+mod compress;
+mod envelope;
+
+pub use compress::Scratch;
+pub use envelope::{Committed, Context, NodeId, Place, Sealer, StoreId, hash_kind, random};
+
+/// What a node is; part of its hash, its key and its associated data.
+pub mod kind {
+    /// The mutable head of the store.
+    pub const HEAD: u8 = 1;
+    /// A namespace's root record.
+    pub const ROOT: u8 = 2;
+    /// A leaf of a plain map.
+    pub const LEAF: u8 = 3;
+    /// An inner node of a map.
+    pub const BRANCH: u8 = 4;
+    /// The keys of a state leaf.
+    pub const KEYS: u8 = 5;
+    /// The values of a state leaf.
+    pub const VALUES: u8 = 6;
+    /// A piece of a large value.
+    pub const CHUNK: u8 = 7;
+    /// References to the pieces of a large value.
+    pub const INDEX: u8 = 8;
+    /// One ledger entry.
+    pub const LEDGER: u8 = 9;
+    /// The body of the key file.
+    pub const KEY_FILE: u8 = 10;
+    /// A key wrapped by a key provider.
+    pub const WRAPPED: u8 = 11;
+}

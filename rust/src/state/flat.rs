@@ -1,0 +1,138 @@
+//! One state as the walk leaves it: two arenas, and the large arrays where they lie.
+
+use crate::error::{Error, Result};
+
+/// Many byte strings behind one another.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Arena {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Arena {
+    /// Over buffers that were used before.
+    pub fn with_buffers(mut bytes: Vec<u8>, mut ends: Vec<usize>) -> Self {
+        bytes.clear();
+        ends.clear();
+        Arena { bytes, ends }
+    }
+
+    /// The buffers, for the next use.
+    pub fn into_buffers(self) -> (Vec<u8>, Vec<usize>) {
+        (self.bytes, self.ends)
+    }
+
+    /// An arena of `bytes` cut at `ends`.
+    pub fn from_parts(bytes: Vec<u8>, ends: Vec<usize>) -> Self {
+        Arena { bytes, ends }
+    }
+
+    /// How many strings.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// All bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Appends one string.
+    pub fn push(&mut self, string: &[u8]) {
+        self.bytes.extend_from_slice(string);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Appends one string given in two parts.
+    #[inline]
+    pub fn push_joined(&mut self, prefix: &[u8], rest: &[u8]) {
+        self.bytes.extend_from_slice(prefix);
+        self.push(rest);
+    }
+
+    /// The string at `at`; empty beyond the end.
+    #[inline]
+    pub fn get(&self, at: usize) -> &[u8] {
+        let start = match at.checked_sub(1) {
+            Some(before) => self.ends.get(before).copied().unwrap_or(usize::MAX),
+            None => 0,
+        };
+        let end = self.ends.get(at).copied().unwrap_or(0);
+        self.bytes.get(start..end).unwrap_or_default()
+    }
+
+    /// The strings in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|at| self.get(at))
+    }
+}
+
+/// Bytes that lie elsewhere and stay valid until dropped: the items of an array.
+pub trait Payload: Send + Sync {
+    /// The bytes.
+    fn bytes(&self) -> &[u8];
+}
+
+impl Payload for Vec<u8> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+/// The rest of one value, outside the arena.
+pub struct Outside {
+    /// Which entry it belongs to.
+    pub entry: usize,
+    /// What follows that entry's bytes in the arena.
+    pub payload: Box<dyn Payload>,
+}
+
+impl std::fmt::Debug for Outside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Outside(entry {}, {} bytes)", self.entry, self.payload.bytes().len())
+    }
+}
+
+/// A flat state with the blueprint it belongs to.
+#[derive(Debug, Default)]
+pub struct Flat {
+    /// Dot paths, in the order of the walk.
+    pub paths: Arena,
+    /// Encoded values, in the same order.
+    pub values: Arena,
+    /// The parts of values too large to copy, by ascending entry.
+    pub outside: Vec<Outside>,
+    /// The encoded blueprint: kinds, ids and plain fields, but no Param values.
+    pub blueprint: Vec<u8>,
+}
+
+impl Flat {
+    /// How many bytes of values there are.
+    pub fn size_bytes(&self) -> usize {
+        let outside: usize = self.outside.iter().map(|part| part.payload.bytes().len()).sum();
+        self.values.bytes().len() + outside
+    }
+
+    /// The error for two values under one path.
+    pub fn duplicate(path: &[u8]) -> Error {
+        let path = String::from_utf8_lossy(path).into_owned();
+        Error::new("duplicate-path", "two values have the same path; rename one of the fields")
+            .inside(path)
+    }
+
+    /// Refuses what no tree can hold.
+    pub fn check(&self) -> Result<()> {
+        match self.paths.iter().find(|path| path.len() > super::MAX_PATH_BYTES) {
+            None => Ok(()),
+            Some(path) => {
+                let shown: String = String::from_utf8_lossy(path).chars().take(120).collect();
+                Err(Error::new("too-large", "a path is longer than 4096 bytes").inside(shown))
+            }
+        }
+    }
+}

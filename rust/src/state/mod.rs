@@ -1,0 +1,8 @@
+//! A flat state: dot paths and their encoded values, in the order of the walk.
+
+mod flat;
+
+pub use flat::{Arena, Flat, Outside, Payload};
+
+/// Longest dot path in bytes. Paths are keys of a tree whose nodes must stay small.
+pub const MAX_PATH_BYTES: usize = 4096;
