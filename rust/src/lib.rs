@@ -10,6 +10,7 @@ pub mod state;
 pub mod keys;
 pub mod seal;
 pub mod engine;
+pub mod tree;
 
 #[cfg(feature = "python")]
 mod py;

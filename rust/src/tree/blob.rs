@@ -1,0 +1,251 @@
+//! Large values, cut into pieces of which only the changed ones are written.
+
+use super::writer::{Writer, seal};
+use super::{Hash, Nodes};
+use crate::engine::Batch;
+use crate::error::{Error, Result};
+use crate::seal::{NodeId, Place, Scratch, hash_kind, kind};
+use crate::wire::{Put, Take};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes of a piece. A sealed piece with the engine's page header then fills four pages of 4 KiB;
+/// with 16,384 it would take a fifth. Divisible by every item size.
+pub const CHUNK_BYTES: usize = 16_256;
+/// References in an index node.
+const FAN_OUT: usize = 256;
+/// Pieces that one thread takes at a time.
+const GROUP: usize = 32;
+
+/// A reference to a large value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blob {
+    /// Hash of its one piece or its topmost index.
+    pub hash: Hash,
+    /// That node.
+    pub id: NodeId,
+    /// How long it is.
+    pub size_bytes: u64,
+}
+
+/// Runs `work` on 0..count, on as many threads as there are cores; results in order.
+pub fn in_parallel<T: Send>(
+    count: usize,
+    work: impl Fn(usize, &mut Scratch) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if count <= 1 || cores == 1 {
+        return with_scratch(|scratch| (0..count).map(|at| work(at, scratch)).collect());
+    }
+    let next = AtomicUsize::new(0);
+    let run = || {
+        with_scratch(|scratch| {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= count {
+                    return Ok(done);
+                }
+                done.push((at, work(at, scratch)?));
+            }
+        })
+    };
+    let mut all = std::thread::scope(|scope| -> Result<Vec<(usize, T)>> {
+        let helpers: Vec<_> = (1..cores.min(count)).map(|_| scope.spawn(run)).collect();
+        let mut all = run()?;
+        for helper in helpers {
+            let done = helper.join().map_err(|_| Error::new("store", "a worker thread died"))?;
+            all.extend(done?);
+        }
+        Ok(all)
+    })?;
+    all.sort_unstable_by_key(|(at, _)| *at);
+    Ok(all.into_iter().map(|(_, done)| done).collect())
+}
+
+/// Runs `work` with this thread's warm contexts.
+pub fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+    thread_local! {
+        static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
+    }
+    let mut scratch = SCRATCH.take();
+    let done = work(&mut scratch);
+    SCRATCH.set(scratch);
+    done
+}
+
+/// Writes what is new of `bytes`; `bytes` may change under us, so each piece is copied once and the
+/// copy is both hashed and sealed.
+pub fn write(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Blob> {
+    let mut level = pieces(writer, bytes)?;
+    while level.len() > 1 {
+        let mut above = Vec::with_capacity(level.len().div_ceil(FAN_OUT));
+        for group in level.chunks(FAN_OUT) {
+            let (mut a, mut b) = (Vec::new(), Vec::new());
+            a.put_varint(group.len() as u64);
+            for (hash, id) in group {
+                a.extend_from_slice(hash);
+                b.extend_from_slice(&id.0);
+            }
+            above.push(writer.node(kind::INDEX, &a, &b)?);
+        }
+        level = above;
+    }
+    let (hash, id) = level.first().copied().ok_or_else(|| Error::new("store", "an empty blob"))?;
+    Ok(Blob { hash, id, size_bytes: bytes.len() as u64 })
+}
+
+fn pieces(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Vec<(Hash, NodeId)>> {
+    let cut: Vec<&[u8]> = bytes.chunks(CHUNK_BYTES).collect();
+    let mut ids = Vec::with_capacity(cut.len());
+    for _ in 0..cut.len() {
+        ids.push(writer.next_id()?);
+    }
+    let (known, sealer) = (writer.known(), writer.sealer());
+    let groups: Vec<_> = cut.chunks(GROUP).zip(ids.chunks(GROUP)).collect();
+    let done = in_parallel(groups.len(), |group, scratch| {
+        let mut batch = Batch::default();
+        let (pieces, ids) = groups.get(group).copied().unwrap_or_default();
+        let mut refs = Vec::with_capacity(pieces.len());
+        let mut copy = Vec::with_capacity(CHUNK_BYTES);
+        for (piece, &id) in pieces.iter().zip(ids) {
+            copy.clear();
+            copy.extend_from_slice(piece);
+            let hash = hash_kind(kind::CHUNK, &copy);
+            match known.get(&hash) {
+                Some(&on_disk) => refs.push((hash, on_disk)),
+                None => {
+                    seal(sealer, scratch, Place { kind: kind::CHUNK, id }, &copy, &mut batch)?;
+                    refs.push((hash, id));
+                }
+            }
+        }
+        Ok((refs, batch))
+    })?;
+    let mut all = Vec::with_capacity(cut.len());
+    for (refs, batch) in done {
+        refs.iter().for_each(|(hash, id)| writer.refer(*hash, *id));
+        all.extend(refs);
+        writer.add_batch(batch);
+    }
+    Ok(all)
+}
+
+impl Blob {
+    /// Calls `each` with the hash and id of every piece and index, from the top.
+    pub fn walk(&self, nodes: &dyn Nodes, each: &mut dyn FnMut(Hash, NodeId)) -> Result<()> {
+        each(self.hash, self.id);
+        for (hash, id) in self.pieces(nodes, each)? {
+            if self.size_bytes > CHUNK_BYTES as u64 {
+                each(hash, id);
+            }
+        }
+        Ok(())
+    }
+
+    fn pieces(
+        &self,
+        nodes: &dyn Nodes,
+        each: &mut dyn FnMut(Hash, NodeId),
+    ) -> Result<Vec<(Hash, NodeId)>> {
+        let count = self.size_bytes.div_ceil(CHUNK_BYTES as u64);
+        let mut height = 0u32;
+        while (FAN_OUT as u64).pow(height) < count {
+            height += 1;
+        }
+        let mut level = vec![(self.hash, self.id)];
+        for depth in 0..height {
+            let mut below = Vec::new();
+            for (hash, id) in level {
+                if depth > 0 {
+                    each(hash, id);
+                }
+                read_index(nodes, hash, id, &mut below)?;
+            }
+            level = below;
+        }
+        if level.len() as u64 != count {
+            return Err(Error::new("malformed", "a large value has a wrong number of pieces"));
+        }
+        Ok(level)
+    }
+
+    /// All bytes into `out`, which must be as long as the blob. `nodes` is opened once a thread.
+    pub fn read_into<N: Nodes>(
+        &self,
+        nodes: &(impl Fn() -> Result<N> + Sync),
+        out: &mut [u8],
+    ) -> Result<()> {
+        if out.len() as u64 != self.size_bytes {
+            return Err(Error::new("malformed", "a large value has another length"));
+        }
+        let refs = self.pieces(&nodes()?, &mut |_, _| {})?;
+        let groups: Vec<_> = refs
+            .chunks(GROUP)
+            .zip(out.chunks_mut(GROUP * CHUNK_BYTES))
+            .map(|(refs, out)| std::sync::Mutex::new((refs, out)))
+            .collect();
+        in_parallel(groups.len(), |group, _| {
+            let Some(group) = groups.get(group) else { return Ok(()) };
+            let mut group = group.lock().map_err(|_| Error::new("store", "a reader died"))?;
+            let nodes = nodes()?;
+            let (refs, ref mut out) = *group;
+            for ((hash, id), slot) in refs.iter().zip(out.chunks_mut(CHUNK_BYTES)) {
+                nodes.open_into(kind::CHUNK, *id, slot)?;
+                check(kind::CHUNK, slot, hash, *id)?;
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+}
+
+fn read_index(
+    nodes: &dyn Nodes,
+    hash: Hash,
+    id: NodeId,
+    out: &mut Vec<(Hash, NodeId)>,
+) -> Result<()> {
+    let plain = nodes.open(kind::INDEX, id)?;
+    let mut frame = Take::new(&plain);
+    let a = frame.bytes()?;
+    check(kind::INDEX, a, &hash, id)?;
+    let mut content = Take::new(a);
+    for _ in 0..content.count()? {
+        out.push((content.array()?, NodeId(frame.array()?)));
+    }
+    content.done()?;
+    frame.done()
+}
+
+/// What a parent says of a node must hold.
+pub fn check(kind: u8, content: &[u8], expected: &Hash, id: NodeId) -> Result<()> {
+    if hash_kind(kind, content) == *expected {
+        return Ok(());
+    }
+    Err(Error::new("tampered", "a node is not the one that its parent refers to")
+        .with("node", id.to_string())
+        .with("kind", u64::from(kind)))
+}
+
+/// What one read of a value into memory of ours may ask for.
+const MAX_VALUE_BYTES: u64 = 1 << 33;
+
+impl Blob {
+    /// Appends all bytes to `out`, on this thread.
+    pub fn append_to(&self, nodes: &dyn Nodes, out: &mut Vec<u8>) -> Result<()> {
+        if self.size_bytes > MAX_VALUE_BYTES {
+            return Err(Error::new("malformed", "a value is larger than any can be"));
+        }
+        let mut left = self.size_bytes as usize;
+        for (hash, id) in self.pieces(nodes, &mut |_, _| {})? {
+            let start = out.len();
+            let len = left.min(CHUNK_BYTES);
+            out.resize(start + len, 0);
+            let slot = out.get_mut(start..).unwrap_or_default();
+            nodes.open_into(kind::CHUNK, id, slot)?;
+            check(kind::CHUNK, slot, &hash, id)?;
+            left -= len;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! Where nodes end: decided by keys alone, so that a changed value moves nothing and edits give
+//! the same tree as building afresh.
+
+/// A node ends behind a key whose hash has six zero bits at its level: 64 entries on average.
+const MASK: u8 = 63;
+/// Keys may be chosen so that none ends a node.
+pub const MAX_ENTRIES: usize = 256;
+
+/// Decides the ends of one level; counting restarts behind each.
+#[derive(Debug)]
+pub struct Ends {
+    level: usize,
+    count: usize,
+}
+
+impl Ends {
+    /// Level 0 are the leaves.
+    pub fn new(level: usize) -> Self {
+        Ends { level, count: 0 }
+    }
+
+    /// Whether the node ends behind this key.
+    pub fn after(&mut self, key: &[u8]) -> bool {
+        self.count += 1;
+        let hash = blake3::hash(key);
+        let byte = hash.as_bytes().get(self.level % 32).copied().unwrap_or_default();
+        let ends = byte & MASK == 0 || self.count >= MAX_ENTRIES;
+        if ends {
+            self.count = 0;
+        }
+        ends
+    }
+
+    /// Whether the next key begins a node.
+    pub fn at_start(&self) -> bool {
+        self.count == 0
+    }
+}

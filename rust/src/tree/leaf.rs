@@ -1,0 +1,154 @@
+//! Entries: keys and values in leaves, whole or split into keys and values.
+
+use super::blob::{Blob, check};
+use super::keys::{KeyReader, KeyWriter};
+use super::{Hash, Nodes};
+use crate::error::{Error, Result};
+use crate::seal::{NodeId, kind};
+use crate::wire::{Put, Take};
+
+/// Values longer than this are blobs.
+pub const MAX_INLINE_BYTES: usize = 512;
+
+/// A value as it lies in a leaf.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Value {
+    /// Its first part.
+    pub inline: Vec<u8>,
+    /// What follows, if it is large.
+    pub blob: Option<Blob>,
+}
+
+/// A key and its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value.
+    pub value: Value,
+}
+
+impl Value {
+    /// A value without a blob.
+    pub fn inline(bytes: Vec<u8>) -> Self {
+        Value { inline: bytes, blob: None }
+    }
+
+    /// How long it is in all.
+    pub fn size_bytes(&self) -> u64 {
+        self.inline.len() as u64 + self.blob.map_or(0, |blob| blob.size_bytes)
+    }
+
+    /// Whether two values are equal, whatever the ids of their nodes.
+    pub fn same(&self, other: &Value) -> bool {
+        let hash = |value: &Value| value.blob.map(|blob| (blob.hash, blob.size_bytes));
+        self.inline == other.inline && hash(self) == hash(other)
+    }
+
+    fn read(a: &mut Take<'_>, b: &mut Take<'_>) -> Result<Self> {
+        let tag = a.varint()?;
+        let inline = a.slice(usize::try_from(tag >> 1).unwrap_or(usize::MAX))?.to_vec();
+        let blob = if tag & 1 == 1 {
+            let size_bytes = a.varint()?;
+            Some(Blob { size_bytes, hash: a.array()?, id: NodeId(b.array()?) })
+        } else {
+            None
+        };
+        Ok(Value { inline, blob })
+    }
+}
+
+/// Appends a value to the content and its blob's id to the ids.
+pub fn put_value(inline: &[u8], blob: Option<&Blob>, a: &mut Vec<u8>, b: &mut Vec<u8>) {
+    a.put_varint((inline.len() as u64) << 1 | u64::from(blob.is_some()));
+    a.extend_from_slice(inline);
+    if let Some(blob) = blob {
+        a.put_varint(blob.size_bytes);
+        a.extend_from_slice(&blob.hash);
+        b.extend_from_slice(&blob.id.0);
+    }
+}
+
+/// Content and ids of a whole leaf.
+pub fn encode(entries: &[Entry]) -> (Vec<u8>, Vec<u8>) {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    a.put_varint(entries.len() as u64);
+    let mut keys = KeyWriter::default();
+    for entry in entries {
+        keys.put(&entry.key, &mut a);
+        put_value(&entry.value.inline, entry.value.blob.as_ref(), &mut a, &mut b);
+    }
+    (a, b)
+}
+
+/// The content of a keys node.
+pub fn encode_keys<'a>(count: usize, keys: impl Iterator<Item = &'a [u8]>, a: &mut Vec<u8>) {
+    a.put_varint(count as u64);
+    let mut writer = KeyWriter::default();
+    for key in keys {
+        writer.put(key, a);
+    }
+}
+
+/// Opens a framed node, proves its content, and hands content and ids to `read`.
+pub fn framed<T>(
+    nodes: &dyn Nodes,
+    kind: u8,
+    hash: &Hash,
+    id: NodeId,
+    read: impl FnOnce(&mut Take<'_>, &mut Take<'_>) -> Result<T>,
+) -> Result<T> {
+    let plain = nodes.open(kind, id)?;
+    let mut b = Take::new(&plain);
+    let content = b.bytes()?;
+    check(kind, content, hash, id)?;
+    let mut a = Take::new(content);
+    let value = read(&mut a, &mut b)?;
+    a.done()?;
+    b.done()?;
+    Ok(value)
+}
+
+/// The entries of a whole leaf.
+pub fn read(nodes: &dyn Nodes, hash: &Hash, id: NodeId) -> Result<Vec<Entry>> {
+    framed(nodes, kind::LEAF, hash, id, |a, b| {
+        let mut keys = KeyReader::default();
+        let mut entries = Vec::new();
+        for _ in 0..a.count()? {
+            let key = keys.take(a)?.to_vec();
+            entries.push(Entry { key, value: Value::read(a, b)? });
+        }
+        Ok(entries)
+    })
+}
+
+/// The keys of a split leaf.
+pub fn read_keys(nodes: &dyn Nodes, hash: &Hash, id: NodeId) -> Result<Vec<Vec<u8>>> {
+    framed(nodes, kind::KEYS, hash, id, |a, _| {
+        let mut reader = KeyReader::default();
+        let mut keys = Vec::new();
+        for _ in 0..a.count()? {
+            keys.push(reader.take(a)?.to_vec());
+        }
+        Ok(keys)
+    })
+}
+
+/// The values of a split leaf.
+pub fn read_values(nodes: &dyn Nodes, hash: &Hash, id: NodeId) -> Result<Vec<Value>> {
+    framed(nodes, kind::VALUES, hash, id, |a, b| {
+        let mut values = Vec::new();
+        for _ in 0..a.count()? {
+            values.push(Value::read(a, b)?);
+        }
+        Ok(values)
+    })
+}
+
+/// Keys and values of a split leaf, put together.
+pub fn join(keys: Vec<Vec<u8>>, values: Vec<Value>) -> Result<Vec<Entry>> {
+    if keys.len() != values.len() {
+        return Err(Error::new("malformed", "a leaf has not as many values as keys"));
+    }
+    Ok(keys.into_iter().zip(values).map(|(key, value)| Entry { key, value }).collect())
+}

@@ -1,0 +1,47 @@
+//! Ordered maps as copy-on-write Merkle trees of sealed nodes.
+//!
+//! A node's hash is BLAKE3 over its kind and its *content*: keys, values and children's hashes,
+//! never ids. Content (A) and ids (B) stand apart in a node: varint length of A, A, B.
+//!
+//! | node | A | B |
+//! |---|---|---|
+//! | leaf | varint count; for each entry its key and value | ids of blobs |
+//! | keys | varint count; for each entry its key | |
+//! | values | varint count; for each entry its value | ids of blobs |
+//! | branch | u8 height, u8 packed, varint count; for each child its last key, hash, if packed and of height 1 the hash of its keys, varint entries, varint bytes | for each child its id and, where its keys have a hash, their id |
+//! | index | varint length of the blob; hashes | ids |
+//! | chunk | the bytes (no frame) | |
+//!
+//! Key: varint bytes shared with the key before, varint length of the rest, the rest. Value: varint
+//! length of the inline part times two, plus one if a blob follows; the inline part; of a blob its
+//! varint length and hash. A *packed* map splits each leaf into keys and values, because the keys
+//! of a state rarely change while its values do.
+
+mod blob;
+mod branch;
+mod ends;
+mod keys;
+mod leaf;
+mod map;
+mod packed;
+mod writer;
+
+pub use blob::Blob;
+pub use leaf::{Entry, Value};
+pub use map::{Map, Node, entries, get, leaves, unshared};
+pub use packed::{Shape, write_state};
+pub use writer::{Ids, Known, Writer};
+
+use crate::error::Result;
+use crate::seal::NodeId;
+
+/// BLAKE3 of kind and content.
+pub type Hash = [u8; 32];
+
+/// Opens sealed nodes; implemented by the store over an engine and a namespace's keys.
+pub trait Nodes {
+    /// The plaintext of a node.
+    fn open(&self, kind: u8, id: NodeId) -> Result<Vec<u8>>;
+    /// The plaintext of a chunk, straight into `out`, which it fills.
+    fn open_into(&self, kind: u8, id: NodeId, out: &mut [u8]) -> Result<()>;
+}

@@ -1,0 +1,137 @@
+//! State trees: split leaves built from a walk, with everything about keys done once a shape.
+
+use super::branch::{self, Child, Node};
+use super::ends::Ends;
+use super::leaf::{self, MAX_INLINE_BYTES, put_value};
+use super::writer::Writer;
+use super::{Hash, blob};
+use crate::error::Result;
+use crate::seal::{hash_kind, kind};
+use crate::state::{Arena, Flat};
+use crate::wire::Put;
+
+/// The paths of a state and how they fall into leaves. Two saves of one agent mostly have the same:
+/// then sorting, cutting and hashing of keys is not done again.
+#[derive(Debug)]
+pub struct Shape {
+    paths: Arena,
+    /// Entries of the walk in ascending order of their paths.
+    order: Vec<u32>,
+    leaves: Vec<ShapeLeaf>,
+}
+
+#[derive(Debug)]
+struct ShapeLeaf {
+    /// Where the leaf begins and ends in `order`.
+    start: usize,
+    end: usize,
+    keys_hash: Hash,
+}
+
+impl Shape {
+    /// Works a shape out; two equal paths are an error.
+    pub fn new(paths: Arena) -> Result<Self> {
+        let mut order: Vec<u32> = (0..paths.len() as u32).collect();
+        order.sort_by(|&a, &b| paths.get(a as usize).cmp(paths.get(b as usize)));
+        let mut leaves = Vec::new();
+        let mut ends = Ends::new(0);
+        let mut start = 0;
+        let mut before: Option<&[u8]> = None;
+        for (at, &entry) in order.iter().enumerate() {
+            let path = paths.get(entry as usize);
+            if before == Some(path) {
+                return Err(Flat::duplicate(path));
+            }
+            before = Some(path);
+            if ends.after(path) || at + 1 == order.len() {
+                leaves.push((start, at + 1));
+                start = at + 1;
+            }
+        }
+        let mut shape = Shape { paths, order, leaves: Vec::new() };
+        let mut content = Vec::new();
+        for (start, end) in leaves {
+            content.clear();
+            shape.put_keys(start, end, &mut content);
+            let keys_hash = hash_kind(kind::KEYS, &content);
+            shape.leaves.push(ShapeLeaf { start, end, keys_hash });
+        }
+        Ok(shape)
+    }
+
+    /// Whether these are the same paths in the same order.
+    pub fn fits(&self, paths: &Arena) -> bool {
+        self.paths == *paths
+    }
+
+    fn put_keys(&self, start: usize, end: usize, out: &mut Vec<u8>) {
+        let order = self.order.get(start..end).unwrap_or_default();
+        let keys = order.iter().map(|&entry| self.paths.get(entry as usize));
+        leaf::encode_keys(order.len(), keys, out);
+    }
+}
+
+/// Writes what is new of a state; None for a state without entries.
+pub fn write_state(writer: &mut Writer<'_>, shape: &Shape, flat: &Flat) -> Result<Option<Node>> {
+    let blobs = write_blobs(writer, flat)?;
+    let mut children = Vec::with_capacity(shape.leaves.len());
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for leaf in &shape.leaves {
+        a.clear();
+        b.clear();
+        let order = shape.order.get(leaf.start..leaf.end).unwrap_or_default();
+        a.put_varint(order.len() as u64);
+        let mut size_bytes = 0u64;
+        for &entry in order {
+            let inline = flat.values.get(entry as usize);
+            let blob = blobs.get(&entry);
+            let inline = match blob {
+                Some((_, at_once)) if *at_once => &[],
+                _ => inline,
+            };
+            put_value(inline, blob.map(|(blob, _)| blob), &mut a, &mut b);
+            size_bytes += inline.len() as u64 + blob.map_or(0, |(blob, _)| blob.size_bytes);
+        }
+        let keys_id = match writer.find(&leaf.keys_hash) {
+            Some(id) => id,
+            None => writer.fresh(kind::KEYS, leaf.keys_hash, |plain| {
+                let mut content = Vec::new();
+                shape.put_keys(leaf.start, leaf.end, &mut content);
+                plain.put_bytes(&content);
+            })?,
+        };
+        let (hash, id) = writer.node(kind::VALUES, &a, &b)?;
+        let last = order.last().map(|&entry| shape.paths.get(entry as usize).to_vec());
+        children.push(Child {
+            last: last.unwrap_or_default(),
+            node: Node {
+                height: 0,
+                packed: true,
+                hash,
+                id,
+                keys: Some((leaf.keys_hash, keys_id)),
+                entries: order.len() as u64,
+                size_bytes,
+            },
+        });
+    }
+    branch::build(writer, children)
+}
+
+/// Which entries have blobs, and whether the blob is the whole value.
+type Blobs = std::collections::HashMap<u32, (blob::Blob, bool)>;
+
+fn write_blobs(writer: &mut Writer<'_>, flat: &Flat) -> Result<Blobs> {
+    let mut blobs = Blobs::new();
+    for part in &flat.outside {
+        let written = blob::write(writer, part.payload.bytes())?;
+        blobs.insert(part.entry as u32, (written, false));
+    }
+    for (entry, value) in flat.values.iter().enumerate() {
+        if value.len() > MAX_INLINE_BYTES && !blobs.contains_key(&(entry as u32)) {
+            let written = blob::write(writer, value)?;
+            blobs.insert(entry as u32, (written, true));
+        }
+    }
+    Ok(blobs)
+}
