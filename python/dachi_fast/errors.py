@@ -62,6 +62,14 @@ class StateValueError(StateError, ValueError):
     """A value cannot be held in state although its type could be (cycle, depth, size)."""
 
 
+class DeclarationError(SpecError, TypeError):
+    """A class declares a field in a way that cannot work; the message says what to write."""
+
+
+class FixedError(StateError, RuntimeError):
+    """A fixed parameter was written."""
+
+
 class MigrationError(DachiError, ValueError):
     """A saved state does not fit the class it is loaded into; nothing was changed."""
 

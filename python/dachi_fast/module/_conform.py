@@ -1,0 +1,131 @@
+"""Whether a value already fits an annotation, without converting anything.
+
+pydantic converts where it can (1 becomes 1.0 for a float field), which would change what was saved.
+So a load asks here first, and only what does not fit goes to pydantic.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import types
+from collections.abc import Callable
+from dataclasses import InitVar
+from functools import lru_cache
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    ForwardRef,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
+
+Check = Callable[[object], bool]
+
+# PEP 484's numeric tower: an int is a fine float.
+_TOWER: dict[object, tuple[type, ...]] = {float: (float, int), complex: (complex, float, int)}
+
+
+def conforms(annotation: object, value: object) -> bool:
+    """Gives whether `value` fits `annotation` as it is, inside containers too."""
+    check = checker(annotation)
+    return check is None or check(value)
+
+
+def checker(annotation: object) -> Check | None:
+    """Gives the test of an annotation; None where every value fits or nothing can be said."""
+    try:
+        return _cached(annotation)
+    except TypeError:  # an unhashable annotation, such as Literal of a list
+        return _made(annotation)
+
+
+def _made(annotation: object) -> Check | None:
+    if annotation is None or annotation is types.NoneType:
+        return lambda v: v is None
+    if isinstance(annotation, InitVar):
+        return checker(annotation.type)
+    origin = get_origin(annotation)
+    if origin is None:
+        return _plain(annotation)
+    args = get_args(annotation)
+    if origin in (Annotated, Final, ClassVar):
+        return checker(args[0])
+    if origin in (Union, types.UnionType):
+        return _any_of([checker(a) for a in args])
+    if origin is Literal:
+        return lambda v: any(type(v) is type(a) and v == a for a in args)
+    if not isinstance(origin, type):
+        return None
+    if issubclass(origin, tuple):
+        return _tuple_of(origin, args)
+    if issubclass(origin, collections.abc.Mapping) and len(args) == 2:
+        return _mapping_of(origin, checker(args[0]), checker(args[1]))
+    if issubclass(origin, collections.abc.Collection) and len(args) == 1:
+        return _collection_of(origin, checker(args[0]))
+    if origin is collections.abc.Callable:
+        return callable
+    return lambda v: isinstance(v, origin)
+
+
+_cached = lru_cache(maxsize=1024)(_made)
+
+
+def _plain(annotation: object) -> Check | None:
+    if annotation in (Any, object) or isinstance(annotation, (TypeVar, str, ForwardRef)):
+        return None
+    if not isinstance(annotation, type):
+        return None
+    if getattr(annotation, "_is_protocol", False):
+        return None
+    allowed = _TOWER.get(annotation, annotation)
+    return lambda v: isinstance(v, allowed)
+
+
+def _any_of(checks: list[Check | None]) -> Check | None:
+    if None in checks:
+        return None
+    known = [c for c in checks if c is not None]
+    return lambda v: any(c(v) for c in known)
+
+
+def _collection_of(origin: type, item: Check | None) -> Check:
+    if item is None:
+        return lambda v: isinstance(v, origin)
+    if issubclass(str, origin):  # Sequence[str]: a str is not meant
+        return lambda v: (
+            isinstance(v, origin) and not isinstance(v, (str, bytes)) and all(map(item, v))
+        )
+    return lambda v: isinstance(v, origin) and all(map(item, v))
+
+
+def _mapping_of(origin: type, key: Check | None, item: Check | None) -> Check:
+    def check(value: object) -> bool:
+        return (
+            isinstance(value, origin)
+            and isinstance(value, collections.abc.Mapping)
+            and (key is None or all(map(key, value)))
+            and (item is None or all(map(item, value.values())))
+        )
+
+    return check
+
+
+def _tuple_of(origin: type, args: tuple[object, ...]) -> Check:
+    if len(args) == 2 and args[1] is Ellipsis:
+        return _collection_of(origin, checker(args[0]))
+    items = [checker(a) for a in args if a != ()]
+
+    def check(value: object) -> bool:
+        return (
+            isinstance(value, tuple)
+            and isinstance(value, origin)
+            and len(value) == len(items)
+            and all(c is None or c(v) for c, v in zip(items, value, strict=True))
+        )
+
+    return check

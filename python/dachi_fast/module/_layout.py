@@ -1,0 +1,140 @@
+"""The layout of a class, resolved at its first use because annotations resolve late."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import Enum
+from typing import Any, get_origin
+
+from dachi_fast.module._annotations import Names, parts, resolve, usable
+from dachi_fast.module._conform import Check, checker
+from dachi_fast.module._declare import Field, fields_of, type_argument
+from dachi_fast.module._fields import (
+    ATTR,
+    CHILD,
+    ITEM_ATTR,
+    ITEM_PARAM,
+    ITEM_SHARED,
+    PARAM,
+    PLAIN,
+    SHARED,
+    WRAP,
+    Layout,
+    item_bound,
+)
+from dachi_fast.spec._registry import registry
+
+_ITEM_ROLES = {"param": ITEM_PARAM, "attr": ITEM_ATTR, "shared": ITEM_SHARED}
+
+
+class LoadField:
+    """What a load must know of one name of a layout."""
+
+    __slots__ = ("annotation", "check", "exact", "name", "role")
+
+    def __init__(self, name: str, role: int, annotation: Any) -> None:
+        self.name = name
+        self.role = role
+        self.annotation = annotation
+        # Values of exactly this type are taken without a further test.
+        self.exact = annotation if annotation in (int, str, bool, float, bytes) else None
+        self.check: Check | None = checker(annotation)
+
+
+def layout_of(cls: type) -> Layout:
+    """Gives the layout of a module class; its annotations are resolved at the first call."""
+    found: Layout | None = cls.__dict__["__layout__"]
+    return found if found is not None else _settle(cls)
+
+
+def load_fields(cls: type) -> tuple[LoadField, ...]:
+    """Gives the names of a layout with what a load must know of each."""
+    if cls.__dict__["__layout__"] is None:
+        _settle(cls)
+    found: tuple[LoadField, ...] = cls.__dict__["__load_fields__"]
+    return found
+
+
+def annotation_of(cls: type, field: Field) -> Any:
+    """Gives the resolved annotation of a field; names that nobody knows become Any."""
+    names = Names({**field.scope, **_body(field.owner), **_selves(cls, field)}, _registered)
+    return usable(resolve(field.annotation, names))
+
+
+def _body(owner: type) -> dict[str, Any]:
+    return {k: v for k, v in owner.__dict__.items() if isinstance(v, type)}
+
+
+def _selves(cls: type, field: Field) -> dict[str, Any]:
+    return {c.__name__: c for c in (cls, field.owner)}
+
+
+def _registered(name: str) -> object:
+    candidates = registry.candidates(name)
+    return candidates[-1] if candidates else Any
+
+
+def _settle(cls: type) -> Layout:
+    names: list[str] = []
+    roles: list[int] = []
+    load: list[LoadField] = []
+    explicit = cls.__dict__.get("__roles__") or getattr(cls, "__roles__", None)
+    for name, role in (explicit or {}).items():
+        names.append(name)
+        roles.append(role)
+        load.append(LoadField(name, role, Any))
+    for name, field in fields_of(cls).items():
+        annotation = annotation_of(cls, field)
+        adopt_values(annotation)
+        if field.kind == "initvar" or (explicit and name in explicit):
+            continue
+        role = _role(field, annotation)
+        names.append(name)
+        roles.append(role)
+        if field.is_item:
+            bound = item_bound(field.item) if field.item is not None else None
+            annotation = bound if bound is not None else type_argument(annotation)
+        elif field.default is None and field.kind in ("param", "attr"):
+            annotation = annotation | None if isinstance(annotation, type) else annotation
+        load.append(LoadField(name, role, annotation))
+    layout = Layout(tuple(names), tuple(roles))
+    type.__setattr__(cls, "__load_fields__", tuple(load))
+    type.__setattr__(cls, "__layout__", layout)
+    return layout
+
+
+def _role(field: Field, annotation: Any) -> int:
+    if field.is_item:
+        return _ITEM_ROLES[field.kind]
+    if field.kind == "shared":
+        return SHARED
+    if field.kind == "attr":
+        return ATTR
+    inside = list(parts(annotation))
+    if any(_is_adapt(part) for part in inside[1:]):
+        return WRAP
+    if any(is_module_class(get_origin(part) or part) for part in inside):
+        return CHILD
+    return PARAM if field.kind == "param" else PLAIN
+
+
+def _is_adapt(part: Any) -> bool:
+    return getattr(get_origin(part) or part, "__adapts__", False) is True
+
+
+def is_module_class(part: Any) -> bool:
+    """Gives whether something is a subclass of BaseModule (or BaseModule)."""
+    return isinstance(part, type) and hasattr(part, "__module_fields__")
+
+
+def adopt_values(annotation: Any) -> None:
+    """Registers the Enum, dataclass and pydantic classes that an annotation mentions."""
+    for part in parts(annotation):
+        if not isinstance(part, type) or is_module_class(part):
+            continue
+        if issubclass(part, Enum) or dataclasses.is_dataclass(part) or _is_model(part):
+            registry.value(part)
+
+
+def _is_model(part: type) -> bool:
+    return hasattr(part, "__pydantic_validator__") and hasattr(part, "model_fields")

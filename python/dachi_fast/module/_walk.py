@@ -1,0 +1,127 @@
+"""Walks over a tree of modules: parameters, states, modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dachi_fast.module._fields import (
+    ATTR,
+    ITEM_ATTR,
+    ITEM_PARAM,
+    ITEM_SHARED,
+    PARAM,
+    SHARED,
+    UNSET,
+    WRAP,
+    Attr,
+    Item,
+    Param,
+)
+from dachi_fast.module._layout import layout_of
+from dachi_fast.module._state import (
+    dotted,
+    is_module,
+    modules_in,
+    raw_field,
+    undeclared,
+    wrap_elements,
+)
+from dachi_fast.module._views import view
+
+if TYPE_CHECKING:
+    from dachi_fast.module._base import BaseModule
+
+Children = list[tuple[str, "BaseModule"]]
+
+
+class Own:
+    """What one module holds itself: its items in order, and its children."""
+
+    __slots__ = ("attrs", "children", "params")
+
+    def __init__(self) -> None:
+        self.params: list[tuple[str, Param[Any]]] = []
+        self.attrs: list[tuple[str, Attr[Any]]] = []
+        self.children: Children = []
+
+
+def own(module: BaseModule, *, items: bool = True) -> Own:
+    """Gives what a module holds itself.
+
+    Args:
+        module: the module.
+        items: False when only the children are wanted: then no views are made.
+    """
+    found = Own()
+    layout = layout_of(type(module))
+    for name, role in zip(layout.names, layout.roles, strict=True):
+        value: Any = getattr(module, name, UNSET)
+        if value is UNSET or role == SHARED or role == ITEM_SHARED:
+            continue
+        if role == WRAP:
+            wrap_elements(module, name)
+            value = getattr(module, name)
+        if role == ITEM_PARAM or role == ITEM_ATTR:
+            _add_item(found, name, value)
+            continue
+        if isinstance(value, Item):
+            raise raw_field(name)
+        if role == ATTR:
+            if items:
+                made = view(module, name, param=False)
+                assert isinstance(made, Attr)
+                found.attrs.append((name, made))
+            continue
+        inner = list(modules_in(value, name, ""))
+        found.children += inner
+        if role == PARAM and items and not inner:
+            made = view(module, name, param=True)
+            assert isinstance(made, Param)
+            found.params.append((name, made))
+    extra = undeclared(module, layout)
+    for name, value in extra:
+        if "." in name:
+            raise dotted(name)
+        if isinstance(value, Item):
+            _add_item(found, name, value)
+    found.children += [(name, value) for name, value in extra if is_module(value)]
+    return found
+
+
+def _add_item(found: Own, name: str, item: Item[Any]) -> None:
+    if isinstance(item, Attr):
+        found.attrs.append((name, item))
+    elif isinstance(item, Param):
+        inner = list(modules_in(getattr(item, "data", None), name, ""))
+        found.children += inner
+        if not inner:
+            found.params.append((name, item))
+
+
+def walk(module: BaseModule, prefix: str, seen: set[int]) -> Iterator[tuple[str, BaseModule]]:
+    """Yields each module of a tree once with its dotted name, depth first, parents first."""
+    if id(module) in seen:
+        return
+    seen.add(id(module))
+    yield prefix, module
+    for name, child in own(module, items=False).children:
+        yield from walk(child, f"{prefix}.{name}" if prefix else name, seen)
+
+
+def named_items(
+    module: BaseModule, prefix: str, recurse: bool, attrs: bool, seen: set[int]
+) -> Iterator[tuple[str, Any]]:
+    """Yields the Params (or Attrs) of a tree, each once by identity, with their dotted names."""
+    if id(module) in seen:
+        return
+    seen.add(id(module))
+    held = own(module)
+    visible = module._visible_items(held.attrs if attrs else held.params)  # type: ignore[arg-type]
+    for name, item in visible:
+        if id(item) not in seen:
+            seen.add(id(item))
+            yield prefix + name, item
+    if recurse:
+        for name, child in module._visible_children(held.children, attrs):
+            yield from named_items(child, f"{prefix}{name}.", recurse, attrs, seen)
