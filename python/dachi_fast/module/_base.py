@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, dataclass_transform,
 from dachi_fast.module import _walk
 from dachi_fast.module._copy import copied
 from dachi_fast.module._declare import declare, fields_of, initialise
-from dachi_fast.module._fields import SHARED, UNSET, Attr, Param, Shared
+from dachi_fast.module._fields import SHARED, UNSET, Attr, Node, Param, Shared
 from dachi_fast.module._layout import layout_of
 from dachi_fast.module._load import load
 from dachi_fast.module._state import flatten
@@ -25,7 +25,7 @@ Include = type | Callable[[Any], bool] | None
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Param, Attr, Shared))
-class BaseModule:
+class BaseModule(Node):
     """Base of all modules: a blueprint (spec) and a memory (state) in one object.
 
     Fields are declared in the class body: `Param` and plain annotated names are the blueprint,

@@ -22,7 +22,7 @@ from dachi_fast.module._annotations import (
     resolve,
     usable,
 )
-from dachi_fast.module._fields import UNSET, Item, Shared, role_name
+from dachi_fast.module._fields import UNSET, Item, Node, Shared, role_name
 
 # AdaptModule puts its own test and property maker here when it is imported.
 ADAPT: dict[str, Callable[..., Any]] = {}
@@ -202,7 +202,7 @@ def _field(cls: type, name: str, annotation: Any) -> Field:
 
 def _check_default(field: Field) -> None:
     default = field.default
-    if type(default).__hash__ is None or hasattr(type(default), "__module_fields__"):
+    if type(default).__hash__ is None or isinstance(default, Node):
         raise DeclarationError(
             "mutable-default",
             f"{field.owner.__qualname__}.{field.name}: a default of type "

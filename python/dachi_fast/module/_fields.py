@@ -54,6 +54,12 @@ class Unset:
 UNSET: Final = Unset()
 
 
+class Node:
+    """The root of BaseModule: lets this layer recognise modules before they are defined."""
+
+    __slots__ = ()
+
+
 @final
 class Layout:
     """The declared names of a class and what each is, in declaration order.

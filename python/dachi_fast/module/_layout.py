@@ -20,6 +20,7 @@ from dachi_fast.module._fields import (
     SHARED,
     WRAP,
     Layout,
+    Node,
     item_bound,
 )
 from dachi_fast.spec._registry import registry
@@ -30,7 +31,7 @@ _ITEM_ROLES = {"param": ITEM_PARAM, "attr": ITEM_ATTR, "shared": ITEM_SHARED}
 class LoadField:
     """What a load must know of one name of a layout."""
 
-    __slots__ = ("annotation", "check", "exact", "name", "role")
+    __slots__ = ("annotation", "bare", "check", "exact", "name", "role")
 
     def __init__(self, name: str, role: int, annotation: Any) -> None:
         self.name = name
@@ -38,6 +39,7 @@ class LoadField:
         self.annotation = annotation
         # Values of exactly this type are taken without a further test.
         self.exact = annotation if annotation in (int, str, bool, float, bytes) else None
+        self.bare = annotation if annotation in (list, dict) else None
         self.check: Check | None = checker(annotation)
 
 
@@ -124,7 +126,7 @@ def _is_adapt(part: Any) -> bool:
 
 def is_module_class(part: Any) -> bool:
     """Gives whether something is a subclass of BaseModule (or BaseModule)."""
-    return isinstance(part, type) and hasattr(part, "__module_fields__")
+    return isinstance(part, type) and issubclass(part, Node)
 
 
 def adopt_values(annotation: Any) -> None:

@@ -172,7 +172,8 @@ def _plan(module: BaseModule, prefix: str, plan: _Plan, depth: int) -> None:
                 missing.append(key)
             continue
         found.add(key)
-        if type(new) is not field.exact:
+        kind = type(new)
+        if kind is not field.exact and (plan.copy or kind is not field.bare):
             new = _fitted(new, field, key, plan.copy)
         plan.fields.append((module, name, new))
     for name, held in undeclared(module, _layout_of(cls)):

@@ -20,19 +20,22 @@ from dachi_fast.module._fields import (
     Attr,
     Item,
     Layout,
+    Node,
     Param,
 )
-from dachi_fast.module._layout import is_module_class, layout_of
+from dachi_fast.module._copy import ATOMS
+from dachi_fast.module._layout import layout_of
 
 if TYPE_CHECKING:
     from dachi_fast.module._base import BaseModule
 
+_INERT = ATOMS | {list, dict, tuple, set}  # types of values that are no item and no module
 MAX_DEPTH = 100  # levels of containers inside one Param, and of modules inside modules
 
 
 def is_module(value: object) -> bool:
     """Gives whether a value is a module."""
-    return is_module_class(type(value))
+    return isinstance(value, Node)
 
 
 def flatten(
@@ -164,12 +167,18 @@ def modules_in(
     value: Any, key: str, prefix: str, depth: int = 0
 ) -> Iterator[tuple[str, BaseModule]]:
     """Yields the modules in a value with their keys: itself, or inside list, tuple and dict."""
+    if type(value) in ATOMS:
+        return
     if isinstance(value, (list, tuple)):
+        if ATOMS.issuperset(map(type, value)):
+            return
         if depth >= MAX_DEPTH:
             raise too_deep(prefix + key)
         for index, element in enumerate(value):
             yield from modules_in(element, f"{key}.{index}", prefix, depth + 1)
     elif isinstance(value, dict):
+        if ATOMS.issuperset(map(type, value.values())):
+            return
         if depth >= MAX_DEPTH:
             raise too_deep(prefix + key)
         for name, element in value.items():
@@ -183,7 +192,7 @@ def modules_in(
                 if isinstance(name, str) and "." in name:
                     raise dotted(f"{prefix}{key}.{name}")
                 yield found
-    elif is_module(value):
+    elif isinstance(value, Node):
         yield key, value
 
 
@@ -196,15 +205,14 @@ def undeclared(module: BaseModule, layout: Layout) -> list[tuple[str, Any]]:
     """
     references = gc.get_referents(module)
     count = 0
-    for found in references:
-        if isinstance(found, Item) or is_module(found):
-            count += 1
+    if not _INERT.issuperset(map(type, references)):
+        for found in references:
+            count += isinstance(found, (Item, Node))
     if count:
         for name, role in zip(layout.names, layout.roles, strict=True):
             if role != SHARED:
                 value = getattr(module, name, None)
-                if isinstance(value, Item) or is_module(value):
-                    count -= 1
+                count -= isinstance(value, (Item, Node))
         if not count:
             return []
     elif not (len(references) <= 2 and type(references[0]) is dict):
@@ -213,7 +221,7 @@ def undeclared(module: BaseModule, layout: Layout) -> list[tuple[str, Any]]:
     return [
         (name, value)
         for name, value in module.__dict__.items()
-        if (isinstance(value, Item) or is_module(value))
+        if isinstance(value, (Item, Node))
         and name not in known
         and not name.startswith(("_item_", "_adapt_"))
     ]

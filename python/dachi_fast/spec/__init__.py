@@ -1,6 +1,57 @@
 """Blueprints: pydantic specs, the registry of kinds, and building from specs."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 from dachi_fast.spec._registry import Registry as Registry
 from dachi_fast.spec._registry import full_kind_of as full_kind_of
 from dachi_fast.spec._registry import kind_of as kind_of
 from dachi_fast.spec._registry import registry as registry
+
+if TYPE_CHECKING:
+    from dachi_fast.module import BaseModule
+    from dachi_fast.spec._spec import BaseSpec
+
+
+def from_spec(
+    spec: BaseSpec | Mapping[str, Any],
+    ctx: Mapping[str, BaseModule] | None = None,
+    *,
+    allow: Sequence[type | str] | None = None,
+) -> BaseModule:
+    """Builds a module of whatever kind its blueprint names; see `BaseModule.from_spec`.
+
+    Raises:
+        SpecError: a kind is unknown, ambiguous or not allowed.
+
+    Example:
+        >>> from dachi_fast import BaseModule
+        >>> class Any_(BaseModule):
+        ...     pass
+        >>> from_spec({"kind": "Any_"})
+        Any_()
+    """
+    # Not at the top: modules register themselves here, so their package imports this one first.
+    from dachi_fast.module import BaseModule
+
+    return BaseModule.from_spec(spec, ctx, allow=allow)
+
+
+def kinds_in(module: BaseModule) -> dict[str, str]:
+    """Gives short kind -> `module:qualname` of every class in a tree.
+
+    Raises:
+        SpecError: two classes of the tree have one short kind.
+    """
+    from dachi_fast.spec import _build
+
+    return _build.kinds_in(module)
+
+
+def full_spec(module: BaseModule) -> dict[str, Any]:
+    """Gives the blueprint as a dict whose kinds are `module:qualname`, for a store."""
+    from dachi_fast.spec import _build
+
+    return _build.full_spec(module)

@@ -190,6 +190,25 @@ class Registry:
         self.converters[cls] = made
         self.converters_by_name[name] = made
 
+    def value_name(self, cls: type) -> str | None:
+        """Gives the full name of a registered value type, None for others."""
+        name = full_kind_of(cls)
+        return name if self._values.get(name) is cls else None
+
+    def value_class(self, name: str) -> type | None:
+        """Gives the value type of a full name, None where none is registered."""
+        return self._values.get(name)
+
+    def converter_for(self, cls: type) -> tuple[str, Callable[[Any], Any]] | None:
+        """Gives the name and the `to` of the converter of exactly this type."""
+        found = self.converters.get(cls)
+        return None if found is None else (found.name, found.to)
+
+    def converter_back(self, name: str) -> Callable[[Any], Any] | None:
+        """Gives the `back` of the converter of this name."""
+        found = self.converters_by_name.get(name)
+        return None if found is None else found.back
+
     # --- named entries ------------------------------------------------------------------------
 
     def register(
