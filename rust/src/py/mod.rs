@@ -3,12 +3,16 @@
 //! Every function here reads: convert, detach, call one function, convert.
 
 mod array;
+mod blueprint;
 mod codec;
 mod decode;
 mod encode;
 mod errors;
+mod layout;
 mod raw;
+mod state;
 mod types;
+mod walk;
 
 use pyo3::prelude::*;
 
@@ -17,7 +21,7 @@ type Fill = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    let parts: [(&str, Fill); 1] = [("codec", codec::module)];
+    let parts: [(&str, Fill); 2] = [("codec", codec::module), ("state", state::module)];
     let modules = py.import("sys")?.getattr("modules")?;
     for (name, fill) in parts {
         let full = format!("dachi_fast._core.{name}");

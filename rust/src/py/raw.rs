@@ -4,6 +4,8 @@
 //! per value, or panic where we must give an error (a dict that changes size under iteration).
 #![allow(unsafe_code)]
 
+use crate::state::Payload;
+use pyo3::buffer::PyBuffer;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
@@ -99,6 +101,10 @@ pub struct Referents {
     pub all: usize,
     /// Those that are instances of one of the wanted classes.
     pub wanted: usize,
+    /// Those that are dicts.
+    pub dicts: usize,
+    /// The address of the last dict.
+    pub last_dict: usize,
 }
 
 struct Visit {
@@ -118,10 +124,14 @@ extern "C" fn visit(object: *mut ffi::PyObject, context: *mut c_void) -> c_int {
             return 0;
         }
         visit.found.all += 1;
+        if class == &raw mut ffi::PyDict_Type {
+            visit.found.dicts += 1;
+            visit.found.last_dict = object as usize;
+            return 0;
+        }
         if class == &raw mut ffi::PyUnicode_Type
             || class == &raw mut ffi::PyFloat_Type
             || class == &raw mut ffi::PyLong_Type
-            || class == &raw mut ffi::PyDict_Type
             || class == &raw mut ffi::PyList_Type
             || class == &raw mut ffi::PyBool_Type
         {
@@ -188,5 +198,29 @@ pub fn list<'py, E: From<PyErr>>(
             ffi::PyList_SET_ITEM(list.as_ptr(), at as ffi::Py_ssize_t, element()?.into_ptr());
         }
         Ok(list)
+    }
+}
+
+/// The memory of an array that outlives the attachment to the interpreter.
+pub struct Borrowed {
+    buffer: PyBuffer<u8>,
+}
+
+impl Borrowed {
+    /// Keeps the buffer exported, so that its memory stays where it is until this is dropped.
+    pub fn new(buffer: PyBuffer<u8>) -> Self {
+        Borrowed { buffer }
+    }
+}
+
+impl Payload for Borrowed {
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: an exported buffer stays valid and of this length until released. What remains:
+        // Python code in another thread may write to the array while it is being saved. Each piece
+        // is copied once before it is hashed and sealed, so what is stored is consistent with its
+        // hash; which of two concurrent values it holds is as undefined as for `array.copy()`.
+        unsafe {
+            std::slice::from_raw_parts(self.buffer.buf_ptr().cast(), self.buffer.len_bytes())
+        }
     }
 }

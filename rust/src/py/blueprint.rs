@@ -1,0 +1,211 @@
+//! The blueprint of a tree as a save keeps it: kinds, ids, plain fields and structure, without the
+//! values of Params, which are state.
+//!
+//! A module is a dict: `kind` (`module:qualname`), `id`, then the fields. A module met again is
+//! `{"same": id}`.
+
+use super::encode::ValueEncoder;
+use super::errors::Attempt;
+use super::layout::{Layout, ModuleSide, Role, layout_of, module_side};
+use super::raw;
+use super::types::Types;
+use super::walk::is_module;
+use crate::codec::{Encoder, MAX_DEPTH, ext};
+use crate::error::Error;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use std::collections::HashSet;
+
+/// Writes the blueprint of `module`.
+pub fn encode<'py>(
+    out: &mut Encoder,
+    types: &Types<'py>,
+    module: &Bound<'py, PyAny>,
+) -> Attempt<()> {
+    let side = module_side(module.py())?;
+    Blueprint { out, types, side, seen: HashSet::new(), depth: 0 }.module(module)
+}
+
+struct Blueprint<'a, 'py> {
+    out: &'a mut Encoder,
+    types: &'a Types<'py>,
+    side: &'py ModuleSide,
+    seen: HashSet<*mut pyo3::ffi::PyObject>,
+    depth: usize,
+}
+
+type Fields<'py> = Vec<(Bound<'py, PyString>, Bound<'py, PyAny>)>;
+
+impl<'py> Blueprint<'_, 'py> {
+    fn module(&mut self, module: &Bound<'py, PyAny>) -> Attempt<()> {
+        let py = module.py();
+        let id = match module.getattr_opt(intern!(py, "_module_id"))? {
+            Some(id) => id,
+            None => module.getattr(intern!(py, "id"))?,
+        };
+        if !self.seen.insert(module.as_ptr()) {
+            self.out.map(1);
+            self.out.text("same");
+            return self.plain(&id);
+        }
+        self.deeper()?;
+        let layout = layout_of(module)?;
+        let class = module.get_type();
+        let (kind, only_python) = layout.get().blueprint(&class)?;
+        let fields = match only_python {
+            true => None,
+            false => self.own_fields(module, layout.get())?,
+        };
+        let fields = match fields {
+            Some(fields) => fields,
+            None => self.asked_fields(module)?,
+        };
+        self.out.map(fields.len() + 2);
+        self.out.text("kind");
+        self.out.text(kind);
+        self.out.text("id");
+        self.plain(&id)?;
+        for (name, value) in fields {
+            let text = name.to_string_lossy();
+            self.out.text(&text);
+            self.value(&value).map_err(|fail| fail.inside(text.clone()))?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn deeper(&mut self) -> Attempt<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Error::new("too-deep", "modules and containers nest too deeply").into());
+        }
+        Ok(())
+    }
+
+    /// The fields of an ordinary class; None where Python must be asked after all.
+    fn own_fields(
+        &self,
+        module: &Bound<'py, PyAny>,
+        layout: &Layout,
+    ) -> Attempt<Option<Fields<'py>>> {
+        let py = module.py();
+        let mut fields = Fields::new();
+        for field in layout.fields() {
+            if matches!(field.role, Role::Shared | Role::Attr) {
+                continue;
+            }
+            let name = field.name.bind(py);
+            let Some(mut value) = module.getattr_opt(name)? else { continue };
+            if field.role == Role::Item {
+                if !value.is_instance(self.side.param.bind(py))? {
+                    continue;
+                }
+                while value.is_instance(self.side.item.bind(py))? {
+                    value = value.getattr(intern!(py, "data"))?;
+                }
+            }
+            if matches!(field.role, Role::Item | Role::Param) && !self.holds_module(&value, 0)? {
+                continue;
+            }
+            if self.looks_like_spec(&value)? {
+                return Ok(None);
+            }
+            fields.push((name.clone(), value));
+        }
+        Ok(Some(fields))
+    }
+
+    fn asked_fields(&self, module: &Bound<'py, PyAny>) -> Attempt<Fields<'py>> {
+        let asked = self.side.blueprint_values.bind(module.py()).call1((module,))?;
+        let asked = asked.cast_into::<PyDict>().map_err(PyErr::from)?;
+        let mut fields = Fields::new();
+        for (name, value) in asked.iter() {
+            fields.push((name.cast_into::<PyString>().map_err(PyErr::from)?, value));
+        }
+        Ok(fields)
+    }
+
+    fn holds_module(&self, value: &Bound<'py, PyAny>, depth: usize) -> Attempt<bool> {
+        if depth > MAX_DEPTH {
+            return Ok(false);
+        }
+        let any = |element: Bound<'py, PyAny>| self.holds_module(&element, depth + 1);
+        if let Ok(list) = value.cast::<PyList>() {
+            return some(list.iter().map(any));
+        }
+        if let Ok(tuple) = value.cast::<PyTuple>() {
+            return some(tuple.iter().map(any));
+        }
+        if let Ok(dict) = value.cast::<PyDict>() {
+            return some(raw::pairs(dict).flatten().map(|(_, element)| any(element)));
+        }
+        is_module(self.side, value)
+    }
+
+    /// Whether `from_spec` could take a plain dict for the spec of a module.
+    fn looks_like_spec(&self, value: &Bound<'py, PyAny>) -> Attempt<bool> {
+        let py = value.py();
+        if let Ok(dict) = value.cast::<PyDict>() {
+            if dict.contains(intern!(py, "kind"))? || dict.contains(intern!(py, "$data"))? {
+                return Ok(true);
+            }
+            let inner = |(_, element): (_, Bound<'py, PyAny>)| self.looks_like_spec(&element);
+            return some(raw::pairs(dict).flatten().map(inner));
+        }
+        if let Ok(list) = value.cast::<PyList>() {
+            return some(list.iter().map(|element| self.looks_like_spec(&element)));
+        }
+        Ok(false)
+    }
+
+    fn value(&mut self, value: &Bound<'py, PyAny>) -> Attempt<()> {
+        if is_module(self.side, value)? {
+            return self.module(value);
+        }
+        if let Ok(list) = value.cast_exact::<PyList>() {
+            self.deeper()?;
+            self.out.list(list.len());
+            for (at, element) in list.iter().enumerate() {
+                self.value(&element).map_err(|fail| fail.inside(at.to_string()))?;
+            }
+        } else if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+            self.deeper()?;
+            let mark = self.out.open(ext::TUPLE);
+            self.out.list(tuple.len());
+            for (at, element) in tuple.iter().enumerate() {
+                self.value(&element).map_err(|fail| fail.inside(at.to_string()))?;
+            }
+            self.out.close(mark, 0);
+        } else if let Ok(dict) = value.cast_exact::<PyDict>() {
+            self.deeper()?;
+            self.out.map(dict.len());
+            for pair in raw::pairs(dict) {
+                let Some((key, element)) = pair else {
+                    let what = "a dict changed while it was being saved";
+                    return Err(Error::new("store", what).into());
+                };
+                self.plain(&key)?;
+                let inner = self.value(&element);
+                inner.map_err(|fail| fail.inside(key.to_string()))?;
+            }
+        } else {
+            return self.plain(value);
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn plain(&mut self, value: &Bound<'py, PyAny>) -> Attempt<()> {
+        ValueEncoder::new(self.out, self.types).value(value)
+    }
+}
+
+fn some(answers: impl Iterator<Item = Attempt<bool>>) -> Attempt<bool> {
+    for answer in answers {
+        if answer? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

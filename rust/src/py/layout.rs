@@ -1,0 +1,165 @@
+//! What each declared name of a module class is, for the walks.
+
+use super::errors::Attempt;
+use crate::error::Error;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyString, PyTuple, PyType};
+
+/// What a declared name is; the numbers are those of `dachi_fast.module._fields`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Raw value declared with Param.
+    Param,
+    /// Raw value declared with Attr.
+    Attr,
+    /// The attribute holds an item: Param, Attr.
+    Item,
+    /// Structure: never a state key of its own.
+    Child,
+    /// Spec only; modules found in it are children.
+    Plain,
+    /// As Child; bare elements of its containers become AdaptModules at each walk.
+    Wrap,
+    /// One value per class, never state.
+    Shared,
+}
+
+impl Role {
+    fn from_number(number: u8) -> Option<Role> {
+        Some(match number {
+            0 => Role::Param,
+            1 => Role::Attr,
+            2 | 3 => Role::Item,
+            5 => Role::Child,
+            6 => Role::Plain,
+            4 | 7 => Role::Shared,
+            8 => Role::Wrap,
+            _ => return None,
+        })
+    }
+}
+
+/// One declared name.
+#[derive(Debug)]
+pub struct Field {
+    /// The interned name.
+    pub name: Py<PyString>,
+    /// The same as text.
+    pub text: String,
+    /// What it is.
+    pub role: Role,
+}
+
+/// The declared names of a class and what each is, in declaration order.
+#[pyclass(frozen, module = "dachi_fast._core.state")]
+pub struct Layout {
+    fields: Vec<Field>,
+    names: Py<PyTuple>,
+    roles: Py<PyTuple>,
+    /// Full kind, and whether the class says itself what its blueprint holds.
+    blueprint: PyOnceLock<(String, bool)>,
+}
+
+#[pymethods]
+impl Layout {
+    #[new]
+    fn new(names: Bound<'_, PyTuple>, roles: Bound<'_, PyTuple>) -> PyResult<Self> {
+        let mut fields = Vec::with_capacity(names.len());
+        for (name, role) in names.iter().zip(roles.iter()) {
+            let text: String = name.extract()?;
+            let role = role.extract::<u8>().ok().and_then(Role::from_number);
+            let role = role.ok_or_else(|| Error::new("store", "an unknown role in a layout"))?;
+            fields.push(Field { name: PyString::intern(name.py(), &text).unbind(), text, role });
+        }
+        let (names, roles) = (names.unbind(), roles.unbind());
+        Ok(Layout { fields, names, roles, blueprint: PyOnceLock::new() })
+    }
+
+    #[getter]
+    fn names<'py>(&self, py: Python<'py>) -> Bound<'py, PyTuple> {
+        self.names.bind(py).clone()
+    }
+
+    #[getter]
+    fn roles<'py>(&self, py: Python<'py>) -> Bound<'py, PyTuple> {
+        self.roles.bind(py).clone()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("Layout({}, {})", self.names.bind(py).repr()?, self.roles.bind(py).repr()?))
+    }
+}
+
+impl Layout {
+    /// The names.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The full kind of the class this is the layout of, and whether only Python code knows what
+    /// its blueprint holds (captured arguments, InitVars, a hook).
+    pub fn blueprint(&self, class: &Bound<'_, PyType>) -> PyResult<&(String, bool)> {
+        self.blueprint.get_or_try_init(class.py(), || {
+            let hooks = &module_side(class.py())?.blueprint_kind;
+            hooks.bind(class.py()).call1((class,))?.extract()
+        })
+    }
+}
+
+/// What the walks need of the Python side of the module system.
+#[derive(Debug)]
+pub struct ModuleSide {
+    /// BaseModule.
+    pub module: Py<PyType>,
+    /// Item, the base of Param, Attr and Shared.
+    pub item: Py<PyType>,
+    /// Param.
+    pub param: Py<PyType>,
+    /// Attr.
+    pub attr: Py<PyType>,
+    /// class -> Layout, resolving annotations.
+    pub layout_of: Py<PyAny>,
+    /// (module, name): wraps bare elements of an AdaptModule field.
+    pub wrap_elements: Py<PyAny>,
+    /// class -> (full kind, whether only Python knows its blueprint).
+    pub blueprint_kind: Py<PyAny>,
+    /// module -> dict of blueprint values, where only Python knows.
+    pub blueprint_values: Py<PyAny>,
+}
+
+/// The Python side, imported on first use.
+pub fn module_side(py: Python<'_>) -> PyResult<&ModuleSide> {
+    static SIDE: PyOnceLock<ModuleSide> = PyOnceLock::new();
+    SIDE.get_or_try_init(py, || {
+        let class = |module: &str, name: &str| -> PyResult<Py<PyType>> {
+            Ok(py.import(module)?.getattr(name)?.cast_into::<PyType>()?.unbind())
+        };
+        let function = |module: &str, name: &str| -> PyResult<Py<PyAny>> {
+            Ok(py.import(module)?.getattr(name)?.unbind())
+        };
+        let fields = "dachi_fast.module._fields";
+        Ok(ModuleSide {
+            module: class("dachi_fast.module._base", "BaseModule")?,
+            item: class(fields, "Item")?,
+            param: class(fields, "Param")?,
+            attr: class(fields, "Attr")?,
+            layout_of: function("dachi_fast.module._layout", "layout_of")?,
+            wrap_elements: function("dachi_fast.module._state", "wrap_elements")?,
+            blueprint_kind: function("dachi_fast.spec._blueprint", "blueprint_kind")?,
+            blueprint_values: function("dachi_fast.spec._blueprint", "blueprint_values")?,
+        })
+    })
+}
+
+/// The layout of a module's class.
+pub fn layout_of<'py>(module: &Bound<'py, PyAny>) -> Attempt<Bound<'py, Layout>> {
+    let py = module.py();
+    let class = module.get_type();
+    let known = class.getattr(pyo3::intern!(py, "__layout__"))?;
+    if let Ok(layout) = known.cast_into::<Layout>() {
+        return Ok(layout);
+    }
+    let made = module_side(py)?.layout_of.bind(py).call1((class,))?;
+    Ok(made.cast_into::<Layout>().map_err(PyErr::from)?)
+}

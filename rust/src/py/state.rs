@@ -1,0 +1,172 @@
+//! `dachi_fast._core.state`: a tree of modules as a dict, or captured for a save.
+
+use super::array::{self, Items};
+use super::blueprint;
+use super::encode::ValueEncoder;
+use super::errors::Attempt;
+use super::layout::Layout;
+use super::raw;
+use super::types::{Types, types};
+use super::walk::{self, ALL, Sink, Wanted};
+use crate::codec::Encoder;
+use crate::error::Error;
+use crate::state::{Arena, Flat, Outside};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::sync::Mutex;
+
+/// Arrays of at least this many bytes are not copied into the arena; smaller ones would make too
+/// many blobs.
+const OUTSIDE_BYTES: usize = 4096;
+/// Largest buffers kept warm between captures.
+const KEPT_BYTES: usize = 64 << 20;
+
+struct DictSink<'py> {
+    dict: Bound<'py, PyDict>,
+}
+
+impl<'py> Sink<'py> for DictSink<'py> {
+    fn leaf(&mut self, path: &str, value: &Bound<'py, PyAny>) -> Attempt<()> {
+        Ok(self.dict.set_item(raw::string(value.py(), path)?, value)?)
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (module, recurse=true, train=true, runtime=true))]
+fn flatten<'py>(
+    module: &Bound<'py, PyAny>,
+    recurse: bool,
+    train: bool,
+    runtime: bool,
+) -> PyResult<Bound<'py, PyDict>> {
+    let mut sink = DictSink { dict: PyDict::new(module.py()) };
+    walk::walk(module, Wanted { recurse, train, runtime }, &mut sink)?;
+    Ok(sink.dict)
+}
+
+struct CaptureSink<'a, 'py> {
+    types: &'a Types<'py>,
+    values: Encoder,
+    ends: Vec<usize>,
+    paths: Arena,
+    outside: Vec<Outside>,
+    arrays: Arrays,
+}
+
+/// What happens to large arrays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arrays {
+    /// They are read where they lie, before the save returns.
+    Borrowed,
+    /// They are copied now, because the caller goes on before the save is done.
+    Copied,
+}
+
+impl<'py> Sink<'py> for CaptureSink<'_, 'py> {
+    fn leaf(&mut self, path: &str, value: &Bound<'py, PyAny>) -> Attempt<()> {
+        if path.len() > crate::state::MAX_PATH_BYTES {
+            return Err(Error::new("too-large", "a path is longer than 4096 bytes").into());
+        }
+        self.paths.push(path.as_bytes());
+        if !self.types.is_array(value) || !self.outside(value)? {
+            ValueEncoder::new(&mut self.values, self.types).value(value)?;
+        }
+        self.ends.push(self.values.len());
+        Ok(())
+    }
+}
+
+impl<'py> CaptureSink<'_, 'py> {
+    /// Writes the head of a large array and keeps its items aside; false for a small one.
+    fn outside(&mut self, value: &Bound<'py, PyAny>) -> Attempt<bool> {
+        let size_bytes: usize = value.getattr(pyo3::intern!(value.py(), "nbytes"))?.extract()?;
+        if size_bytes < OUTSIDE_BYTES {
+            return Ok(false);
+        }
+        let parts = array::parts(self.types, value)?;
+        array::fits(parts.items.len())?;
+        let mark = self.values.array(&parts.dtype, parts.fortran, &parts.shape);
+        self.values.close(mark, parts.items.len());
+        let payload: Box<dyn crate::state::Payload> = match (parts.items, self.arrays) {
+            (Items::Own(buffer), Arrays::Borrowed) => Box::new(raw::Borrowed::new(buffer)),
+            (Items::Own(buffer), Arrays::Copied) => Box::new(buffer.to_vec(value.py())?),
+            (Items::Copy(bytes), _) => Box::new(bytes.as_bytes().to_vec()),
+        };
+        self.outside.push(Outside { entry: self.ends.len(), payload });
+        Ok(true)
+    }
+}
+
+/// Buffers of earlier captures: memory that the process has touched already.
+static WARM: Mutex<Option<Flat>> = Mutex::new(None);
+
+/// Gives a capture's buffers back.
+pub fn keep_warm(flat: Flat) {
+    let flat = Flat { outside: Vec::new(), ..flat };
+    if flat.values.bytes().len() <= KEPT_BYTES
+        && let Ok(mut warm) = WARM.lock()
+    {
+        *warm = Some(flat);
+    }
+}
+
+/// A state taken at one moment, encoded and ready to be saved.
+#[pyclass(module = "dachi_fast._core.state")]
+pub struct Capture {
+    /// None once it was saved.
+    pub flat: Option<Flat>,
+}
+
+#[pymethods]
+impl Capture {
+    /// How many values.
+    #[getter]
+    fn entries(&self) -> usize {
+        self.flat.as_ref().map_or(0, |flat| flat.paths.len())
+    }
+
+    /// How many bytes of encoded values.
+    #[getter]
+    fn size_bytes(&self) -> usize {
+        self.flat.as_ref().map_or(0, Flat::size_bytes)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Capture(entries={}, size_bytes={})", self.entries(), self.size_bytes())
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (module, *, copy_arrays=false))]
+fn capture(module: &Bound<'_, PyAny>, copy_arrays: bool) -> PyResult<Capture> {
+    let types = types(module.py())?;
+    let warm = WARM.lock().ok().and_then(|mut warm| warm.take()).unwrap_or_default();
+    let (value_bytes, value_ends) = warm.values.into_buffers();
+    let (path_bytes, path_ends) = warm.paths.into_buffers();
+    let cleared = Arena::with_buffers(value_bytes, value_ends).into_buffers();
+    let mut sink = CaptureSink {
+        types: &types,
+        values: Encoder::new(cleared.0),
+        ends: cleared.1,
+        paths: Arena::with_buffers(path_bytes, path_ends),
+        outside: Vec::new(),
+        arrays: if copy_arrays { Arrays::Copied } else { Arrays::Borrowed },
+    };
+    walk::walk(module, ALL, &mut sink)?;
+    let mut blueprint = warm.blueprint;
+    blueprint.clear();
+    let mut out = Encoder::new(blueprint);
+    blueprint::encode(&mut out, &types, module)?;
+    let values = Arena::from_parts(sink.values.into_bytes(), sink.ends);
+    let blueprint = out.into_bytes();
+    let flat = Flat { paths: sink.paths, values, outside: sink.outside, blueprint };
+    Ok(Capture { flat: Some(flat) })
+}
+
+/// Fills the submodule.
+pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Layout>()?;
+    module.add_class::<Capture>()?;
+    module.add_function(wrap_pyfunction!(flatten, module)?)?;
+    module.add_function(wrap_pyfunction!(capture, module)?)
+}

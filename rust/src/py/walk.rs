@@ -1,0 +1,382 @@
+//! The walk over a tree of modules: what of it is state, under which path.
+//!
+//! The rules are those of MODULES.md section 4; `tests/oracles` has them in Python.
+
+use super::errors::Attempt;
+use super::layout::{ModuleSide, Role, layout_of, module_side};
+use super::raw;
+use crate::error::Error;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+
+/// Levels of modules inside modules, and of containers inside one Param.
+const MAX_DEPTH: usize = 100;
+
+/// Takes the leaves of a walk.
+pub trait Sink<'py> {
+    /// One value under its path.
+    fn leaf(&mut self, path: &str, value: &Bound<'py, PyAny>) -> Attempt<()>;
+}
+
+/// Which values a walk gives.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Go into children.
+    pub recurse: bool,
+    /// Params.
+    pub train: bool,
+    /// Attrs.
+    pub runtime: bool,
+}
+
+/// Everything.
+pub const ALL: Wanted = Wanted { recurse: true, train: true, runtime: true };
+
+/// A walk in progress.
+pub struct Walk<'a, 'py, S> {
+    py: Python<'py>,
+    side: &'py ModuleSide,
+    classes: [Bound<'py, PyType>; 2],
+    sink: &'a mut S,
+    wanted: Wanted,
+    path: String,
+    above: Vec<*mut pyo3::ffi::PyObject>,
+}
+
+type Children<'py> = Vec<(String, Bound<'py, PyAny>)>;
+
+/// Gives all leaves of `module` to `sink`.
+pub fn walk<'py, S: Sink<'py>>(
+    module: &Bound<'py, PyAny>,
+    wanted: Wanted,
+    sink: &mut S,
+) -> Attempt<()> {
+    let py = module.py();
+    let side = module_side(py)?;
+    let classes = [side.module.bind(py).clone(), side.item.bind(py).clone()];
+    let (path, above) = (String::new(), Vec::new());
+    Walk { py, side, classes, sink, wanted, path, above }.module(module)
+}
+
+/// Whether a value's type is one of those that are neither modules nor items nor containers.
+#[inline]
+fn is_atom(value: &Bound<'_, PyAny>) -> bool {
+    value.is_exact_instance_of::<PyString>()
+        || value.is_exact_instance_of::<PyFloat>()
+        || value.is_exact_instance_of::<PyInt>()
+        || value.is_none()
+        || value.is_exact_instance_of::<PyBool>()
+}
+
+/// Whether a value is a module.
+pub fn is_module(side: &ModuleSide, value: &Bound<'_, PyAny>) -> Attempt<bool> {
+    Ok(!is_atom(value) && value.is_instance(side.module.bind(value.py()))?)
+}
+
+impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
+    fn module(&mut self, module: &Bound<'py, PyAny>) -> Attempt<()> {
+        self.enter(module)?;
+        let layout = layout_of(module)?;
+        let layout = layout.get();
+        let mut children = Children::new();
+        let mut declared = Declared::default();
+        for field in layout.fields() {
+            if field.role == Role::Shared {
+                continue;
+            }
+            let name = field.name.bind(self.py);
+            if field.role == Role::Wrap {
+                self.side.wrap_elements.bind(self.py).call1((module, name))?;
+            }
+            let Some(value) = module.getattr_opt(name)? else { continue };
+            declared.note(&value);
+            if is_atom(&value) {
+                self.raw(&field.text, field.role, &value)?;
+                continue;
+            }
+            if value.is_instance(&self.classes[1])? {
+                declared.wanted += 1;
+                if field.role != Role::Item {
+                    return Err(raw_field(&self.joined(&field.text)).into());
+                }
+                self.item(&field.text, &value, &mut children)?;
+                continue;
+            }
+            if field.role == Role::Attr {
+                declared.wanted += usize::from(is_module(self.side, &value)?);
+                if self.wanted.runtime {
+                    self.leaf(&field.text, &value)?;
+                }
+                continue;
+            }
+            let before = children.len();
+            let direct = self.modules_in(&value, &field.text, 0, &mut children)?;
+            declared.wanted += usize::from(direct);
+            if children.len() == before {
+                self.raw(&field.text, field.role, &value)?;
+            }
+        }
+        self.undeclared(module, layout.fields(), &declared, &mut children)?;
+        if self.wanted.recurse {
+            self.descend(children)?;
+        }
+        self.above.pop();
+        Ok(())
+    }
+
+    fn enter(&mut self, module: &Bound<'py, PyAny>) -> Attempt<()> {
+        if self.above.contains(&module.as_ptr()) {
+            let path = self.path.trim_end_matches('.').to_owned();
+            return Err(Error::new("cycle", "a module contains itself").inside(path).into());
+        }
+        if self.above.len() >= MAX_DEPTH {
+            return Err(self.too_deep(&self.path).into());
+        }
+        self.above.push(module.as_ptr());
+        Ok(())
+    }
+
+    #[cold]
+    fn too_deep(&self, path: &str) -> Error {
+        let what = format!("modules are nested deeper than {MAX_DEPTH} levels");
+        Error::new("too-deep", what).inside(path.trim_end_matches('.'))
+    }
+
+    /// A raw value that holds no module.
+    #[inline]
+    fn raw(&mut self, name: &str, role: Role, value: &Bound<'py, PyAny>) -> Attempt<()> {
+        let wanted = match role {
+            Role::Param => self.wanted.train,
+            Role::Attr => self.wanted.runtime,
+            _ => false,
+        };
+        if wanted { self.leaf(name, value) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn leaf(&mut self, name: &str, value: &Bound<'py, PyAny>) -> Attempt<()> {
+        let len = self.path.len();
+        self.path.push_str(name);
+        let given = self.sink.leaf(&self.path, value);
+        let given = given.map_err(|fail| fail.inside(self.path.clone()));
+        self.path.truncate(len);
+        given
+    }
+
+    fn joined(&self, name: &str) -> String {
+        format!("{}{name}", self.path)
+    }
+
+    fn item(
+        &mut self,
+        name: &str,
+        item: &Bound<'py, PyAny>,
+        children: &mut Children<'py>,
+    ) -> Attempt<()> {
+        let is_param = item.is_instance(self.side.param.bind(self.py))?;
+        if !is_param && !item.is_instance(self.side.attr.bind(self.py))? {
+            return Ok(());
+        }
+        let mut value = item.clone();
+        while value.is_instance(&self.classes[1])? {
+            let Some(inner) = value.getattr_opt(intern!(self.py, "data"))? else {
+                let unset = Error::new("unset", "an item without a value");
+                return Err(unset.inside(self.joined(name)).into());
+            };
+            value = inner;
+        }
+        let before = children.len();
+        if is_param {
+            self.modules_in(&value, name, 0, children)?;
+        }
+        let wanted = if is_param { self.wanted.train } else { self.wanted.runtime };
+        if wanted && children.len() == before {
+            self.leaf(name, &value)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the modules in a value: itself (then true), or inside list, tuple and dict.
+    fn modules_in(
+        &self,
+        value: &Bound<'py, PyAny>,
+        key: &str,
+        depth: usize,
+        children: &mut Children<'py>,
+    ) -> Attempt<bool> {
+        if is_atom(value) {
+            return Ok(false);
+        }
+        if let Ok(list) = value.cast::<PyList>() {
+            self.elements(list.iter(), key, depth, children)?;
+        } else if let Ok(tuple) = value.cast::<PyTuple>() {
+            self.elements(tuple.iter(), key, depth, children)?;
+        } else if let Ok(dict) = value.cast::<PyDict>() {
+            self.in_dict(dict, key, depth, children)?;
+        } else if value.is_instance(&self.classes[0])? {
+            children.push((key.to_owned(), value.clone()));
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn elements(
+        &self,
+        elements: impl Iterator<Item = Bound<'py, PyAny>>,
+        key: &str,
+        depth: usize,
+        children: &mut Children<'py>,
+    ) -> Attempt<()> {
+        if depth >= MAX_DEPTH {
+            return Err(self.too_deep(&self.joined(key)).into());
+        }
+        for (at, element) in elements.enumerate() {
+            if !is_atom(&element) {
+                self.modules_in(&element, &format!("{key}.{at}"), depth + 1, children)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn in_dict(
+        &self,
+        dict: &Bound<'py, PyDict>,
+        key: &str,
+        depth: usize,
+        children: &mut Children<'py>,
+    ) -> Attempt<()> {
+        if depth >= MAX_DEPTH {
+            return Err(self.too_deep(&self.joined(key)).into());
+        }
+        for pair in raw::pairs(dict) {
+            let Some((name, element)) = pair else {
+                return Err(Error::new("store", "a dict changed while it was being saved").into());
+            };
+            if is_atom(&element) {
+                continue;
+            }
+            let inner = format!("{key}.{}", name.str()?.to_string_lossy());
+            let before = children.len();
+            self.modules_in(&element, &inner, depth + 1, children)?;
+            if children.len() > before {
+                self.check_key(key, &name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_key(&self, key: &str, name: &Bound<'py, PyAny>) -> Attempt<()> {
+        if let Ok(text) = name.cast::<PyString>() {
+            let text = text.to_string_lossy();
+            return if text.contains('.') {
+                Err(dotted(&self.joined(&format!("{key}.{text}"))).into())
+            } else {
+                Ok(())
+            };
+        }
+        if name.is_instance_of::<PyInt>() {
+            return Ok(());
+        }
+        let what = "a dict of modules has a key that is neither text nor int";
+        Err(Error::new("module-key", what).inside(self.joined(key)).into())
+    }
+
+    /// Items and modules under names that the class did not declare.
+    fn undeclared(
+        &mut self,
+        module: &Bound<'py, PyAny>,
+        fields: &[super::layout::Field],
+        declared: &Declared,
+        children: &mut Children<'py>,
+    ) -> Attempt<()> {
+        let found = raw::referents(module, &self.classes);
+        let in_dict = found.all == 1 && found.dicts == 1 && declared.last_dict != found.last_dict;
+        if found.wanted <= declared.wanted && !in_dict {
+            return Ok(());
+        }
+        // Now, and only now: a `__dict__` that is touched slows every later access.
+        let dict = module.getattr(intern!(self.py, "__dict__"))?;
+        for pair in raw::pairs(dict.cast::<PyDict>().map_err(PyErr::from)?) {
+            let Some((name, value)) = pair else {
+                return Err(Error::new("store", "a module changed while it was walked").into());
+            };
+            if is_atom(&value) {
+                continue;
+            }
+            let text: String = name.extract()?;
+            let is_item = value.is_instance(&self.classes[1])?;
+            if !is_item && !value.is_instance(&self.classes[0])?
+                || fields.iter().any(|field| field.text == text)
+                || text.starts_with("_item_")
+                || text.starts_with("_adapt_")
+            {
+                continue;
+            }
+            if text.contains('.') {
+                return Err(dotted(&self.joined(&text)).into());
+            }
+            if is_item {
+                self.item(&text, &value, children)?;
+            } else {
+                children.push((text, value));
+            }
+        }
+        Ok(())
+    }
+
+    fn descend(&mut self, children: Children<'py>) -> Attempt<()> {
+        for (at, (key, _)) in children.iter().enumerate() {
+            // Only dict keys such as 1 and "1" can meet; children are few.
+            if children.len() < 64 && children.iter().take(at).any(|(other, _)| other == key) {
+                return Err(duplicate(&self.joined(key)).into());
+            }
+        }
+        if children.len() >= 64 {
+            let mut seen = std::collections::HashSet::new();
+            if let Some((key, _)) = children.iter().find(|(key, _)| !seen.insert(key)) {
+                return Err(duplicate(&self.joined(key)).into());
+            }
+        }
+        for (key, child) in children {
+            let len = self.path.len();
+            self.path.push_str(&key);
+            self.path.push('.');
+            self.module(&child)?;
+            self.path.truncate(len);
+        }
+        Ok(())
+    }
+}
+
+/// What the declared names of an instance hold, to be compared with what it refers to.
+#[derive(Default)]
+struct Declared {
+    wanted: usize,
+    last_dict: usize,
+}
+
+impl Declared {
+    fn note(&mut self, value: &Bound<'_, PyAny>) {
+        if value.is_exact_instance_of::<PyDict>() {
+            self.last_dict = value.as_ptr() as usize;
+        }
+    }
+}
+
+#[cold]
+fn raw_field(path: &str) -> Error {
+    let what = "a field declared as a raw value holds an item: assign the value itself, or \
+                annotate the field as Param[...] or Attr[...]";
+    Error::new("item-in-raw-field", what).inside(path)
+}
+
+#[cold]
+fn dotted(path: &str) -> Error {
+    Error::new("dotted-key", "the key of a module or item must not have a dot").inside(path)
+}
+
+#[cold]
+fn duplicate(path: &str) -> Error {
+    Error::new("duplicate-path", "two modules have the same key").inside(path)
+}
