@@ -1,5 +1,6 @@
 """Memory for AI agents that learn."""
 
+from dachi_fast.adapt import AdaptModule as AdaptModule
 from dachi_fast.module import Attr as Attr
 from dachi_fast.module import BaseModule as BaseModule
 from dachi_fast.module import Param as Param

@@ -100,6 +100,8 @@ def declare(cls: type, reserved: frozenset[str]) -> None:
         _place(cls, name, field)
     type.__setattr__(cls, "__own_fields__", own)
     type.__setattr__(cls, "__module_fields__", merged)
+    if hasattr(cls, "_spec_values"):  # it says itself what its blueprint is
+        return
     if "__init__" in cls.__dict__:
         cls.__init__ = capturing(cls, cls.__dict__["__init__"])  # type: ignore[misc]
     elif not hasattr(cls.__init__, "__captures__"):  # type: ignore[misc]
@@ -297,6 +299,10 @@ def generated_init(cls: type, fields: dict[str, Field]) -> Callable[..., None]:
         else:
             params.append(f"{name}=_d_{name}")
             value = name
+        wrapper = ADAPT["wrapper"](field.annotation) if ADAPT else None
+        if wrapper is not None and not isinstance(cls.__dict__.get(name), property):
+            env[f"_w_{name}"] = wrapper
+            value = f"_w_{name}({value})"
         target = name if field.kind == "initvar" else f"self.{name}"
         if value != target:
             body.append(f" {target} = {value}")

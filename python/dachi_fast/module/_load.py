@@ -213,9 +213,13 @@ def _plan_item(
     key = prefix + name
     if not isinstance(item, (Param, Attr)):
         return
-    item = innermost(item, key)
+    if item._adapts:  # the blueprint of an AdaptModule: compared and rebuilt by its owner
+        if plan.train:
+            (plan.found.add if key in plan.state else plan.missing.append)(key)
+        return
+    item, held = innermost(item, key)
     if isinstance(item, Param):
-        inner = list(modules_in(item.data, name, prefix))
+        inner = list(modules_in(held, name, prefix))
         if inner:
             children += inner
             return
@@ -228,8 +232,6 @@ def _plan_item(
         plan.missing.append(key)
         return
     plan.found.add(key)
-    if item._adapts:  # the blueprint of an AdaptModule: compared and rebuilt by its owner
-        return
     bound = item_bound(type(item))
     if bound is not None:
         field = LoadField(name, ITEM_PARAM, bound)

@@ -140,15 +140,15 @@ def _put(
 ) -> None:
     if not isinstance(item, (Param, Attr)):
         return
-    value = innermost(item, prefix + name).data
+    item, value = innermost(item, prefix + name)
     inner = list(modules_in(value, name, prefix)) if isinstance(item, Param) else []
     children += inner
     if not inner and (train if isinstance(item, Param) else runtime):
         out[prefix + name] = value
 
 
-def innermost(item: Item[Any], path: str) -> Item[Any]:
-    """Gives the item that holds a value which is no item.
+def innermost(item: Item[Any], path: str) -> tuple[Item[Any], Any]:
+    """Gives the item that holds a value which is no item, and that value.
 
     Raises:
         StateError: the item has no value yet.
@@ -159,7 +159,7 @@ def innermost(item: Item[Any], path: str) -> Item[Any]:
         except AttributeError:
             raise StateError("unset", f"{path!r} is an item without a value", path=path) from None
         if not isinstance(value, Item):
-            return item
+            return item, value
         item = value
 
 

@@ -93,7 +93,7 @@ def _add_item(found: Own, name: str, item: Item[Any]) -> None:
     if isinstance(item, Attr):
         found.attrs.append((name, item))
     elif isinstance(item, Param):
-        inner = list(modules_in(getattr(item, "data", None), name, ""))
+        inner = [] if item._adapts else list(modules_in(getattr(item, "data", None), name, ""))
         found.children += inner
         if not inner:
             found.params.append((name, item))

@@ -69,7 +69,7 @@ class _Reader:
         if type(value) in ATOMS:
             return value
         if isinstance(value, Item):
-            value = innermost(value, "").data
+            value = innermost(value, "")[1]
         if is_module(value):
             return self.spec(value)
         kind = type(value)

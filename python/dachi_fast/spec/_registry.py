@@ -99,6 +99,15 @@ class Registry:
             found = [cls for cls in (held() for held in entered.values()) if cls is not None]
         return found
 
+    def named(self, kind: str) -> list[type]:
+        """Gives the module classes that a short or full kind may mean, without raising."""
+        if ":" not in kind:
+            return self.candidates(kind)
+        short = kind.rpartition(":")[2].rpartition("<locals>.")[2]
+        held = self._kinds.get(short, {}).get(kind)
+        cls = held() if held is not None else None
+        return [] if cls is None else [cls]
+
     def find_kind(self, kind: str) -> type:
         """Gives the module class of a short or full kind.
 
@@ -112,24 +121,17 @@ class Registry:
             SpecError: the kind is unknown (near matches are named) or ambiguous (the candidates
                 are listed).
         """
-        if ":" in kind:
-            short = kind.rpartition(":")[2].rpartition("<locals>.")[2]
-            held = self._kinds.get(short, {}).get(kind)
-            cls = held() if held is not None else None
-            if cls is not None:
-                return cls
-        else:
-            found = self.candidates(kind)
-            if len(found) == 1:
-                return found[0]
-            if found:
-                names = sorted(full_kind_of(c) for c in found)
-                raise SpecError(
-                    "ambiguous-kind",
-                    f"kind {kind!r} is ambiguous: write one of {', '.join(names)}",
-                    kind=kind,
-                    candidates=names,
-                )
+        found = self.named(kind)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = sorted(full_kind_of(c) for c in found)
+            raise SpecError(
+                "ambiguous-kind",
+                f"kind {kind!r} is ambiguous: write one of {', '.join(names)}",
+                kind=kind,
+                candidates=names,
+            )
         raise self._unknown(kind)
 
     def _unknown(self, kind: str) -> SpecError:

@@ -45,6 +45,12 @@ class SpecField:
 def spec_fields(cls: type) -> dict[str, SpecField]:
     """Gives the fields of a class's blueprint in declaration order."""
     found: dict[str, SpecField] | None = cls.__dict__.get("__spec_fields__")
+    if found is None and hasattr(cls, "_spec_fields"):
+        found = {}
+        for name, (annotation, default) in cls._spec_fields().items():
+            found[name] = SpecField(name, annotation, "attr")
+            found[name].default = default
+        type.__setattr__(cls, "__spec_fields__", found)
     if found is None:
         found = _arguments(cls) if hasattr(cls.__init__, "__captures__") else {}  # type: ignore[misc]
         for name, field in fields_of(cls).items():
@@ -247,7 +253,12 @@ class ModuleSpec:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         kind = {"type": "string", "description": f"kind of a {kind_of(self.base)}"}
-        return {"type": "object", "properties": {"kind": kind}, "required": ["kind"]}
+        return {
+            "type": "object",
+            "properties": {"kind": kind},
+            "required": ["kind"],
+            "x-module": kind_of(self.base),
+        }
 
     def validate(self, value: Any) -> BaseSpec:
         """Gives the validated spec of a module for a spec, a dict or a module."""
@@ -335,4 +346,4 @@ def looks_like_spec(value: dict[Any, Any]) -> bool:
     kind = value.get("kind")
     if not isinstance(kind, str) or not isinstance(value.get("id"), str):
         return False
-    return bool(registry.candidates(kind.rpartition(":")[2].rpartition("<locals>.")[2]))
+    return bool(registry.named(kind))
