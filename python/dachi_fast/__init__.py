@@ -1,6 +1,16 @@
 """Memory for AI agents that learn."""
 
+from dachi_fast.act import Action as Action
+from dachi_fast.act import Condition as Condition
+from dachi_fast.act import Fallback as Fallback
+from dachi_fast.act import Multi as Multi
+from dachi_fast.act import Parallel as Parallel
+from dachi_fast.act import Selector as Selector
+from dachi_fast.act import Sequence as Sequence
+from dachi_fast.act import Task as Task
+from dachi_fast.act import TaskStatus as TaskStatus
 from dachi_fast.adapt import AdaptModule as AdaptModule
+from dachi_fast.containers import ModuleList as ModuleList
 from dachi_fast.module import Attr as Attr
 from dachi_fast.module import BaseModule as BaseModule
 from dachi_fast.module import Param as Param
