@@ -80,16 +80,21 @@ class Layout:
 
 
 def equal(a: object, b: object) -> bool:
-    """Gives whether two values are equal; arrays are compared element by element."""
+    """Gives whether two values are equal; arrays, also inside containers, element by element."""
     if a is b:
         return True
-    result = a == b
-    if isinstance(result, bool):
-        return result
-    if getattr(a, "shape", None) != getattr(b, "shape", None):
-        return False
-    every = getattr(result, "all", None)
-    return bool(every()) if callable(every) else bool(result)
+    if hasattr(a, "shape") or hasattr(b, "shape"):
+        if getattr(a, "shape", None) != getattr(b, "shape", None):
+            return False
+        every = getattr(a == b, "all", None)
+        return bool(every()) if every is not None else bool(a == b)
+    if isinstance(a, list | tuple) and type(a) is type(b):
+        other: Any = b
+        return len(a) == len(other) and all(map(equal, a, other))
+    if isinstance(a, dict) and type(a) is type(b):
+        held: Any = b
+        return a.keys() == held.keys() and all(equal(v, held[k]) for k, v in a.items())
+    return bool(a == b)
 
 
 class Item(Generic[T]):

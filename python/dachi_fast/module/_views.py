@@ -7,7 +7,6 @@ or is fixed does its module move to an intercepting class, which alone has a `__
 
 from __future__ import annotations
 
-import copyreg
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +128,7 @@ def _intercepting(cls: type[BaseModule]) -> type[BaseModule]:
         return None
 
     def __reduce_ex__(self: Any, protocol: Any) -> Any:
-        return copyreg.__newobj__, (cls,), self.__getstate__()  # type: ignore[attr-defined]
+        return blank, (cls,), self.__getstate__()
 
     namespace = {
         "__setattr__": __setattr__,
@@ -145,6 +144,11 @@ def _intercepting(cls: type[BaseModule]) -> type[BaseModule]:
         type.__setattr__(made, name, cls.__dict__[name])
     type.__setattr__(cls, "__interceptor__", made)
     return made
+
+
+def blank(cls: type[BaseModule]) -> BaseModule:
+    """Gives an instance without attributes, for unpickling one that was intercepted."""
+    return cls.__new__(cls)
 
 
 def fixed_names(module: BaseModule) -> tuple[str, ...]:
