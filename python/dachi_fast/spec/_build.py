@@ -18,6 +18,7 @@ from dachi_fast.module._views import plain_class
 from dachi_fast.spec._registry import full_kind_of, kind_of, registry
 from dachi_fast.spec._schema import (
     DATA,
+    building,
     looks_like_spec,
     mismatch,
     nested,
@@ -192,7 +193,8 @@ def _validated(cls: type, spec: BaseSpec | Mapping[str, Any]) -> BaseSpec:
         if not issubclass(target, cls):
             raise mismatch(target, cls)
     try:
-        return nested(target, values)
+        with building():
+            return nested(target, values)
     except ValidationError as error:
         raise _kind_error(error) from error
     except RecursionError:
@@ -225,7 +227,8 @@ def _check_allowed(value: Any, allowed: frozenset[type], path: str = "") -> None
                 path=path,
                 kind=value.kind,
             )
-        for name, inner in value.__dict__.items():
+        for name in value.__pydantic_fields_set__:
+            inner = value.__dict__[name]
             _check_allowed(inner, allowed, f"{path}.{name}" if path else name)
     elif isinstance(value, (list, tuple)):
         for index, inner in enumerate(value):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, Field, create_model
@@ -182,7 +183,12 @@ def _definition(field: SpecField, inner: str) -> tuple[Any, Any]:
     extra: dict[str, Any] = {"alias": field.name} if inner != field.name else {}
     if field.factory is not None:
         factory = field.factory
-        return annotation, Field(default_factory=lambda: spec_value(factory()), **extra)
+
+        def default() -> Any:
+            # from_spec builds from what was given: the constructor makes the rest, once.
+            return None if getattr(_nesting, "building", False) else spec_value(factory())
+
+        return annotation, Field(default_factory=default, **extra)
     if field.default is not UNSET:
         return annotation, Field(default=field.default, **extra)
     return annotation, Field(**extra)
@@ -304,6 +310,17 @@ def nested(cls: type, value: Mapping[str, Any]) -> BaseSpec:
         return schema_of(cls).model_validate(value if type(value) is dict else dict(value))
     finally:
         _nesting.depth = depth
+
+
+@contextlib.contextmanager
+def building() -> Iterator[None]:
+    """Within it, validation runs no default factory."""
+    before = getattr(_nesting, "building", False)
+    _nesting.building = True
+    try:
+        yield
+    finally:
+        _nesting.building = before
 
 
 def mismatch(found: type, wanted: type) -> SpecError:
