@@ -129,7 +129,7 @@ endef
 
 # New pips know dependency groups, the one of a fresh Debian does not.
 $(VENV)/.build: pyproject.toml
-	@if ! $(python) -m pip --version >/dev/null 2>&1; then \
+	@if ! $(python) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 		$(choose_python); \
 		echo "setting up $(VENV) with $$("$$candidate" --version)"; \
 		rm -rf $(VENV); \
