@@ -24,8 +24,8 @@ class Agent(BaseModule):
     count: int = Attr(default=0)
 
 
-class Tree(BaseModule):
-    left: Tree | None = Param(default=None)
+class Forward(BaseModule):
+    left: Forward | None = Param(default=None)
     right: Later | None = Param(default=None)
     unknown: Unknown = Param(default=1)
 
@@ -99,10 +99,10 @@ def test_fields_inherit_in_order_and_can_be_overridden() -> None:
 
 
 def test_forward_self_and_type_checking_references_resolve_late() -> None:
-    tree = Tree(left=Tree(), right=Later(size=3))
+    tree = Forward(left=Forward(), right=Later(size=3))
     assert list(tree.state_dict()) == ["unknown", "left.unknown", "right.size"]
-    twin = Tree.from_spec(tree.spec().model_dump())
-    assert isinstance(twin.left, Tree)
+    twin = Forward.from_spec(tree.spec().model_dump())
+    assert isinstance(twin.left, Forward)
     assert isinstance(twin.right, Later)
 
 

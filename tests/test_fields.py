@@ -181,7 +181,7 @@ def test_a_declared_field_has_one_view_that_writes_through() -> None:
     assert agent.temperature == 0.1
     agent.temperature = 0.2
     assert views["temperature"].data == 0.2
-    assert [type(p).__mro__[-3] for p in agent.parameters()] is not None
+    assert [type(p).__mro__[-3] for p in agent.parameters()] != None
 
 
 def test_callbacks_and_fix_hold_for_the_attribute_too() -> None:

@@ -12,12 +12,12 @@ from dachi_fast import AdaptModule, Attr, BaseModule, Param
 from dachi_fast.module import load_owned
 
 
-class Leaf(BaseModule):
+class Twig(BaseModule):
     number: int = Param(default=0)
     text: str = Attr(default="")
 
 
-class Node(BaseModule):
+class Branch(BaseModule):
     label: str
     weight: float = Param(default=1.0)
     free: Any = Param(default=None)
@@ -29,7 +29,7 @@ class Node(BaseModule):
     memory: dict[str, Any] = Attr(default_factory=dict)
 
 
-class Written(BaseModule):
+class WrittenBranch(BaseModule):
     count: int = Attr(default=0)
 
     def __init__(self, start: int, child: BaseModule) -> None:
@@ -39,15 +39,16 @@ class Written(BaseModule):
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
 keys = st.text(st.characters(exclude_characters="."), min_size=1)
-leaves = st.builds(Leaf, number=st.integers())
+leaves = st.builds(Twig, number=st.integers())
 
 
 def _grown(inner: st.SearchStrategy[BaseModule]) -> st.SearchStrategy[BaseModule]:
     nodes = st.builds(
-        Node,
+        Branch,
         label=st.text(),
         weight=st.floats(allow_nan=False),
         free=values | st.lists(inner, max_size=2) | st.dictionaries(keys, inner, max_size=2),
@@ -57,7 +58,7 @@ def _grown(inner: st.SearchStrategy[BaseModule]) -> st.SearchStrategy[BaseModule
         named=st.dictionaries(keys, inner, max_size=2),
         held=st.none() | inner,
     )
-    return nodes | st.builds(Written, start=st.integers(), child=inner)
+    return nodes | st.builds(WrittenBranch, start=st.integers(), child=inner)
 
 
 trees: st.SearchStrategy[BaseModule] = st.recursive(leaves, _grown, max_leaves=8)
@@ -68,9 +69,9 @@ def learned(draw: st.DrawFn) -> BaseModule:
     """A tree whose Attrs have other values than their defaults."""
     tree = draw(trees)
     for module in tree.modules():
-        if isinstance(module, Leaf):
+        if isinstance(module, Twig):
             module.text = draw(st.text())
-        elif isinstance(module, Node):
+        elif isinstance(module, Branch):
             module.memory = draw(st.dictionaries(st.text(), values, max_size=2))
             module.item = draw(st.integers())  # type: ignore[assignment]
     return tree

@@ -222,16 +222,13 @@ def test_an_evolved_strategy_is_preserved_in_the_state(run: Run) -> None:
     assert sum(strategy.strategy_weights.values()) == pytest.approx(1.0)
     assert "['analytical_high', 'creative_medium']" in run.lines(7)[1]
     assert run.lines(7)[2].endswith(
-        "['domain', 'learning_rate', 'strategy_weights', 'performance_history', "
-        "'success_patterns']"
+        "['domain', 'learning_rate', 'strategy_weights', 'performance_history', 'success_patterns']"
     )
 
 
 def test_nested_modules_are_restored_with_their_learning(run: Run) -> None:
     lines = run.lines(8)
-    assert lines[0] == (
-        "Top level keys: ['name', 'coordination_patterns', 'module_performance']"
-    )
+    assert lines[0] == ("Top level keys: ['name', 'coordination_patterns', 'module_performance']")
     assert "'text_processor.success_count'" in lines[1]
     assert "'decision_maker.strategy_weights'" in lines[2]
     assert lines[3] == "5"

@@ -15,11 +15,15 @@ from dachi_fast.module._layout import annotation_of, is_module_class
 from dachi_fast.module._views import plain_class
 from dachi_fast.spec import from_spec, kind_of, registry
 
+T = TypeVar("T", bound=BaseModule)
+
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from dachi_fast.spec._spec import BaseSpec
 
-T = TypeVar("T", bound=BaseModule)
-Wrapped = T | "AdaptModule[T]" | "BaseSpec" | Mapping[str, Any]
+    # What an AdaptModule field takes; it always holds an AdaptModule.
+    Wrapped: TypeAlias = T | "AdaptModule[T]" | BaseSpec | Mapping[str, Any]
 
 
 class _Blueprint(Param[dict[str, Any]]):

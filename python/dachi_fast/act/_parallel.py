@@ -94,9 +94,7 @@ class Parallel(Composite):
         pending = {asyncio.ensure_future(task.tick()) for task in unfinished}
         try:
             while pending:
-                done, pending = await asyncio.wait(
-                    pending, return_when=asyncio.FIRST_COMPLETED
-                )
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 for each in done:
                     each.result()
                 if self.preempt and self._verdict(tasks).is_done:

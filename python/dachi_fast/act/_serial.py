@@ -47,9 +47,7 @@ def _listed(owner: str, tasks: Any) -> list[Task] | ModuleList:
     if isinstance(tasks, list | tuple):
         for task in tasks:
             if not isinstance(task, Task | AdaptModule):
-                raise SpecError(
-                    "not-a-task", f"{owner} runs tasks, not {type(task).__name__}"
-                )
+                raise SpecError("not-a-task", f"{owner} runs tasks, not {type(task).__name__}")
         return tasks if isinstance(tasks, list) else list(tasks)
     raise SpecError(
         "not-a-task", f"tasks of {owner} are a list, a ModuleList or None, not {tasks!r:.60}"

@@ -94,12 +94,12 @@ def resolve(annotation: Any, names: Names) -> Any:
 
 def _evaluated(text: str, names: Names) -> Any:
     try:
-        return eval(text, {"__builtins__": {}}, names)
+        return eval(text, {"__builtins__": builtins}, names)
     except NameError:
         if names.find is None:
             raise
         return Any
-    except Exception:
+    except Exception:  # what an annotation does when evaluated is its own affair
         if names.find is None:
             raise NameError(text) from None
         return Any

@@ -73,7 +73,7 @@ class BaseModule(Node):
     def id(self) -> str:
         """The id of this module: a random UUID, or the one its spec gave."""
         try:
-            return cast(str, self._module_id)
+            return cast("str", self._module_id)
         except AttributeError:
             self._module_id: str = new_id()
             return self._module_id
@@ -349,7 +349,7 @@ class BaseModule(Node):
                 object.__setattr__(new, name, copied(value, memo))
         for name in fixed_names(self):
             cast("Param[Any]", view(new, name, param=True)).fix()
-        return cast(Self, new)
+        return cast("Self", new)
 
     def __getstate__(self) -> dict[str, Any]:
         state = {k: v for k, v in self.__dict__.items() if k != "_module_views"}

@@ -280,7 +280,7 @@ def _validator(field: LoadField) -> Callable[[Any], Any] | None:
         own_config = False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for config in ((None,) if own_config else (ConfigDict(arbitrary_types_allowed=True), None)):
+        for config in (None,) if own_config else (ConfigDict(arbitrary_types_allowed=True), None):
             try:
                 adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=config)
             except PydanticUserError:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dachi_fast.errors import StateError, StateTypeError, StateValueError
+from dachi_fast.module._copy import ATOMS
 from dachi_fast.module._fields import (
     ATTR,
     CHILD,
@@ -23,7 +24,6 @@ from dachi_fast.module._fields import (
     Node,
     Param,
 )
-from dachi_fast.module._copy import ATOMS
 from dachi_fast.module._layout import layout_of
 
 if TYPE_CHECKING:

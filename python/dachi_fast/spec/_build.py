@@ -78,9 +78,7 @@ class _Reader:
             new = [v if type(v) in ATOMS else self.value(v, untyped) for v in value]
             return new if kind is list else tuple(new)
         if kind is dict:
-            made = {
-                k: v if type(v) in ATOMS else self.value(v, untyped) for k, v in value.items()
-            }
+            made = {k: v if type(v) in ATOMS else self.value(v, untyped) for k, v in value.items()}
             if untyped and (looks_like_spec(value) or value.keys() == {DATA}):
                 return {DATA: copied(value)}
             return made

@@ -135,7 +135,9 @@ class Registry:
         raise self._unknown(kind)
 
     def _unknown(self, kind: str) -> SpecError:
-        known = [k for k, held in self._kinds.items() if any(h() is not None for h in held.values())]
+        known = [
+            k for k, held in self._kinds.items() if any(h() is not None for h in held.values())
+        ]
         near = difflib.get_close_matches(kind.rpartition(":")[2], known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "is its module imported?"
         return SpecError("unknown-kind", f"unknown kind {kind!r}: {hint}", kind=kind, near=near)

@@ -283,9 +283,9 @@ class ModuleSpec:
             )
         kind = value.get("kind")
         if not isinstance(kind, str):
-            raise PydanticCustomError("kind_missing", "the kind of a {base} is missing", {
-                "base": kind_of(self.base)
-            })
+            raise PydanticCustomError(
+                "kind_missing", "the kind of a {base} is missing", {"base": kind_of(self.base)}
+            )
         cls = registry.find_kind(kind)
         found = nested(cls, value)
         self._check(cls, found)

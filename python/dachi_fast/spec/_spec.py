@@ -31,9 +31,7 @@ class BaseSpec(BaseModel):
         True
     """
 
-    model_config = ConfigDict(
-        extra="forbid", arbitrary_types_allowed=True, protected_namespaces=()
-    )
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
     module_class_: ClassVar[type[BaseModule] | None] = None
     inner_names_: ClassVar[dict[str, str]] = {}  # field of the module -> field of this class
 
