@@ -183,6 +183,9 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "too-large": StateValueError,
     "dotted-key": StateValueError,
     "duplicate-path": StateValueError,
+    "item-in-raw-field": StateTypeError,
+    "module-key": StateTypeError,
+    "unset": StateError,
 }
 
 
