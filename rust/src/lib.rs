@@ -11,6 +11,9 @@ pub mod keys;
 pub mod seal;
 pub mod engine;
 pub mod tree;
+pub mod ledger;
+pub mod witness;
+pub mod store;
 
 #[cfg(feature = "python")]
 mod py;

@@ -8,16 +8,6 @@ pub mod lmdb;
 use crate::error::Result;
 use crate::seal::NodeId;
 
-/// One consistent view; nodes are immutable, so it only matters for the head.
-pub trait Snapshot {
-    /// The head's bytes; None in a new store.
-    fn head(&self) -> Result<Option<&[u8]>>;
-    /// The bytes of one node.
-    fn node(&self, id: NodeId) -> Result<Option<&[u8]>>;
-    /// Calls `each` with every node's id and bytes, ascending.
-    fn scan(&self, each: &mut dyn FnMut(NodeId, &[u8]) -> Result<()>) -> Result<()>;
-}
-
 /// Sealed nodes on their way to disk, in a few large buffers.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -65,8 +55,12 @@ impl Batch {
 
 /// A place for nodes and a head.
 pub trait Engine: Send + Sync {
-    /// Runs `read` on one consistent view.
-    fn read(&self, read: &mut dyn FnMut(&dyn Snapshot) -> Result<()>) -> Result<()>;
+    /// The head's bytes; None in a new store.
+    fn head(&self) -> Result<Option<Vec<u8>>>;
+    /// Hands the bytes of one node to `read`; false if there is no such node.
+    fn node(&self, id: NodeId, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool>;
+    /// Calls `each` with every node's id and bytes, ascending.
+    fn scan(&self, each: &mut dyn FnMut(NodeId, &[u8]) -> Result<()>) -> Result<()>;
     /// Writes `batches`, deletes `dead` and replaces the head, all or nothing; returned means on
     /// disk. `conflict` if the head is no longer `expected`.
     fn commit(

@@ -8,9 +8,11 @@ mod codec;
 mod decode;
 mod encode;
 mod errors;
+mod keys;
 mod layout;
 mod raw;
 mod state;
+mod store;
 mod types;
 mod walk;
 
@@ -21,7 +23,12 @@ type Fill = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    let parts: [(&str, Fill); 2] = [("codec", codec::module), ("state", state::module)];
+    let parts: [(&str, Fill); 4] = [
+        ("codec", codec::module),
+        ("keys", keys::module),
+        ("state", state::module),
+        ("store", store::module),
+    ];
     let modules = py.import("sys")?.getattr("modules")?;
     for (name, fill) in parts {
         let full = format!("dachi_fast._core.{name}");

@@ -224,3 +224,18 @@ impl Payload for Borrowed {
         }
     }
 }
+
+/// Fills the memory of a new array, detached from the interpreter.
+pub fn fill<T: Send>(
+    py: Python<'_>,
+    memory: &PyBuffer<u8>,
+    fill: impl FnOnce(&mut [u8]) -> T + Send,
+) -> T {
+    // SAFETY: the buffer is exported, contiguous, writable and of this length (numpy made it a
+    // moment ago, and nobody else has a reference to that array yet), so for the time of this call
+    // the slice is the only access to it.
+    let slice = unsafe {
+        std::slice::from_raw_parts_mut(memory.buf_ptr().cast::<u8>(), memory.len_bytes())
+    };
+    py.detach(|| fill(slice))
+}

@@ -19,9 +19,11 @@
 //! multiple of 64 bytes, so that a length tells less.
 
 mod compress;
+mod digest;
 mod envelope;
 
 pub use compress::Scratch;
+pub use digest::{hmac, same_secret, sha256};
 pub use envelope::{Committed, Context, NodeId, Place, Sealer, StoreId, hash_kind, random};
 
 /// What a node is; part of its hash, its key and its associated data.

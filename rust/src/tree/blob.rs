@@ -131,12 +131,21 @@ fn pieces(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Vec<(Hash, NodeId)>> 
 }
 
 impl Blob {
-    /// Calls `each` with the hash and id of every piece and index, from the top.
-    pub fn walk(&self, nodes: &dyn Nodes, each: &mut dyn FnMut(Hash, NodeId)) -> Result<()> {
-        each(self.hash, self.id);
-        for (hash, id) in self.pieces(nodes, each)? {
-            if self.size_bytes > CHUNK_BYTES as u64 {
-                each(hash, id);
+    /// Calls `each` with hash, kind and id of every piece and index, from the top; what it answers
+    /// false for is not opened.
+    pub fn refs(
+        &self,
+        nodes: &dyn Nodes,
+        each: &mut dyn FnMut(Hash, u8, NodeId) -> bool,
+    ) -> Result<()> {
+        if self.size_bytes <= CHUNK_BYTES as u64 {
+            each(self.hash, kind::CHUNK, self.id);
+        } else if each(self.hash, kind::INDEX, self.id) {
+            let indexes = &mut |hash, id| {
+                each(hash, kind::INDEX, id);
+            };
+            for (hash, id) in self.pieces(nodes, indexes)? {
+                each(hash, kind::CHUNK, id);
             }
         }
         Ok(())
@@ -169,16 +178,12 @@ impl Blob {
         Ok(level)
     }
 
-    /// All bytes into `out`, which must be as long as the blob. `nodes` is opened once a thread.
-    pub fn read_into<N: Nodes>(
-        &self,
-        nodes: &(impl Fn() -> Result<N> + Sync),
-        out: &mut [u8],
-    ) -> Result<()> {
+    /// All bytes into `out`, which must be as long as the blob; on all cores.
+    pub fn read_into(&self, nodes: &dyn Nodes, out: &mut [u8]) -> Result<()> {
         if out.len() as u64 != self.size_bytes {
             return Err(Error::new("malformed", "a large value has another length"));
         }
-        let refs = self.pieces(&nodes()?, &mut |_, _| {})?;
+        let refs = self.pieces(nodes, &mut |_, _| {})?;
         let groups: Vec<_> = refs
             .chunks(GROUP)
             .zip(out.chunks_mut(GROUP * CHUNK_BYTES))
@@ -187,7 +192,6 @@ impl Blob {
         in_parallel(groups.len(), |group, _| {
             let Some(group) = groups.get(group) else { return Ok(()) };
             let mut group = group.lock().map_err(|_| Error::new("store", "a reader died"))?;
-            let nodes = nodes()?;
             let (refs, ref mut out) = *group;
             for ((hash, id), slot) in refs.iter().zip(out.chunks_mut(CHUNK_BYTES)) {
                 nodes.open_into(kind::CHUNK, *id, slot)?;

@@ -45,17 +45,23 @@ impl Value {
         self.inline == other.inline && hash(self) == hash(other)
     }
 
-    fn read(a: &mut Take<'_>, b: &mut Take<'_>) -> Result<Self> {
-        let tag = a.varint()?;
-        let inline = a.slice(usize::try_from(tag >> 1).unwrap_or(usize::MAX))?.to_vec();
-        let blob = if tag & 1 == 1 {
-            let size_bytes = a.varint()?;
-            Some(Blob { size_bytes, hash: a.array()?, id: NodeId(b.array()?) })
-        } else {
-            None
-        };
-        Ok(Value { inline, blob })
-    }
+}
+
+/// Reads what [`put_value`] wrote.
+pub fn take_value<'a>(a: &mut Take<'a>, b: &mut Take<'_>) -> Result<(&'a [u8], Option<Blob>)> {
+    let tag = a.varint()?;
+    let inline = a.slice(usize::try_from(tag >> 1).unwrap_or(usize::MAX))?;
+    let blob = if tag & 1 == 1 {
+        let size_bytes = a.varint()?;
+        Some(Blob { size_bytes, hash: a.array()?, id: NodeId(b.array()?) })
+    } else {
+        None
+    };
+    Ok((inline, blob))
+}
+
+fn owned(a: &mut Take<'_>, b: &mut Take<'_>) -> Result<Value> {
+    take_value(a, b).map(|(inline, blob)| Value { inline: inline.to_vec(), blob })
 }
 
 /// Appends a value to the content and its blob's id to the ids.
@@ -116,7 +122,7 @@ pub fn read(nodes: &dyn Nodes, hash: &Hash, id: NodeId) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for _ in 0..a.count()? {
             let key = keys.take(a)?.to_vec();
-            entries.push(Entry { key, value: Value::read(a, b)? });
+            entries.push(Entry { key, value: owned(a, b)? });
         }
         Ok(entries)
     })
@@ -139,7 +145,7 @@ pub fn read_values(nodes: &dyn Nodes, hash: &Hash, id: NodeId) -> Result<Vec<Val
     framed(nodes, kind::VALUES, hash, id, |a, b| {
         let mut values = Vec::new();
         for _ in 0..a.count()? {
-            values.push(Value::read(a, b)?);
+            values.push(owned(a, b)?);
         }
         Ok(values)
     })
@@ -151,4 +157,28 @@ pub fn join(keys: Vec<Vec<u8>>, values: Vec<Value>) -> Result<Vec<Entry>> {
         return Err(Error::new("malformed", "a leaf has not as many values as keys"));
     }
     Ok(keys.into_iter().zip(values).map(|(key, value)| Entry { key, value }).collect())
+}
+
+/// Calls `each` with key and value of every entry of a split leaf, without owning them.
+pub fn visit_split(
+    nodes: &dyn Nodes,
+    (keys_hash, keys_id): (&Hash, NodeId),
+    (hash, id): (&Hash, NodeId),
+    each: &mut dyn FnMut(&[u8], &[u8], Option<Blob>) -> Result<()>,
+) -> Result<()> {
+    framed(nodes, kind::KEYS, keys_hash, keys_id, |keys, _| {
+        let mut reader = KeyReader::default();
+        framed(nodes, kind::VALUES, hash, id, |a, b| {
+            let count = a.count()?;
+            if keys.count()? != count {
+                return Err(Error::new("malformed", "a leaf has not as many values as keys"));
+            }
+            for _ in 0..count {
+                let key = reader.take(keys)?;
+                let (inline, blob) = take_value(a, b)?;
+                each(key, inline, blob)?;
+            }
+            Ok(())
+        })
+    })
 }

@@ -6,7 +6,7 @@ use super::leaf::{self, Entry, MAX_INLINE_BYTES, Value};
 use super::writer::Writer;
 use super::{Nodes, blob};
 use crate::error::Result;
-use crate::seal::kind;
+use crate::seal::{NodeId, kind};
 use std::collections::{BTreeMap, HashSet};
 
 pub use super::branch::Node;
@@ -42,6 +42,55 @@ pub fn entries(nodes: &dyn Nodes, root: &Node) -> Result<Vec<Entry>> {
         all.extend(leaf_entries(nodes, &leaf.node)?);
     }
     Ok(all)
+}
+
+/// Calls `each` with key, inline part and blob of every entry below `root`, in order.
+pub fn visit(
+    nodes: &dyn Nodes,
+    root: &Node,
+    each: &mut dyn FnMut(&[u8], &[u8], Option<blob::Blob>) -> Result<()>,
+) -> Result<()> {
+    for leaf in leaves(nodes, root)? {
+        let Some((keys_hash, keys_id)) = &leaf.node.keys else {
+            for entry in leaf_entries(nodes, &leaf.node)? {
+                each(&entry.key, &entry.value.inline, entry.value.blob)?;
+            }
+            continue;
+        };
+        let values = (&leaf.node.hash, leaf.node.id);
+        leaf::visit_split(nodes, (keys_hash, *keys_id), values, each)?;
+    }
+    Ok(())
+}
+
+/// Calls `each` with hash, kind and id of every node below and with `root`, chunks included; what
+/// `each` answers false for is not opened.
+pub fn refs(
+    nodes: &dyn Nodes,
+    root: &Node,
+    each: &mut dyn FnMut(super::Hash, u8, NodeId) -> bool,
+) -> Result<()> {
+    if root.height > 0 {
+        if each(root.hash, kind::BRANCH, root.id) {
+            for child in root.children(nodes)? {
+                refs(nodes, &child.node, each)?;
+            }
+        }
+        return Ok(());
+    }
+    let content = if root.packed { kind::VALUES } else { kind::LEAF };
+    let open = each(root.hash, content, root.id);
+    if let Some((hash, id)) = root.keys {
+        each(hash, kind::KEYS, id);
+    }
+    if open {
+        for entry in leaf_entries(nodes, root)? {
+            if let Some(blob) = entry.value.blob {
+                blob.refs(nodes, each)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The value of one key: as many nodes as the tree is high.

@@ -26,9 +26,9 @@ mod map;
 mod packed;
 mod writer;
 
-pub use blob::Blob;
-pub use leaf::{Entry, Value};
-pub use map::{Map, Node, entries, get, leaves, unshared};
+pub use blob::{Blob, with_scratch, write as write_blob};
+pub use leaf::{Entry, Value, put_value, take_value};
+pub use map::{Edits, Map, Node, entries, get, refs, unshared, visit};
 pub use packed::{Shape, write_state};
 pub use writer::{Ids, Known, Writer};
 
@@ -39,7 +39,7 @@ use crate::seal::NodeId;
 pub type Hash = [u8; 32];
 
 /// Opens sealed nodes; implemented by the store over an engine and a namespace's keys.
-pub trait Nodes {
+pub trait Nodes: Sync {
     /// The plaintext of a node.
     fn open(&self, kind: u8, id: NodeId) -> Result<Vec<u8>>;
     /// The plaintext of a chunk, straight into `out`, which it fills.

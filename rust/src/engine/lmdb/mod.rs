@@ -1,10 +1,10 @@
 //! LMDB as an engine: one environment, nodes in one database, the head in another.
 
-use super::{Batch, Engine, Snapshot};
+use super::{Batch, Engine};
 use crate::error::{Error, Result};
 use crate::seal::NodeId;
 use heed::types::{Bytes, Str};
-use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, WithoutTls};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
 use std::path::Path;
 
 const HEAD: &str = "head";
@@ -105,34 +105,28 @@ fn open_env(folder: &Path, map_bytes: usize, sync: Sync) -> heed::Result<Env<Wit
     }
 }
 
-struct View<'a> {
-    engine: &'a Lmdb,
-    txn: RoTxn<'a, WithoutTls>,
-}
-
-impl Snapshot for View<'_> {
-    fn head(&self) -> Result<Option<&[u8]>> {
-        self.engine.meta.get(&self.txn, HEAD).map_err(failed)
+impl Engine for Lmdb {
+    fn head(&self) -> Result<Option<Vec<u8>>> {
+        let txn = self.env.read_txn().map_err(failed)?;
+        Ok(self.meta.get(&txn, HEAD).map_err(failed)?.map(<[u8]>::to_vec))
     }
 
-    fn node(&self, id: NodeId) -> Result<Option<&[u8]>> {
-        self.engine.nodes.get(&self.txn, &id.0).map_err(failed)
+    fn node(&self, id: NodeId, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
+        let txn = self.env.read_txn().map_err(failed)?;
+        match self.nodes.get(&txn, &id.0).map_err(failed)? {
+            Some(bytes) => read(bytes).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     fn scan(&self, each: &mut dyn FnMut(NodeId, &[u8]) -> Result<()>) -> Result<()> {
-        for entry in self.engine.nodes.iter(&self.txn).map_err(failed)? {
+        let txn = self.env.read_txn().map_err(failed)?;
+        for entry in self.nodes.iter(&txn).map_err(failed)? {
             let (id, bytes) = entry.map_err(failed)?;
-            let id = id.try_into().map_err(|_| Error::new("malformed", "an id of a wrong length"))?;
-            each(NodeId(id), bytes)?;
+            let wrong = |_| Error::new("malformed", "a node id of a wrong length");
+            each(NodeId(id.try_into().map_err(wrong)?), bytes)?;
         }
         Ok(())
-    }
-}
-
-impl Engine for Lmdb {
-    fn read(&self, read: &mut dyn FnMut(&dyn Snapshot) -> Result<()>) -> Result<()> {
-        let txn = self.env.read_txn().map_err(failed)?;
-        read(&View { engine: self, txn })
     }
 
     fn commit(

@@ -1,0 +1,130 @@
+//! The head: the one mutable record, from which everything else is proved.
+//!
+//! On disk: `dachi_fast head\n` (16), format u32, store id (16), then an envelope of kind `HEAD`
+//! under the store's own key, with a key commitment. Its content: commit u64, lineage (16), created
+//! u64 (ns), last id u64, key generation u64, hash of `keys.sealed` (32), rotation due u64 (ns),
+//! chain (32), ledger frontier, doomed namespaces (varint count, ids of 16), the top map (u8 0, or 1
+//! and a reference).
+
+use crate::error::{Error, Result};
+use crate::ledger::Frontier;
+use crate::seal::{Committed, NodeId, Place, Scratch, Sealer, StoreId, kind};
+use crate::tree::{Map, Node};
+use crate::wire::{Put, Take};
+
+/// Rises with every change of the format that an older reader would misread.
+pub const FORMAT: u32 = 1;
+const MAGIC: &[u8; 16] = b"dachi_fast head\n";
+const PLACE: Place = Place { kind: kind::HEAD, id: NodeId([0; 16]) };
+
+/// The newest state of a store.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// Rises by one with each commit.
+    pub commit: u64,
+    /// Changes when the store is copied or restored on purpose.
+    pub lineage: [u8; 16],
+    /// When this commit was made.
+    pub created_ns: u64,
+    /// The time part of the last node id given.
+    pub last_id: u64,
+    /// Generation of `keys.sealed` that this commit knows.
+    pub key_generation: u64,
+    /// BLAKE3 of that file.
+    pub key_hash: [u8; 32],
+    /// When the epoch key is to be replaced.
+    pub rotation_due_ns: u64,
+    /// Hash of the last ledger entry.
+    pub chain: [u8; 32],
+    /// The ledger's tree.
+    pub frontier: Frontier,
+    /// Namespaces whose keys are to be destroyed.
+    pub doomed: Vec<[u8; 16]>,
+    /// Names and namespaces.
+    pub top: Map,
+}
+
+impl Head {
+    /// Seals it for the engine.
+    pub fn seal(&self, sealer: &Sealer) -> Result<Vec<u8>> {
+        let mut plain = Vec::new();
+        plain.put_u64(self.commit);
+        plain.extend_from_slice(&self.lineage);
+        plain.put_u64(self.created_ns);
+        plain.put_u64(self.last_id);
+        plain.put_u64(self.key_generation);
+        plain.extend_from_slice(&self.key_hash);
+        plain.put_u64(self.rotation_due_ns);
+        plain.extend_from_slice(&self.chain);
+        self.frontier.put(&mut plain);
+        plain.put_varint(self.doomed.len() as u64);
+        self.doomed.iter().for_each(|id| plain.extend_from_slice(id));
+        put_map(&self.top, &mut plain);
+        let mut out = MAGIC.to_vec();
+        out.put_u32(FORMAT);
+        out.extend_from_slice(&sealer.context().store);
+        sealer.seal(&mut Scratch::default(), PLACE, Committed::Yes, &plain, &mut out)?;
+        Ok(out)
+    }
+
+    /// Opens what [`Head::seal`] gave.
+    pub fn open(bytes: &[u8], sealer: &Sealer) -> Result<Self> {
+        let envelope = checked(bytes, &sealer.context().store)?;
+        let plain = sealer.open(&mut Scratch::default(), PLACE, Committed::Yes, envelope)?;
+        let mut take = Take::new(&plain);
+        let mut head = Head {
+            commit: take.u64()?,
+            lineage: take.array()?,
+            created_ns: take.u64()?,
+            last_id: take.u64()?,
+            key_generation: take.u64()?,
+            key_hash: take.array()?,
+            rotation_due_ns: take.u64()?,
+            chain: take.array()?,
+            frontier: Frontier::take(&mut take)?,
+            doomed: Vec::new(),
+            top: Map::default(),
+        };
+        for _ in 0..take.count()? {
+            head.doomed.push(take.array()?);
+        }
+        head.top = take_map(&mut take)?;
+        take.done()?;
+        Ok(head)
+    }
+}
+
+/// The envelope behind the clear part, which must be of this format and store.
+fn checked<'a>(bytes: &'a [u8], store: &StoreId) -> Result<&'a [u8]> {
+    let mut take = Take::new(bytes);
+    if take.array::<16>()? != *MAGIC {
+        return Err(Error::new("malformed", "the head of the store does not begin as one"));
+    }
+    let format = take.u32()?;
+    if format > FORMAT {
+        let what = "the store was written by a newer dachi_fast; upgrade the package";
+        return Err(Error::new("format-too-new", what).with("format", u64::from(format)));
+    }
+    if take.array::<16>()? != *store {
+        let what = "the data file and keys.sealed belong to different stores";
+        return Err(Error::new("wrong-context", what));
+    }
+    Ok(take.rest())
+}
+
+/// Writes a map's root.
+pub fn put_map(map: &Map, out: &mut Vec<u8>) {
+    out.put_u8(u8::from(map.root.is_some()));
+    if let Some(root) = &map.root {
+        root.put(out);
+    }
+}
+
+/// Reads a map's root.
+pub fn take_map(take: &mut Take<'_>) -> Result<Map> {
+    match take.u8()? {
+        0 => Ok(Map { root: None }),
+        1 => Ok(Map { root: Some(Node::take(take)?) }),
+        _ => Err(Error::new("malformed", "a record does not say whether a map is empty")),
+    }
+}

@@ -1,0 +1,78 @@
+//! Loading an agent.
+
+use super::nodes::Opened;
+use super::records::Version;
+use super::{Store, read_version, unknown_name, unknown_version};
+use crate::error::Result;
+use crate::seal::Sealer;
+use crate::state::Arena;
+use crate::tree::{Blob, visit};
+use std::sync::Arc;
+
+/// One version, read and proved but for its large values.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The version.
+    pub version: Version,
+    /// Dot paths, ascending.
+    pub paths: Arena,
+    /// Inline parts of the values, in the same order.
+    pub values: Arena,
+    /// The rest of large values, by entry.
+    pub blobs: Vec<(usize, Blob)>,
+    /// The encoded blueprint.
+    pub blueprint: Vec<u8>,
+    sealer: Arc<Sealer>,
+}
+
+impl Store {
+    /// A version of a name: the latest, or one by number.
+    pub fn version(&self, name: &str, number: Option<u64>) -> Result<Version> {
+        self.pinned(name, number).map(|(version, _)| version)
+    }
+
+    pub(super) fn pinned(
+        &self,
+        name: &str,
+        number: Option<u64>,
+    ) -> Result<(Version, Arc<Sealer>)> {
+        self.check_witness()?;
+        let mut current = self.current()?;
+        self.check_current(&current)?;
+        let agent = self.agent(&mut current, name)?.ok_or_else(|| unknown_name(name))?;
+        let sealer = Arc::clone(&agent.sealer);
+        let latest = agent.latest.as_ref().ok_or_else(|| unknown_name(name))?;
+        let number = match number {
+            Some(number) if number != latest.number => number,
+            _ => return Ok((latest.clone(), sealer)),
+        };
+        let map = agent.map.clone();
+        drop(current);
+        let found = read_version(&map, &self.nodes(&sealer), number)?;
+        found.map(|version| (version, sealer)).ok_or_else(|| unknown_version(name, number))
+    }
+
+    /// Reads a version; every node is proved on the way.
+    pub fn load(&self, name: &str, number: Option<u64>) -> Result<Loaded> {
+        let (version, sealer) = self.pinned(name, number)?;
+        let (mut paths, mut values, mut blobs) = (Arena::default(), Arena::default(), Vec::new());
+        let nodes = self.nodes(&sealer);
+        if let Some(root) = &version.state {
+            visit(&nodes, root, &mut |path, inline, blob| {
+                if let Some(blob) = blob {
+                    blobs.push((paths.len(), blob));
+                }
+                paths.push(path);
+                values.push(inline);
+                Ok(())
+            })?;
+        }
+        let blueprint = version.blueprint.clone().whole(&nodes)?;
+        Ok(Loaded { version, paths, values, blobs, blueprint, sealer })
+    }
+
+    /// The nodes of a loaded version's namespace, to read its large values.
+    pub fn nodes_of<'a>(&'a self, loaded: &'a Loaded) -> impl crate::tree::Nodes + 'a {
+        Opened::new(&self.engine, &loaded.sealer)
+    }
+}

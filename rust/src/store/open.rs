@@ -1,0 +1,198 @@
+//! Opening and creating.
+
+use super::commit::now_ns;
+use super::head::Head;
+use super::{Current, Store};
+use crate::engine::Engine;
+use crate::engine::lmdb::{Lmdb, Sync};
+use crate::error::{Error, Result};
+use crate::keys::{FILE_NAME, Key, Keyring, Locked, SPARES};
+use crate::ledger::{Frontier, GENESIS};
+use crate::seal::{StoreId, hmac, random};
+use crate::tree::{Known, Map};
+use crate::witness::FileWitness;
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// LMDB's data file in the store's folder.
+const DATA_FILE: &str = "data.mdb";
+const LOCK_FILE: &str = "store.lock";
+/// Chaotic rotation: due 1 to 7 days ahead, drawn uniformly.
+const ROTATION_S: std::ops::RangeInclusive<u64> = 86_400..=604_800;
+
+/// How a store is opened.
+#[derive(Debug)]
+pub struct Options {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// For a new store.
+    pub id: StoreId,
+    /// The root key, unwrapped by the provider.
+    pub root: Key,
+    /// The same as the provider wrapped it.
+    pub wrapped_root: Vec<u8>,
+    /// Folder of the witness files; None for no witness.
+    pub witness_folder: Option<PathBuf>,
+    /// Whether commits reach the disk.
+    pub sync: Sync,
+}
+
+fn io(path: &Path, what: &str, cause: &std::io::Error) -> Error {
+    Error::new("io", format!("cannot {what} {}: {cause}", path.display()))
+        .with("path", path.display().to_string())
+}
+
+/// What lies at a path, before any key is asked for: the store's locked keys, or None where a store
+/// can be made.
+pub fn probe(folder: &Path) -> Result<Option<Locked>> {
+    let foreign = |what: &str| {
+        Err(Error::new("not-a-store", format!("{} {what}", folder.display()))
+            .with("path", folder.display().to_string()))
+    };
+    match std::fs::metadata(folder) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(io(folder, "open", &cause)),
+        Ok(found) if !found.is_dir() => {
+            return foreign("is a file; a store is a folder of its own");
+        }
+        Ok(_) => {}
+    }
+    if let Some(locked) = Locked::read(folder)? {
+        return Ok(Some(locked));
+    }
+    if folder.join(DATA_FILE).exists() {
+        return Err(Error::new(
+            "missing",
+            format!(
+                "{} has no {FILE_NAME}: without its keys nothing in it can be read; restore that \
+                 file from a backup",
+                folder.display()
+            ),
+        ));
+    }
+    let entries = std::fs::read_dir(folder).map_err(|cause| io(folder, "list", &cause))?;
+    let ours = |name: &std::ffi::OsStr| name == LOCK_FILE || name == "keys.sealed.new";
+    if entries.flatten().any(|entry| !ours(&entry.file_name())) {
+        return foreign("holds other files and no store; choose an empty or new folder");
+    }
+    Ok(None)
+}
+
+fn locked(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK_FILE);
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = file.map_err(|cause| io(&path, "open", &cause))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::new(
+            "locked",
+            format!(
+                "{} is open elsewhere; close that handle or process first",
+                folder.display()
+            ),
+        )
+        .with("path", folder.display().to_string())),
+        Err(TryLockError::Error(cause)) => Err(io(&path, "lock", &cause)),
+    }
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(folder);
+    made.map_err(|cause| io(folder, "create", &cause))
+}
+
+fn keys(options: &Options, found: Option<Locked>) -> Result<Keyring> {
+    let root = options.root.clone();
+    if let Some(found) = found {
+        return found.unlock(root);
+    }
+    let mut keyring = Keyring::create(options.id, root, options.wrapped_root.clone())?;
+    keyring.add_spares(SPARES)?;
+    keyring.write(&options.folder)?;
+    Ok(keyring)
+}
+
+impl Store {
+    /// Opens the store at a path, or makes one.
+    pub fn open(options: Options) -> Result<Self> {
+        let folder = options.folder.clone();
+        make_folder(&folder)?;
+        let lock = locked(&folder)?;
+        // Again under the lock: somebody may have made the store since the caller looked.
+        let found = probe(&folder)?;
+        let keyring = keys(&options, found)?;
+        let sealer = keyring.store_sealer()?;
+        let engine = Lmdb::open(&folder, options.sync)?;
+        let store_key = keyring.store_key.clone();
+        let witness = options.witness_folder.map(|folder| {
+            let name: String = keyring.store.iter().map(|byte| format!("{byte:02x}")).collect();
+            FileWitness::new(&folder.join(name), hmac(store_key.bytes(), &[b"witness"]))
+        });
+        let sealed = engine.head()?;
+        let is_new = sealed.is_none();
+        let head = match &sealed {
+            Some(sealed) => Head::open(sealed, &sealer)?,
+            None => first_head(&keyring)?,
+        };
+        check_keys(&head, &keyring)?;
+        let current = Current {
+            head,
+            sealed_head: sealed.unwrap_or_default(),
+            known: Known::default(),
+            agents: HashMap::new(),
+            failed: false,
+        };
+        let store = Store {
+            folder,
+            process: std::process::id(),
+            engine,
+            store_key,
+            sealer,
+            keyring: Mutex::new(keyring),
+            witness,
+            current: Mutex::new(current),
+            _lock: lock,
+        };
+        store.check_witness()?;
+        if is_new {
+            store.commit_creation()?;
+        }
+        Ok(store)
+    }
+}
+
+fn first_head(keyring: &Keyring) -> Result<Head> {
+    let span = ROTATION_S.end() - ROTATION_S.start() + 1;
+    // 2^64 modulo the span is far below what could be noticed.
+    let drawn_s = ROTATION_S.start() + u64::from_le_bytes(random()?) % span;
+    let now = now_ns();
+    Ok(Head {
+        commit: 0,
+        lineage: random()?,
+        created_ns: now,
+        last_id: 0,
+        key_generation: keyring.generation,
+        key_hash: keyring.hash,
+        rotation_due_ns: now.saturating_add(drawn_s * 1_000_000_000),
+        chain: GENESIS,
+        frontier: Frontier::default(),
+        doomed: Vec::new(),
+        top: Map::default(),
+    })
+}
+
+/// A key file may be ahead of the head (a crash after it was written), never behind it.
+fn check_keys(head: &Head, keyring: &Keyring) -> Result<()> {
+    let same = keyring.generation == head.key_generation && keyring.hash == head.key_hash;
+    if same || keyring.generation > head.key_generation {
+        return Ok(());
+    }
+    Err(Error::new("rolled-back", "keys.sealed is older than the store, or not the one it names")
+        .with("generation", keyring.generation)
+        .with("expected", head.key_generation))
+}

@@ -1,0 +1,133 @@
+//! Proving everything.
+
+use super::head::Head;
+use super::records::{MAIN, Version, versions_prefix};
+use super::{Store, nodes::Opened};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::seal::{NodeId, kind};
+use crate::tree::{Node, Nodes, refs};
+use std::collections::HashSet;
+
+/// What was proved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Namespaces.
+    pub namespaces: u64,
+    /// Versions.
+    pub versions: u64,
+    /// Ledger entries.
+    pub entries: u64,
+    /// Nodes that some version, map or the ledger refers to.
+    pub nodes: u64,
+    /// Bytes of their contents.
+    pub size_bytes: u64,
+    /// Nodes that nothing refers to any more.
+    pub unused_nodes: u64,
+}
+
+/// Called with the number of nodes proved so far; an error ends the run.
+pub type Progress<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
+
+struct Proof<'a, 'p> {
+    seen: HashSet<NodeId>,
+    report: Report,
+    progress: Progress<'p>,
+    store: &'a Store,
+}
+
+impl Store {
+    /// Proves every node, version and ledger entry against the head, and the head against the
+    /// witness.
+    pub fn verify(&self, progress: Progress<'_>) -> Result<Report> {
+        self.check_witness()?;
+        let current = self.current()?;
+        self.check_current(&current)?;
+        let head = current.head.clone();
+        drop(current);
+        let report = Report { entries: self.verify_ledger(&head)?, ..Report::default() };
+        let mut proof = Proof { seen: HashSet::new(), report, progress, store: self };
+        proof.all(&head)?;
+        let mut on_disk = 0u64;
+        self.engine.scan(&mut |_, _| {
+            on_disk += 1;
+            Ok(())
+        })?;
+        let mut report = proof.report;
+        report.nodes += report.entries;
+        report.unused_nodes = on_disk.saturating_sub(report.nodes);
+        Ok(report)
+    }
+}
+
+impl Proof<'_, '_> {
+    fn all(&mut self, head: &Head) -> Result<()> {
+        let top = self.store.top_nodes();
+        if let Some(root) = &head.top.root {
+            self.tree(&top, root)?;
+        }
+        for entry in head.top.prefixed(&top, b"r")? {
+            let id = entry.key.get(1..).and_then(|id| id.try_into().ok());
+            let id = id.ok_or_else(|| Error::new("malformed", "a root record without an id"))?;
+            self.report.namespaces += 1;
+            self.namespace(head, &id)?;
+        }
+        Ok(())
+    }
+
+    fn namespace(&mut self, head: &Head, id: &[u8; 16]) -> Result<()> {
+        let store = self.store;
+        let sealer = store.namespace_sealer(id)?;
+        let map = store.namespace_map(head, &sealer)?;
+        let nodes = store.nodes(&sealer);
+        if let Some(root) = &map.root {
+            self.tree(&nodes, root)?;
+        }
+        for entry in map.prefixed(&nodes, &versions_prefix(MAIN))? {
+            let version = Version::decode(&entry.value.whole(&nodes)?)?;
+            self.report.versions += 1;
+            if let Some(root) = &version.state {
+                self.tree(&nodes, root)?;
+            }
+            if let Some(blob) = version.blueprint.blob {
+                let mut chunks = Vec::new();
+                blob.refs(&nodes, &mut |hash, kind, id| {
+                    chunks.push((hash, kind, id));
+                    true
+                })?;
+                self.chunks(&nodes, chunks)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opening a node proves it; chunks are opened here, all others by the walk itself.
+    fn tree(&mut self, nodes: &Opened<'_>, root: &Node) -> Result<()> {
+        let mut found = Vec::new();
+        let seen = &self.seen;
+        refs(nodes, root, &mut |hash, kind, id| {
+            found.push((hash, kind, id));
+            !seen.contains(&id)
+        })?;
+        self.chunks(nodes, found)
+    }
+
+    fn chunks(&mut self, nodes: &Opened<'_>, found: Vec<([u8; 32], u8, NodeId)>) -> Result<()> {
+        for (hash, node_kind, id) in found {
+            if !self.seen.insert(id) {
+                continue;
+            }
+            let plain = nodes.open(node_kind, id)?;
+            if node_kind == kind::CHUNK && crate::seal::hash_kind(node_kind, &plain) != hash {
+                let what = "a piece of a value is not the one that its parent refers to";
+                return Err(Error::new("tampered", what).with("node", id.to_string()));
+            }
+            self.report.nodes += 1;
+            self.report.size_bytes += plain.len() as u64;
+            if self.report.nodes.is_multiple_of(1024) {
+                (self.progress)(self.report.nodes)?;
+            }
+        }
+        Ok(())
+    }
+}
