@@ -111,7 +111,7 @@ def test_only_allowed_kinds_are_built() -> None:
         adapt.update_adapted(Loud())
     with pytest.raises(SpecError):
         AdaptModule(Word(), allowed=[int])
-    twin = AdaptModule.from_spec(adapt.spec().model_dump())
+    twin: AdaptModule[Any] = AdaptModule.from_spec(adapt.spec().model_dump())
     with pytest.raises(SpecError, match="not allowed"):
         twin.update_adapted({"kind": "Loud"})
 
@@ -125,7 +125,7 @@ def test_a_fixed_one_hides_its_blueprint_and_refuses_both_ways_to_write() -> Non
     with pytest.raises(RuntimeError):
         flow.step.update_adapted(bare())
     flow.step.unfix()
-    assert [n for n, _ in flow.named_parameters()][0] == "step._adapted_param"
+    assert next(n for n, _ in flow.named_parameters()) == "step._adapted_param"
 
 
 def test_inner_params_can_be_hidden() -> None:
@@ -164,7 +164,7 @@ def test_loading_another_blueprint_rebuilds_and_the_same_does_not() -> None:
 
 
 def test_a_load_that_fails_swaps_no_module() -> None:
-    source, target = Flow(step=Loud(), maybe=None), Flow(step=Word())
+    source, target = Flow(step=Loud()), Flow(step=Word())
     held = target.step.adapted
     state = source.state_dict()
     del state["step._adapted.mark"]
@@ -184,7 +184,7 @@ def test_a_state_cannot_bring_in_a_kind_that_is_not_allowed() -> None:
 
 
 def test_a_tree_with_adapt_modules_goes_round() -> None:
-    flow = Flow(step=Loud(), maybe=Word(), steps=[Word(mark="1"), Loud(mark="2")])  # type: ignore[list-item]
+    flow: Any = Flow(step=Loud(), maybe=AdaptModule(Word()), steps=[Word(mark="1"), Loud(mark="2")])  # type: ignore[list-item]
     twin = Flow.from_spec(flow.spec().model_dump())
     twin.load_state_dict(flow.state_dict())
     assert twin.state_dict() == flow.state_dict()

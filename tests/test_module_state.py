@@ -255,11 +255,13 @@ def test_a_module_pickles_as_plain_objects_do() -> None:
 
 
 def test_saving_and_loading_never_make_a_dict_of_the_instance() -> None:
-    agent = Agent(more={"x": Leaf()})
+    # A hundred: CPython shares no new attribute names between instances after some thirty.
+    agent = Agent(more={str(i): Leaf() for i in range(100)})
     agent.load_state_dict(agent.state_dict())
     repr(agent)
     agent.spec()
     list(agent.parameters())
+    agent.eval()
     for module in agent.modules():
         # One that has its dict shows only that and its class.
         assert len(gc.get_referents(module)) > 2

@@ -73,7 +73,7 @@ def learned(draw: st.DrawFn) -> BaseModule:
             module.text = draw(st.text())
         elif isinstance(module, Branch):
             module.memory = draw(st.dictionaries(st.text(), values, max_size=2))
-            module.item = draw(st.integers())  # type: ignore[assignment]
+            module.item = Param(data=draw(st.integers()))
     return tree
 
 

@@ -288,12 +288,13 @@ def test_parameters_are_listed_with_and_without_names(run: Run) -> None:
 
 
 def test_a_behaviour_tree_is_built_from_a_spec_and_executed(run: Run) -> None:
-    tree = after(run, 14)["behavior_tree"]
+    tree: Any = after(run, 14)["behavior_tree"]
+    parallel: Any = tree.root_task.adapted
     assert isinstance(tree.root_task, AdaptModule)
     assert isinstance(tree.root_task.adapted, dachi_fast.Parallel)
-    assert [type(t).__name__ for t in tree.root_task.adapted.tasks] == ["MonitorTask", "Sequence"]
+    assert [type(t).__name__ for t in parallel.tasks] == ["MonitorTask", "Sequence"]
     assert tree.root_task.adapted.id == "root_parallel"
-    assert all(isinstance(t, Task) for t in tree.root_task.adapted.tasks)
+    assert all(isinstance(t, Task) for t in parallel.tasks)
     assert run.lines(14)[0] == "Execution 1: TaskStatus.RUNNING, Success rate: 0.00"
     assert run.lines(14)[9] == "Execution 10: TaskStatus.SUCCESS, Success rate: 0.90"
     assert tree.execution_count == 10

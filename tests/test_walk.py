@@ -118,7 +118,7 @@ def test_training_is_a_flag_of_the_tree_outside_spec_and_state(tree: Tree) -> No
     assert tree.training
     assert tree.eval() is tree
     assert not tree.steps[0].training
-    tree.train()
-    assert tree.steps[0].training
+    again: Any = tree.train()
+    assert again.steps[0].training
     assert "training" not in tree.state_dict()
     assert "training" not in tree.spec().model_dump()

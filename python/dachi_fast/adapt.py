@@ -31,10 +31,11 @@ class _Blueprint(Param[dict[str, Any]]):
 
     __slots__ = ("_owner",)
     _adapts: ClassVar[bool] = True
-    _owner: AdaptModule[Any]
+    _owner: Any  # the AdaptModule
 
     def _read(self) -> dict[str, Any]:
-        return self._owner.adapted.spec(to_dict=True)
+        made: dict[str, Any] = self._owner.adapted.spec(to_dict=True)
+        return made
 
     def _write(self, value: Any) -> None:
         self._owner.update_adapted(value)
@@ -97,7 +98,7 @@ class AdaptModule(BaseModule, Generic[T]):
         self._allowed: list[type] | None = None
         self._adapted: BaseModule
         self.train_submods = train_submods
-        self.allowed = allowed  # type: ignore[assignment]
+        self.allowed = allowed
         self._put_adapted(self._module_for(adapted))
 
     # --- what is held -------------------------------------------------------------------------
@@ -298,7 +299,7 @@ class AdaptModule(BaseModule, Generic[T]):
     if TYPE_CHECKING:
 
         @classmethod
-        def schema(  # type: ignore[override]
+        def schema(
             cls, kinds: Mapping[type, Sequence[type]] | None = None
         ) -> Any: ...
 

@@ -73,7 +73,7 @@ class BaseModule(Node):
     def id(self) -> str:
         """The id of this module: a random UUID, or the one its spec gave."""
         try:
-            return cast("str", self._module_id)
+            return self._module_id
         except AttributeError:
             self._module_id: str = new_id()
             return self._module_id
@@ -155,7 +155,8 @@ class BaseModule(Node):
         """
         from dachi_fast.spec._build import built
 
-        return built(plain_class(cls), spec, ctx, allow)
+        made: Self = built(plain_class(cls), spec, ctx, allow)
+        return made
 
     # --- state --------------------------------------------------------------------------------
 
@@ -342,7 +343,7 @@ class BaseModule(Node):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         cls = plain_class(type(self))
-        new = cls.__new__(cls)
+        new: Any = object.__new__(cls)
         memo[id(self)] = new
         for name, value in self.__getstate__().items():
             if name != "_module_id" and name != "_module_fixed":

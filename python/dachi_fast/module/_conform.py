@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import collections.abc
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import InitVar
 from functools import lru_cache
 from typing import (
-    Annotated,
     Any,
+    Annotated,
     ClassVar,
     Final,
-    ForwardRef,
     Literal,
-    TypeVar,
     Union,
     get_args,
     get_origin,
@@ -26,6 +24,8 @@ from typing import (
 
 Check = Callable[[object], bool]
 
+_QUALIFIERS: tuple[object, ...] = (Annotated, Final, ClassVar)
+_ANYTHING: tuple[object, ...] = (Any, object)
 # PEP 484's numeric tower: an int is a fine float.
 _TOWER: dict[object, tuple[type, ...]] = {float: (float, int), complex: (complex, float, int)}
 
@@ -53,7 +53,7 @@ def _made(annotation: object) -> Check | None:
     if origin is None:
         return _plain(annotation)
     args = get_args(annotation)
-    if origin in (Annotated, Final, ClassVar):
+    if any(origin is special for special in _QUALIFIERS):
         return checker(args[0])
     if origin in (Union, types.UnionType):
         return _any_of([checker(a) for a in args])
@@ -76,10 +76,8 @@ _cached = lru_cache(maxsize=1024)(_made)
 
 
 def _plain(annotation: object) -> Check | None:
-    if annotation in (Any, object) or isinstance(annotation, (TypeVar, str, ForwardRef)):
-        return None
-    if not isinstance(annotation, type):
-        return None
+    if not isinstance(annotation, type) or annotation in _ANYTHING:
+        return None  # also a TypeVar, or a name that could not be resolved
     if getattr(annotation, "_is_protocol", False):
         return None
     allowed = _TOWER.get(annotation, annotation)
@@ -98,9 +96,17 @@ def _collection_of(origin: type, item: Check | None) -> Check:
         return lambda v: isinstance(v, origin)
     if issubclass(str, origin):  # Sequence[str]: a str is not meant
         return lambda v: (
-            isinstance(v, origin) and not isinstance(v, (str, bytes)) and all(map(item, v))
+            isinstance(v, origin)
+            and not isinstance(v, (str, bytes))
+            and all(map(item, _elements(v)))
         )
-    return lambda v: isinstance(v, origin) and all(map(item, v))
+    return lambda v: isinstance(v, origin) and all(map(item, _elements(v)))
+
+
+def _elements(value: Any) -> Iterable[object]:
+    """Gives what is inside a collection; its type was checked before."""
+    elements: Iterable[object] = value
+    return elements
 
 
 def _mapping_of(origin: type, key: Check | None, item: Check | None) -> Check:

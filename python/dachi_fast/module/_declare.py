@@ -27,6 +27,10 @@ from dachi_fast.module._fields import UNSET, Item, Node, Shared, role_name
 # AdaptModule puts its own test and property maker here when it is imported.
 ADAPT: dict[str, Callable[..., Any]] = {}
 
+# Attributes of every module beside its fields. CPython's tables of shared keys hold 30.
+_OWN_NAMES = ("_module_id", "_module_views", "_module_args", "_module_initvars", "training")
+_SHARED_KEYS = 30
+
 
 class Field:
     """One declared name of a class."""
@@ -100,12 +104,34 @@ def declare(cls: type, reserved: frozenset[str]) -> None:
         _place(cls, name, field)
     type.__setattr__(cls, "__own_fields__", own)
     type.__setattr__(cls, "__module_fields__", merged)
+    _reserve_keys(cls, merged)
     if hasattr(cls, "_spec_values"):  # it says itself what its blueprint is
         return
     if "__init__" in cls.__dict__:
         cls.__init__ = capturing(cls, cls.__dict__["__init__"])  # type: ignore[misc]
     elif not hasattr(cls.__init__, "__captures__"):  # type: ignore[misc]
         cls.__init__ = generated_init(cls, merged)  # type: ignore[misc]
+
+
+def _reserve_keys(cls: type, fields: dict[str, Field]) -> None:
+    """Makes room for every attribute of ours in the key table that instances share.
+
+    CPython stops adding keys to that table after some 30 instances; an attribute first set later
+    (an id, at the first save) would give each instance a dict of its own, and slower attributes.
+    """
+    if hasattr(cls, "__del__") or len(fields) + len(_OWN_NAMES) > _SHARED_KEYS:
+        return
+    try:
+        first: object = object.__new__(cls)
+        for name, field in fields.items():
+            if field.kind not in ("shared", "initvar"):
+                held = isinstance(getattr(cls, name, None), property)
+                store = f"_item_{name}" if field.is_item else f"_adapt_{name}" if held else name
+                object.__setattr__(first, store, None)
+        for name in _OWN_NAMES:
+            object.__setattr__(first, name, None)
+    except (TypeError, AttributeError):  # an abstract class, slots, a field over a property
+        return
 
 
 def _is_default(value: object) -> bool:
@@ -235,12 +261,11 @@ def _place(cls: type, name: str, field: Field) -> None:
     value = cls.__dict__.get(name, UNSET)
     if field.kind == "shared":
         if not isinstance(value, Shared):
-            shared: Shared[Any] = Shared.__new__(Shared)
+            make: Any = Shared  # its overloads say what a declaration looks like to a class body
             if field.factory is not None:
-                shared.__init__(default_factory=field.factory)  # type: ignore[misc]
+                setattr(cls, name, make(default_factory=field.factory))
             else:
-                shared.__init__(default=field.default)  # type: ignore[misc]
-            setattr(cls, name, shared)
+                setattr(cls, name, make(default=field.default))
         return
     if field.is_item and field.item is not None:
         setattr(cls, name, _item_property(name, field.item))

@@ -153,7 +153,14 @@ class Item(Generic[T]):
             callback(value)
 
     if TYPE_CHECKING:
-        data: T
+
+        @property
+        def data(self) -> T:
+            """The value; writing calls callbacks."""
+
+        @data.setter
+        def data(self, value: T) -> None: ...
+
     else:  # a property over a C getter: reading runs no Python code
         data = property(attrgetter("_data"), _write, doc="The value; writing calls callbacks.")
 
@@ -365,7 +372,8 @@ class Shared(Item[T]):
         return super().__new__(cls)
 
     def _reset(self) -> None:
-        self.data = self._factory() if self._factory is not None else self._default
+        value: Any = self._factory() if self._factory is not None else self._default
+        self.data = value
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         try:
@@ -373,8 +381,9 @@ class Shared(Item[T]):
         except AttributeError:  # the first read makes the value
             if self._factory is None:
                 raise
-            self._data = value = self._factory()  # type: ignore[assignment]
-            return value
+            made: Any = self._factory()
+            self._data = made
+            return made
 
     def __set__(self, instance: object, value: T) -> None:
         self.data = value

@@ -24,7 +24,7 @@ from dachi_fast.module._fields import (
     Param,
     item_bound,
 )
-from dachi_fast.module._layout import LoadField, load_fields
+from dachi_fast.module._layout import LoadField, layout_of, load_fields
 from dachi_fast.module._state import (
     MAX_DEPTH,
     dotted,
@@ -36,7 +36,6 @@ from dachi_fast.module._state import (
     undeclared,
     wrap_elements,
 )
-from dachi_fast.module._state import layout_of as _layout_of
 from dachi_fast.module._views import told
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ def _plan(module: BaseModule, prefix: str, plan: _Plan, depth: int) -> None:
         if role == SHARED or role == ITEM_SHARED:
             continue
         name = field.name
-        value = getattr(module, name, UNSET)
+        value: Any = getattr(module, name, UNSET)
         if role == ATTR:
             if isinstance(value, Item):
                 raise raw_field(prefix + name)
@@ -176,7 +175,7 @@ def _plan(module: BaseModule, prefix: str, plan: _Plan, depth: int) -> None:
         if kind is not field.exact and (plan.copy or kind is not field.bare):
             new = _fitted(new, field, key, plan.copy)
         plan.fields.append((module, name, new))
-    for name, held in undeclared(module, _layout_of(cls)):
+    for name, held in undeclared(module, layout_of(cls)):
         if "." in name:
             raise dotted(prefix + name)
         if isinstance(held, Item):

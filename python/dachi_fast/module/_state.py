@@ -193,7 +193,8 @@ def modules_in(
                     raise dotted(f"{prefix}{key}.{name}")
                 yield found
     elif isinstance(value, Node):
-        yield key, value
+        module: Any = value
+        yield key, module
 
 
 def undeclared(module: BaseModule, layout: Layout) -> list[tuple[str, Any]]:

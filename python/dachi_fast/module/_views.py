@@ -103,7 +103,7 @@ def plain_class(cls: type) -> type:
 def _intercept(module: BaseModule) -> None:
     cls = type(module)
     if "__intercepts__" not in cls.__dict__:
-        module.__class__ = _intercepting(cls)  # type: ignore[assignment]
+        module.__class__ = _intercepting(cls)
 
 
 def _intercepting(cls: type[BaseModule]) -> type[BaseModule]:
@@ -139,7 +139,8 @@ def _intercepting(cls: type[BaseModule]) -> type[BaseModule]:
         "__intercepts__": cls,
         "__layout__": None,
     }
-    made = type(cls)(cls.__name__, (cls,), namespace)
+    meta: Any = type(cls)
+    made: type[BaseModule] = meta(cls.__name__, (cls,), namespace)
     for name in ("__module_fields__", "__own_fields__"):
         type.__setattr__(made, name, cls.__dict__[name])
     type.__setattr__(cls, "__interceptor__", made)

@@ -117,7 +117,7 @@ def named_items(
         return
     seen.add(id(module))
     held = own(module)
-    visible = module._visible_items(held.attrs if attrs else held.params)  # type: ignore[arg-type]
+    visible = module._visible_items(held.attrs if attrs else held.params)
     for name, item in visible:
         if id(item) not in seen:
             seen.add(id(item))

@@ -81,14 +81,14 @@ def _arguments(cls: type) -> dict[str, SpecField]:
     names = Names({**init.__globals__, cls.__name__: cls}, _any)
     found: dict[str, SpecField] = {}
     for param in list(inspect.signature(init).parameters.values())[1:]:
-        annotation = Any
+        annotation: Any = Any
         if param.annotation is not _EMPTY:
             annotation = usable(resolve(param.annotation, names))
             adopt_values(annotation)
         if param.kind is param.VAR_POSITIONAL:
-            annotation = tuple[annotation, ...]
+            annotation = types.GenericAlias(tuple, (annotation, ...))
         elif param.kind is param.VAR_KEYWORD:
-            annotation = dict[str, annotation]  # type: ignore[valid-type]
+            annotation = types.GenericAlias(dict, (str, annotation))
         field = SpecField(param.name, annotation, "arg")
         field.param = param
         if param.default is not _EMPTY:
