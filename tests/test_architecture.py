@@ -15,19 +15,19 @@ ROOT = Path(__file__).resolve().parent.parent
 RUST = ROOT / "rust" / "src"
 PACKAGE = ROOT / "python" / "dachi_fast"
 
-# Each layer knows only what stands before it (docs/index.md, "How it is built").
+# Each layer knows only what stands before it (docs/decisions/2026-11-22-layers.md).
 LAYERS = (
     "wire",
     "codec",
     "state",
-    "keys",
     "seal",
+    "keys",
+    "engine",
     "tree",
     "ledger",
-    "engine",
+    "witness",
     "store",
     "vector",
-    "witness",
     "py",
 )
 EVERYBODYS = frozenset({"error"})
@@ -36,7 +36,7 @@ EVERYBODYS = frozenset({"error"})
 OWNED_CRATES = {
     "LMDB": (r"\b(heed\w*|lmdb_\w+|mdb_\w+)\b", {"engine/lmdb"}),
     "zstd": (r"\bzstd\w*\b", {"seal"}),
-    "AES": (r"\b(aws_lc_rs::aead|aead)\b", {"seal", "keys"}),
+    "cryptography": (r"\baws_lc_rs\b", {"seal"}),
     "Python": (r"\b(pyo3\w*|numpy)\b", {"py"}),
 }
 # A class may run what its own source spells, as dataclasses do: its annotations, and the `__init__`
