@@ -10,7 +10,6 @@ import collections.abc
 import types
 from collections.abc import Callable, Iterable
 from dataclasses import InitVar
-from functools import lru_cache
 from typing import (
     Any,
     Annotated,
@@ -38,18 +37,11 @@ def conforms(annotation: object, value: object) -> bool:
 
 def checker(annotation: object) -> Check | None:
     """Gives the test of an annotation; None where every value fits or nothing can be said."""
-    try:
-        return _cached(annotation)
-    except TypeError:  # an unhashable annotation, such as Literal of a list
-        return _made(annotation)
-
-
-def _made(annotation: object) -> Check | None:
     if annotation is None or annotation is types.NoneType:
         return lambda v: v is None
     if isinstance(annotation, InitVar):
         return checker(annotation.type)
-    origin = get_origin(annotation)
+    origin: object = get_origin(annotation)
     if origin is None:
         return _plain(annotation)
     args = get_args(annotation)
@@ -59,6 +51,8 @@ def _made(annotation: object) -> Check | None:
         return _any_of([checker(a) for a in args])
     if origin is Literal:
         return lambda v: any(type(v) is type(a) and v == a for a in args)
+    if origin is collections.abc.Callable:
+        return callable
     if not isinstance(origin, type):
         return None
     if issubclass(origin, tuple):
@@ -67,12 +61,7 @@ def _made(annotation: object) -> Check | None:
         return _mapping_of(origin, checker(args[0]), checker(args[1]))
     if issubclass(origin, collections.abc.Collection) and len(args) == 1:
         return _collection_of(origin, checker(args[0]))
-    if origin is collections.abc.Callable:
-        return callable
     return lambda v: isinstance(v, origin)
-
-
-_cached = lru_cache(maxsize=1024)(_made)
 
 
 def _plain(annotation: object) -> Check | None:

@@ -23,7 +23,7 @@ from typing import (
 )
 
 from dachi_fast.errors import FixedError
-from dachi_fast.module._conform import conforms
+from dachi_fast.module._conform import Check, checker
 
 T = TypeVar("T")
 
@@ -97,6 +97,17 @@ def equal(a: object, b: object) -> bool:
     return bool(a == b)
 
 
+def item_bound(item: type[Item[Any]]) -> object | None:
+    """Gives X for a class that derives from `Param[X]`, None where nothing is bound."""
+    for cls in item.__mro__:
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            args = getattr(base, "__args__", ())
+            if args and isinstance(base.__origin__, type) and issubclass(base.__origin__, Item):
+                bound = args[0]
+                return None if isinstance(bound, TypeVar) else bound
+    return None
+
+
 class Item(Generic[T]):
     """Base of Param, Attr and Shared: an object that holds a value."""
 
@@ -139,9 +150,18 @@ class Item(Generic[T]):
             self._check_type(data)
             self._data = data
 
+    _bound_check: ClassVar[Check | None] = None  # of a class that derives from `Param[X]`
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        bound = item_bound(cls)
+        check = None if bound is None else checker(bound)
+        cls._bound_check = None if check is None else staticmethod(check)
+
     def _check_type(self, value: object) -> None:
-        bound = item_bound(type(self))
-        if bound is not None and not conforms(bound, value):
+        check = type(self)._bound_check
+        if check is not None and not check(value):
+            bound = item_bound(type(self))
             name = getattr(bound, "__name__", bound)
             raise TypeError(
                 f"{type(self).__name__} holds {name}, not {type(value).__name__}: {value!r:.80}"
@@ -394,14 +414,3 @@ def role_name(item: type[Item[Any]]) -> str:
     if issubclass(item, Param):
         return "param"
     return "attr" if issubclass(item, Attr) else "shared"
-
-
-def item_bound(item: type[Item[Any]]) -> object | None:
-    """Gives X for a class that derives from `Param[X]`, None where nothing is bound."""
-    for cls in item.__mro__:
-        for base in cls.__dict__.get("__orig_bases__", ()):
-            args = getattr(base, "__args__", ())
-            if args and isinstance(base.__origin__, type) and issubclass(base.__origin__, Item):
-                bound = args[0]
-                return None if isinstance(bound, TypeVar) else bound
-    return None
