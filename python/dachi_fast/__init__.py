@@ -18,3 +18,12 @@ from dachi_fast.module import Shared as Shared
 from dachi_fast.spec._registry import Registry as Registry
 from dachi_fast.spec._registry import registry as registry
 from dachi_fast.spec._spec import BaseSpec as BaseSpec
+from dachi_fast.errors import DachiError as DachiError
+from dachi_fast.keys import KeyFile as KeyFile
+from dachi_fast.store import ABSENT as ABSENT
+from dachi_fast.store import Change as Change
+from dachi_fast.store import LedgerEntry as LedgerEntry
+from dachi_fast.store import Report as Report
+from dachi_fast.store import Store as Store
+from dachi_fast.store import Version as Version
+from dachi_fast.store import default_store as default_store

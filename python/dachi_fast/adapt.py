@@ -299,9 +299,7 @@ class AdaptModule(BaseModule, Generic[T]):
     if TYPE_CHECKING:
 
         @classmethod
-        def schema(
-            cls, kinds: Mapping[type, Sequence[type]] | None = None
-        ) -> Any: ...
+        def schema(cls, kinds: Mapping[type, Sequence[type]] | None = None) -> Any: ...
 
     else:
 

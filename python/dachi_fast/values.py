@@ -147,10 +147,10 @@ _BY_NAME: dict[str, Callable[[Any], _Lowered]] = {
 
 
 def _type_name(cls: type) -> str:
-    from dachi_fast.spec import registry
+    from dachi_fast.spec import full_kind_of, registry
 
-    name = registry.value_name(cls)
-    if name is None:
+    name = full_kind_of(cls)
+    if registry.value_types.get(name) is not cls:
         kind = f"{cls.__module__}.{cls.__qualname__}"
         raise StateTypeError(
             "unsupported-type",
@@ -164,7 +164,7 @@ def _type_name(cls: type) -> str:
 def _type_of(name: str) -> type:
     from dachi_fast.spec import registry
 
-    cls = registry.value_class(name)
+    cls = registry.value_types.get(name)
     if cls is None:
         raise StateTypeError(
             "unsupported-type",
@@ -255,14 +255,14 @@ def _raised_foreign(p: Any) -> object:
     from dachi_fast.spec import registry
 
     name, payload = p
-    back = registry.converter_back(name)
-    if back is None:
+    converter = registry.converters_by_name.get(name)
+    if converter is None:
         raise StateTypeError(
             "unsupported-type",
             f"a value was saved through the converter {name!r}, which is not registered here",
             type=name,
         )
-    return back(payload)
+    return converter.back(payload)
 
 
 # --- what the codec calls -------------------------------------------------------------------------
@@ -303,9 +303,8 @@ def lower(value: object) -> _Lowered | None:
     kind = type(value)
     if (standard := _by_type(kind)) is not None:
         return standard(value)
-    if (foreign := registry.converter_for(kind)) is not None:
-        name, to = foreign
-        return "foreign", [name, to(value)]
+    if (foreign := registry.converters.get(kind)) is not None:
+        return "foreign", [foreign.name, foreign.to(value)]
     if isinstance(value, enum.Enum):
         return _lower_enum(value)
     if isinstance(value, BaseModule):

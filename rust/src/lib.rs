@@ -6,14 +6,14 @@ pub mod error;
 pub mod wire;
 
 pub mod codec;
-pub mod state;
-pub mod keys;
-pub mod seal;
 pub mod engine;
-pub mod tree;
+pub mod keys;
 pub mod ledger;
-pub mod witness;
+pub mod seal;
+pub mod state;
 pub mod store;
+pub mod tree;
+pub mod witness;
 
 #[cfg(feature = "python")]
 mod py;

@@ -1,5 +1,8 @@
 """BaseModule: what every module can do."""
 
+# The flags of state_dict, load_state_dict, spec and train are the reference document's.
+# ruff: noqa: FBT001, FBT002
+
 from __future__ import annotations
 
 import copy

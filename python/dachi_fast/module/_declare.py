@@ -6,6 +6,7 @@ instances hold plain attributes, and writes an `__init__` with a real signature,
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -178,10 +179,8 @@ def _own_fields(
         _check_name(cls, name, reserved)
         field = _field(cls, name, annotation)
         field.scope = scope
-        try:
+        with contextlib.suppress(NameError):  # a later definition: resolved at the first use
             field.annotation = resolve(annotation, early)
-        except NameError:
-            pass  # a later definition: resolved at the first use
         if is_classvar(field.annotation):
             continue
         _set_item(field)
@@ -333,7 +332,7 @@ def generated_init(cls: type, fields: dict[str, Field]) -> Callable[..., None]:
             body.append(f" {target} = {value}")
     body.extend(_initvar_lines(cls, initvars))
     head = f"def __init__(self{', *, ' if params else ''}{', '.join(params)}):\n"
-    exec(head + ("\n".join(body) or " pass"), env)
+    exec(head + ("\n".join(body) or " pass"), env)  # noqa: S102 - as dataclasses do
     init: Callable[..., None] = env["__init__"]
     init.__qualname__ = f"{cls.__qualname__}.__init__"
     init.__module__ = cls.__module__
@@ -365,7 +364,7 @@ def capturing(cls: type, init: Callable[..., None]) -> Callable[..., None]:
     signature: list[inspect.Signature] = []
 
     @functools.wraps(init)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         if hasattr(self, "_module_args"):  # called through super(): the outermost one captures
             init(self, *args, **kwargs)
             return
@@ -386,12 +385,11 @@ def capturing(cls: type, init: Callable[..., None]) -> Callable[..., None]:
                 setattr(self, name, field.initial())
         init(self, *args, **kwargs)
         for name, field in fields.items():
-            if field.required and field.in_init and field.kind != "initvar":
-                if not hasattr(self, name):
-                    raise TypeError(
-                        f"{type(self).__qualname__}.__init__() left the required field {name!r} "
-                        f"unset"
-                    )
+            needed = field.required and field.in_init and field.kind != "initvar"
+            if needed and not hasattr(self, name):
+                raise TypeError(
+                    f"{type(self).__qualname__}.__init__() left the required field {name!r} unset"
+                )
 
     __init__.__qualname__ = f"{cls.__qualname__}.__init__"
     __init__.__captures__ = True  # type: ignore[attr-defined]

@@ -22,6 +22,7 @@ from typing import (
     overload,
 )
 
+from dachi_fast._core.state import Layout as Layout
 from dachi_fast.errors import FixedError
 from dachi_fast.module._conform import Check, checker
 
@@ -58,25 +59,6 @@ class Node:
     """The root of BaseModule: lets this layer recognise modules before they are defined."""
 
     __slots__ = ()
-
-
-@final
-class Layout:
-    """The declared names of a class and what each is, in declaration order.
-
-    Args:
-        names: attribute names, bases first.
-        roles: one of the role constants of this module for each name.
-    """
-
-    __slots__ = ("names", "roles")
-
-    def __init__(self, names: tuple[str, ...], roles: tuple[int, ...]) -> None:
-        self.names = names
-        self.roles = roles
-
-    def __repr__(self) -> str:
-        return f"Layout({self.names!r}, {self.roles!r})"
 
 
 def equal(a: object, b: object) -> bool:
@@ -282,7 +264,7 @@ class Param(Item[T]):
     def __new__(cls, *, aliases: tuple[str, ...] = ()) -> Any: ...
     @overload
     def __new__(cls, data: T) -> Self: ...
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004 - __init__ takes them
         new = super().__new__(cls)
         new._fixed = False
         return new
@@ -351,7 +333,7 @@ class Attr(Item[T]):
     def __new__(cls, *, aliases: tuple[str, ...] = (), init: Literal[False] = False) -> Any: ...
     @overload
     def __new__(cls, data: T) -> Self: ...
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004 - __init__ takes them
         return super().__new__(cls)
 
 
@@ -388,7 +370,7 @@ class Shared(Item[T]):
     ) -> T: ...
     @overload
     def __new__(cls, data: T) -> Self: ...
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004 - __init__ takes them
         return super().__new__(cls)
 
     def _reset(self) -> None:

@@ -1,5 +1,8 @@
 """Loading a flat state into a tree of modules: everything is checked first, then swapped in."""
 
+# The flags are the reference document's; the planning loop is one function, for its speed.
+# ruff: noqa: C901, FBT001, FBT002, PLR0912, PLR0915, PLR1714, SIM109
+
 from __future__ import annotations
 
 import dataclasses

@@ -56,7 +56,10 @@ class _Reader:
         while self.ids.setdefault(module.id, module) is not module:
             module._module_id = new_id()
         schema = schema_of(cls)
-        values: dict[str, Any] = {"kind": full_kind_of(cls) if self.full else kind_of(cls), "id": module.id}
+        values: dict[str, Any] = {
+            "kind": full_kind_of(cls) if self.full else kind_of(cls),
+            "id": module.id,
+        }
         inner = schema.inner_names_
         for name, value in spec_values(module, cls):
             untyped = spec_fields(cls)[name].untyped

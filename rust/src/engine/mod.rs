@@ -18,11 +18,7 @@ pub struct Batch {
 
 impl Batch {
     /// Appends what `seal` writes as the node `id`.
-    pub fn add(
-        &mut self,
-        id: NodeId,
-        seal: impl FnOnce(&mut Vec<u8>) -> Result<()>,
-    ) -> Result<()> {
+    pub fn add(&mut self, id: NodeId, seal: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
         let start = self.buffer.len();
         seal(&mut self.buffer)?;
         self.parts.push((id, start, self.buffer.len()));

@@ -42,14 +42,18 @@ impl Frontier {
     /// The root of the whole tree; of none, the hash of nothing.
     pub fn root(&self) -> [u8; 32] {
         let mut roots = self.roots.iter().rev();
-        let Some(last) = roots.next() else { return sha256(&[]) };
+        let Some(last) = roots.next() else {
+            return sha256(&[]);
+        };
         roots.fold(*last, |right, left| node_hash(left, &right))
     }
 
     /// Writes it.
     pub fn put(&self, out: &mut Vec<u8>) {
         out.put_varint(self.size);
-        self.roots.iter().for_each(|root| out.extend_from_slice(root));
+        self.roots
+            .iter()
+            .for_each(|root| out.extend_from_slice(root));
     }
 
     /// Reads it.
@@ -88,7 +92,10 @@ mod tests {
             assert_eq!(frontier.root(), recursive(&leaves), "size {size}");
             let mut bytes = Vec::new();
             frontier.put(&mut bytes);
-            assert_eq!(Frontier::take(&mut Take::new(&bytes)).ok(), Some(frontier.clone()));
+            assert_eq!(
+                Frontier::take(&mut Take::new(&bytes)).ok(),
+                Some(frontier.clone())
+            );
             let leaf = leaf_hash(&size.to_be_bytes());
             leaves.push(leaf);
             frontier.push(leaf);

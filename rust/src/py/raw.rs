@@ -88,7 +88,9 @@ pub fn utf8<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a str> {
         if ffi::PyUnicode_IS_COMPACT_ASCII(object) != 0 {
             let data = ffi::PyUnicode_DATA(object).cast::<u8>();
             let len = ffi::PyUnicode_GET_LENGTH(object) as usize;
-            return Some(std::str::from_utf8_unchecked(std::slice::from_raw_parts(data, len)));
+            return Some(std::str::from_utf8_unchecked(std::slice::from_raw_parts(
+                data, len,
+            )));
         }
     }
     text.to_str().ok()
@@ -219,9 +221,7 @@ impl Payload for Borrowed {
         // Python code in another thread may write to the array while it is being saved. Each piece
         // is copied once before it is hashed and sealed, so what is stored is consistent with its
         // hash; which of two concurrent values it holds is as undefined as for `array.copy()`.
-        unsafe {
-            std::slice::from_raw_parts(self.buffer.buf_ptr().cast(), self.buffer.len_bytes())
-        }
+        unsafe { std::slice::from_raw_parts(self.buffer.buf_ptr().cast(), self.buffer.len_bytes()) }
     }
 }
 

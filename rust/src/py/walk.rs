@@ -31,7 +31,11 @@ pub struct Wanted {
 }
 
 /// Everything.
-pub const ALL: Wanted = Wanted { recurse: true, train: true, runtime: true };
+pub const ALL: Wanted = Wanted {
+    recurse: true,
+    train: true,
+    runtime: true,
+};
 
 /// A walk in progress.
 pub struct Walk<'a, 'py, S> {
@@ -56,7 +60,16 @@ pub fn walk<'py, S: Sink<'py>>(
     let side = module_side(py)?;
     let classes = [side.module.bind(py).clone(), side.item.bind(py).clone()];
     let (path, above) = (String::new(), Vec::new());
-    Walk { py, side, classes, sink, wanted, path, above }.module(module)
+    Walk {
+        py,
+        side,
+        classes,
+        sink,
+        wanted,
+        path,
+        above,
+    }
+    .module(module)
 }
 
 /// Whether a value's type is one of those that are neither modules nor items nor containers.
@@ -87,9 +100,14 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
             }
             let name = field.name.bind(self.py);
             if field.role == Role::Wrap {
-                self.side.wrap_elements.bind(self.py).call1((module, name))?;
+                self.side
+                    .wrap_elements
+                    .bind(self.py)
+                    .call1((module, name))?;
             }
-            let Some(value) = module.getattr_opt(name)? else { continue };
+            let Some(value) = module.getattr_opt(name)? else {
+                continue;
+            };
             declared.note(&value);
             if is_atom(&value) {
                 self.raw(&field.text, field.role, &value)?;
@@ -128,7 +146,9 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
     fn enter(&mut self, module: &Bound<'py, PyAny>) -> Attempt<()> {
         if self.above.contains(&module.as_ptr()) {
             let path = self.path.trim_end_matches('.').to_owned();
-            return Err(Error::new("cycle", "a module contains itself").inside(path).into());
+            return Err(Error::new("cycle", "a module contains itself")
+                .inside(path)
+                .into());
         }
         if self.above.len() >= MAX_DEPTH {
             return Err(self.too_deep(&self.path).into());
@@ -151,7 +171,11 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
             Role::Attr => self.wanted.runtime,
             _ => false,
         };
-        if wanted { self.leaf(name, value) } else { Ok(()) }
+        if wanted {
+            self.leaf(name, value)
+        } else {
+            Ok(())
+        }
     }
 
     #[inline]
@@ -190,7 +214,11 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
         if is_param {
             self.modules_in(&value, name, 0, children)?;
         }
-        let wanted = if is_param { self.wanted.train } else { self.wanted.runtime };
+        let wanted = if is_param {
+            self.wanted.train
+        } else {
+            self.wanted.runtime
+        };
         if wanted && children.len() == before {
             self.leaf(name, &value)?;
         }
@@ -279,7 +307,9 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
             return Ok(());
         }
         let what = "a dict of modules has a key that is neither text nor int";
-        Err(Error::new("module-key", what).inside(self.joined(key)).into())
+        Err(Error::new("module-key", what)
+            .inside(self.joined(key))
+            .into())
     }
 
     /// Items and modules under names that the class did not declare.
@@ -373,7 +403,11 @@ fn raw_field(path: &str) -> Error {
 
 #[cold]
 fn dotted(path: &str) -> Error {
-    Error::new("dotted-key", "the key of a module or item must not have a dot").inside(path)
+    Error::new(
+        "dotted-key",
+        "the key of a module or item must not have a dot",
+    )
+    .inside(path)
 }
 
 #[cold]

@@ -114,7 +114,9 @@ impl Store {
     /// The namespace of a name as of `current`, read on first use; None if there is none.
     fn agent<'c>(&self, current: &'c mut Current, name: &str) -> Result<Option<&'c mut Agent>> {
         if !current.agents.contains_key(name) {
-            let Some(agent) = self.read_agent(&current.head, name)? else { return Ok(None) };
+            let Some(agent) = self.read_agent(&current.head, name)? else {
+                return Ok(None);
+            };
             current.agents.insert(name.to_owned(), agent);
         }
         Ok(current.agents.get_mut(name))
@@ -122,7 +124,9 @@ impl Store {
 
     fn read_agent(&self, head: &Head, name: &str) -> Result<Option<Agent>> {
         let key = records::name_key(&self.store_key, name);
-        let Some(id) = head.top.get(&self.top_nodes(), &key)? else { return Ok(None) };
+        let Some(id) = head.top.get(&self.top_nodes(), &key)? else {
+            return Ok(None);
+        };
         let malformed = |_| Error::new("malformed", "a name leads to no namespace");
         let namespace: [u8; 16] = id.as_slice().try_into().map_err(malformed)?;
         let sealer = self.namespace_sealer(&namespace)?;
@@ -133,16 +137,28 @@ impl Store {
             Some(bytes) => {
                 let number = crate::wire::Take::new(&bytes).u64()?;
                 Some(read_version(&map, &nodes, number)?.ok_or_else(|| {
-                    Error::new("missing", "the latest version of a branch is not in the store")
-                        .with("version", number)
+                    Error::new(
+                        "missing",
+                        "the latest version of a branch is not in the store",
+                    )
+                    .with("version", number)
                 })?)
             }
         };
-        Ok(Some(Agent { sealer: Arc::new(sealer), map, latest, known: None, shape: None }))
+        Ok(Some(Agent {
+            sealer: Arc::new(sealer),
+            map,
+            latest,
+            known: None,
+            shape: None,
+        }))
     }
 
     fn namespace_sealer(&self, namespace: &[u8; 16]) -> Result<Sealer> {
-        let keyring = self.keyring.lock().map_err(|_| Error::new("store", "the keys are gone"))?;
+        let keyring = self
+            .keyring
+            .lock()
+            .map_err(|_| Error::new("store", "the keys are gone"))?;
         keyring.sealer(namespace)
     }
 
@@ -150,7 +166,10 @@ impl Store {
         let key = records::root_key(&sealer.context().namespace);
         let sealed = head.top.get(&self.top_nodes(), &key)?;
         let sealed = sealed.ok_or_else(|| {
-            Error::new("missing", "the root record of a namespace is not in the store")
+            Error::new(
+                "missing",
+                "the root record of a namespace is not in the store",
+            )
         })?;
         records::open_root(sealer, &sealed)
     }
@@ -165,12 +184,18 @@ fn read_version(map: &Map, nodes: &Opened<'_>, number: u64) -> Result<Option<Ver
 }
 
 fn unknown_name(name: &str) -> Error {
-    Error::new("unknown-name", format!("nothing was saved under the name {name:?}"))
-        .with("name", name)
+    Error::new(
+        "unknown-name",
+        format!("nothing was saved under the name {name:?}"),
+    )
+    .with("name", name)
 }
 
 fn unknown_version(name: &str, number: u64) -> Error {
-    Error::new("unknown-version", format!("{name:?} has no version {number}"))
-        .with("name", name)
-        .with("version", number)
+    Error::new(
+        "unknown-version",
+        format!("{name:?} has no version {number}"),
+    )
+    .with("name", name)
+    .with("version", number)
 }

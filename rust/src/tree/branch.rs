@@ -86,7 +86,15 @@ impl Node {
             None
         };
         let (entries, size_bytes) = (take.varint()?, take.varint()?);
-        Ok(Node { height, packed, hash, id: NodeId::default(), keys, entries, size_bytes })
+        Ok(Node {
+            height,
+            packed,
+            hash,
+            id: NodeId::default(),
+            keys,
+            entries,
+            size_bytes,
+        })
     }
 
     fn take_ids(&mut self, take: &mut Take<'_>) -> Result<()> {
@@ -169,6 +177,20 @@ fn branch(writer: &mut Writer<'_>, height: u8, children: &[Child]) -> Result<Chi
         size_bytes = size_bytes.saturating_add(node.size_bytes);
     }
     let (hash, id) = writer.node(kind::BRANCH, &a, &b)?;
-    let last = children.last().map(|child| child.last.clone()).unwrap_or_default();
-    Ok(Child { last, node: Node { height, packed, hash, id, keys: None, entries, size_bytes } })
+    let last = children
+        .last()
+        .map(|child| child.last.clone())
+        .unwrap_or_default();
+    Ok(Child {
+        last,
+        node: Node {
+            height,
+            packed,
+            hash,
+            id,
+            keys: None,
+            entries,
+            size_bytes,
+        },
+    })
 }

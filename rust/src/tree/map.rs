@@ -13,7 +13,10 @@ pub use super::branch::Node;
 
 /// The leaves below `root`, in order, with their last keys. Reads the branches only.
 pub fn leaves(nodes: &dyn Nodes, root: &Node) -> Result<Vec<Child>> {
-    let mut level = vec![Child { last: Vec::new(), node: root.clone() }];
+    let mut level = vec![Child {
+        last: Vec::new(),
+        node: root.clone(),
+    }];
     while level.first().is_some_and(|child| child.node.height > 0) {
         let mut below = Vec::new();
         for child in level {
@@ -78,7 +81,11 @@ pub fn refs(
         }
         return Ok(());
     }
-    let content = if root.packed { kind::VALUES } else { kind::LEAF };
+    let content = if root.packed {
+        kind::VALUES
+    } else {
+        kind::LEAF
+    };
     let open = each(root.hash, content, root.id);
     if let Some((hash, id)) = root.keys {
         each(hash, kind::KEYS, id);
@@ -98,12 +105,17 @@ pub fn get(nodes: &dyn Nodes, root: &Node, key: &[u8]) -> Result<Option<Value>> 
     let mut node = root.clone();
     while node.height > 0 {
         let children = node.children(nodes)?;
-        match children.into_iter().find(|child| child.last.as_slice() >= key) {
+        match children
+            .into_iter()
+            .find(|child| child.last.as_slice() >= key)
+        {
             Some(child) => node = child.node,
             None => return Ok(None),
         }
     }
-    let found = leaf_entries(nodes, &node)?.into_iter().find(|entry| entry.key == key);
+    let found = leaf_entries(nodes, &node)?
+        .into_iter()
+        .find(|entry| entry.key == key);
     Ok(found.map(|entry| entry.value))
 }
 
@@ -112,7 +124,12 @@ pub fn unshared(nodes: &dyn Nodes, a: &Node, b: &Node) -> Result<(Vec<Entry>, Ve
     let (mut left, mut right) = (vec![a.clone()], vec![b.clone()]);
     loop {
         drop_common(&mut left, &mut right);
-        let height = left.iter().chain(&right).map(|node| node.height).max().unwrap_or(0);
+        let height = left
+            .iter()
+            .chain(&right)
+            .map(|node| node.height)
+            .max()
+            .unwrap_or(0);
         if height == 0 {
             break;
         }
@@ -141,7 +158,11 @@ pub fn unshared(nodes: &dyn Nodes, a: &Node, b: &Node) -> Result<(Vec<Entry>, Ve
 fn drop_common(left: &mut Vec<Node>, right: &mut Vec<Node>) {
     let identity = |node: &Node| (node.hash, node.keys.map(|(hash, _)| hash));
     let in_left: HashSet<_> = left.iter().map(identity).collect();
-    let common: HashSet<_> = right.iter().map(identity).filter(|id| in_left.contains(id)).collect();
+    let common: HashSet<_> = right
+        .iter()
+        .map(identity)
+        .filter(|id| in_left.contains(id))
+        .collect();
     left.retain(|node| !common.contains(&identity(node)));
     right.retain(|node| !common.contains(&identity(node)));
 }
@@ -159,7 +180,9 @@ pub struct Map {
 impl Map {
     /// The value of a key, blobs included.
     pub fn get(&self, nodes: &dyn Nodes, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let Some(root) = &self.root else { return Ok(None) };
+        let Some(root) = &self.root else {
+            return Ok(None);
+        };
         match get(nodes, root, key)? {
             None => Ok(None),
             Some(value) => value.whole(nodes).map(Some),
@@ -168,7 +191,9 @@ impl Map {
 
     /// The entries whose keys begin with `prefix`, in order. Opens the leaves that may hold some.
     pub fn prefixed(&self, nodes: &dyn Nodes, prefix: &[u8]) -> Result<Vec<Entry>> {
-        let Some(root) = &self.root else { return Ok(Vec::new()) };
+        let Some(root) = &self.root else {
+            return Ok(Vec::new());
+        };
         let mut found = Vec::new();
         for leaf in leaves(nodes, root)? {
             if !leaf.last.is_empty() && leaf.last.as_slice() < prefix {
@@ -194,7 +219,12 @@ impl Map {
             Some(root) => leaves(nodes, root)?,
             None => Vec::new(),
         };
-        let mut splice = Splice { writer, done: Vec::new(), open: Vec::new(), ends: Ends::new(0) };
+        let mut splice = Splice {
+            writer,
+            done: Vec::new(),
+            open: Vec::new(),
+            ends: Ends::new(0),
+        };
         let mut edits = edits.into_iter().peekable();
         let count = old.len();
         for (at, child) in old.into_iter().enumerate() {
@@ -224,7 +254,9 @@ impl Map {
         }
         splice.close()?;
         let Splice { writer, done, .. } = splice;
-        Ok(Map { root: branch::build(writer, done)? })
+        Ok(Map {
+            root: branch::build(writer, done)?,
+        })
     }
 }
 
@@ -246,7 +278,10 @@ impl Splice<'_, '_> {
     fn put_edit(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<()> {
         let Some(bytes) = value else { return Ok(()) };
         let value = if bytes.len() > MAX_INLINE_BYTES {
-            Value { inline: Vec::new(), blob: Some(blob::write(self.writer, &bytes)?) }
+            Value {
+                inline: Vec::new(),
+                blob: Some(blob::write(self.writer, &bytes)?),
+            }
         } else {
             Value::inline(bytes)
         };
@@ -261,7 +296,9 @@ impl Splice<'_, '_> {
 
     fn close(&mut self) -> Result<()> {
         let entries = std::mem::take(&mut self.open);
-        let Some(last) = entries.last().map(|entry| entry.key.clone()) else { return Ok(()) };
+        let Some(last) = entries.last().map(|entry| entry.key.clone()) else {
+            return Ok(());
+        };
         let (a, b) = leaf::encode(&entries);
         let (hash, id) = self.writer.node(kind::LEAF, &a, &b)?;
         let size_bytes = entries.iter().map(|entry| entry.value.size_bytes()).sum();

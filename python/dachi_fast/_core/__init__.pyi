@@ -1,0 +1,6 @@
+"""The compiled core."""
+
+from dachi_fast._core import codec as codec
+from dachi_fast._core import keys as keys
+from dachi_fast._core import state as state
+from dachi_fast._core import store as store

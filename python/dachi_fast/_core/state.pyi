@@ -1,0 +1,55 @@
+"""A tree of modules as a dict, or captured for a save."""
+
+from typing import Any, final
+
+from dachi_fast.module import BaseModule
+
+@final
+class Layout:
+    """The declared names of a class and what each is, in declaration order.
+
+    Args:
+        names: attribute names, bases first.
+        roles: one of the role constants of `dachi_fast.module._fields` for each name.
+    """
+
+    def __new__(cls, names: tuple[str, ...], roles: tuple[int, ...]) -> Layout: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def roles(self) -> tuple[int, ...]: ...
+
+@final
+class Capture:
+    """A state taken at one moment, encoded and ready to be saved once."""
+
+    @property
+    def entries(self) -> int:
+        """How many values."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes of encoded values."""
+
+def flatten(
+    module: BaseModule, recurse: bool = True, train: bool = True, runtime: bool = True
+) -> dict[str, Any]:
+    """Gives the state of a module as a flat dict from dotted key to live value.
+
+    Raises:
+        StateTypeError: an item in a raw field, or a dict of modules with a key of another type.
+        StateValueError: a cycle, equal keys, a key with a dot, or a nest deeper than 100.
+    """
+
+def capture(module: BaseModule, *, copy_arrays: bool = False) -> Capture:
+    """Walks and encodes a tree in one pass.
+
+    Args:
+        module: the root.
+        copy_arrays: copy large arrays now instead of reading them where they lie during the save;
+            for callers that go on before the save is done.
+
+    Raises:
+        StateTypeError: a type that state cannot hold; ``context["path"]`` says where.
+        StateValueError: as `flatten`, or a value that cannot be held.
+    """

@@ -1,0 +1,54 @@
+"""An open store."""
+
+import os
+from collections.abc import Callable
+from typing import Any, final
+
+from dachi_fast._core.state import Capture
+
+_Row = tuple[int, int, int, int, str, int, int, str]
+_Detail = tuple[str, str, str, str, str]
+
+def probe(folder: str | os.PathLike[str]) -> tuple[bytes, bytes] | None:
+    """Gives a store's id (16 bytes) and wrapped root key; None where a store can be made.
+
+    Raises:
+        NotAStore: a file, or a folder of other things.
+        Missing: a data file without its keys.
+        FormatTooNew: written by a newer version.
+        StoreIO: no permission.
+    """
+
+@final
+class Store:
+    """An open store; methods may be called from any thread and work detached from the GIL."""
+
+    def __new__(
+        cls,
+        folder: str | os.PathLike[str],
+        store_id: bytes,
+        root_key: bytes,
+        wrapped_root: bytes,
+        witness_folder: str | os.PathLike[str] | None,
+        *,
+        bench_only_no_sync: bool = False,
+    ) -> Store: ...
+    @property
+    def closed(self) -> bool: ...
+    def close(self) -> None: ...
+    def save(self, name: str, capture: Capture, justification: str, base: int | None) -> _Row:
+        """Commits a capture; a row is number, created_ns, base, restores, justification, entries,
+        size_bytes, root."""
+
+    def load(self, name: str, number: int | None = None) -> tuple[_Row, object, dict[str, Any]]: ...
+    def version(self, name: str, number: int | None = None) -> _Row: ...
+    def names(self) -> list[str]: ...
+    def history(self, name: str) -> list[_Row]: ...
+    def rollback(self, name: str, to: int, justification: str) -> _Row: ...
+    def diff(
+        self, name: str, a: int, b: int
+    ) -> list[tuple[str, tuple[Any] | None, tuple[Any] | None]]: ...
+    def verify(
+        self, progress: Callable[[int], object] | None = None
+    ) -> tuple[int, int, int, int, int, int]: ...
+    def ledger(self, limit: int) -> list[tuple[int, str, str, str, str, str, _Detail | None]]: ...
