@@ -11,6 +11,8 @@ from dachi_fast.act import Task as Task
 from dachi_fast.act import TaskStatus as TaskStatus
 from dachi_fast.adapt import AdaptModule as AdaptModule
 from dachi_fast.containers import ModuleList as ModuleList
+from dachi_fast.errors import DachiError as DachiError
+from dachi_fast.keys import KeyFile as KeyFile
 from dachi_fast.module import Attr as Attr
 from dachi_fast.module import BaseModule as BaseModule
 from dachi_fast.module import Param as Param
@@ -18,8 +20,6 @@ from dachi_fast.module import Shared as Shared
 from dachi_fast.spec._registry import Registry as Registry
 from dachi_fast.spec._registry import registry as registry
 from dachi_fast.spec._spec import BaseSpec as BaseSpec
-from dachi_fast.errors import DachiError as DachiError
-from dachi_fast.keys import KeyFile as KeyFile
 from dachi_fast.store import ABSENT as ABSENT
 from dachi_fast.store import Change as Change
 from dachi_fast.store import LedgerEntry as LedgerEntry
@@ -27,3 +27,4 @@ from dachi_fast.store import Report as Report
 from dachi_fast.store import Store as Store
 from dachi_fast.store import Version as Version
 from dachi_fast.store import default_store as default_store
+from dachi_fast.witness import FileWitness as FileWitness

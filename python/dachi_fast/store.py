@@ -9,16 +9,19 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, final, overload
 
 from dachi_fast._core import state as _core_state
 from dachi_fast._core import store as _core_store
-from dachi_fast._dirs import data_folder, state_folder
+from dachi_fast._dirs import data_folder
 from dachi_fast.errors import Conflict, UnknownName
 from dachi_fast.keys import KeyFile
 from dachi_fast.module import BaseModule
 from dachi_fast.restore import restored, restored_into
-from dachi_fast.types import KeyProvider
+from dachi_fast.witness import FileWitness
+
+if TYPE_CHECKING:
+    from dachi_fast.types import KeyProvider
 
 D = TypeVar("D")
 M = TypeVar("M", bound=BaseModule)
@@ -175,16 +178,16 @@ class Store:
         path: str | os.PathLike[str],
         *,
         keys: KeyProvider,
-        witness: str | os.PathLike[str] | None | Literal["default"] = "default",
+        witness: FileWitness | Literal["default"] | None = "default",
     ) -> Self:
         """Opens the store in a folder, or makes one.
 
         Args:
             path: a folder of its own; made if it does not exist.
             keys: wraps the store's root key, for instance `KeyFile("agents.key")`.
-            witness: a folder outside the store in which the newest commit is remembered, so that
-                an older copy put in the store's place is refused. ``"default"``: in the user's
-                state folder (``$XDG_STATE_HOME/dachi_fast/witness``). None: no witness.
+            witness: remembers the newest commit outside the store, so that an older copy put in
+                the store's place is refused. ``"default"``: a `FileWitness` in the user's state
+                folder. None: no witness, and an older copy is not noticed.
 
         Returns:
             The open store.
@@ -214,8 +217,8 @@ class Store:
         else:
             store_id, wrapped = found
             root = keys.unwrap(wrapped, _purpose(store_id))
-        seen = state_folder() / "witness" if witness == "default" else witness
-        witness_folder = None if seen is None else Path(seen).absolute()
+        seen = FileWitness() if witness == "default" else witness
+        witness_folder = None if seen is None else seen.folder.absolute()
         core = _core_store.Store(folder, store_id, root, wrapped, witness_folder)
         return cls(core, folder)
 

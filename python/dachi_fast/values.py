@@ -52,9 +52,10 @@ def _raised_zone(lowered: object) -> datetime.tzinfo | None:
         from zoneinfo import ZoneInfo
 
         return ZoneInfo(lowered)
-    offset, *name = lowered  # type: ignore[misc]
-    zone = datetime.timezone(_raised_timedelta(offset), *name)
-    return datetime.UTC if not name and zone == datetime.UTC else zone
+    parts: Any = lowered
+    offset = _raised_timedelta(parts[0])
+    zone = datetime.timezone(offset, *parts[1:])
+    return datetime.UTC if len(parts) == 1 and zone == datetime.UTC else zone
 
 
 def _lower_datetime(v: datetime.datetime) -> object:
@@ -63,8 +64,9 @@ def _lower_datetime(v: datetime.datetime) -> object:
 
 
 def _raised_datetime(p: Any) -> datetime.datetime:
-    *parts, fold, zone = p
-    return datetime.datetime(*parts, tzinfo=_raised_zone(zone), fold=fold)
+    year, month, day, hour, minute, second, micro, fold, zone = p
+    made = datetime.datetime(year, month, day, hour, minute, second, micro, _raised_zone(zone))
+    return made.replace(fold=fold)
 
 
 def _lower_time(v: datetime.time) -> object:
@@ -72,8 +74,8 @@ def _lower_time(v: datetime.time) -> object:
 
 
 def _raised_time(p: Any) -> datetime.time:
-    *parts, fold, zone = p
-    return datetime.time(*parts, tzinfo=_raised_zone(zone), fold=fold)
+    hour, minute, second, micro, fold, zone = p
+    return datetime.time(hour, minute, second, micro, _raised_zone(zone), fold=fold)
 
 
 def _lower_timedelta(v: datetime.timedelta) -> list[int]:
@@ -199,9 +201,9 @@ def _lower_dataclass(v: Any) -> _Lowered:
 
 def _raised_dataclass(p: Any) -> object:
     name, fields = p
-    cls = _type_of(name)
+    cls: Any = _type_of(name)
     value = object.__new__(cls)
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+    for field in dataclasses.fields(cls):
         if field.name in fields:
             object.__setattr__(value, field.name, fields[field.name])
     return value
@@ -219,7 +221,7 @@ def _lower_model(v: Any) -> _Lowered:
 
 def _raised_model(p: Any) -> object:
     name, fields, fields_set, extra, private = p
-    cls = _type_of(name)
+    cls: Any = _type_of(name)
     value = cls.__new__(cls)
     object.__setattr__(value, "__dict__", fields)
     object.__setattr__(value, "__pydantic_fields_set__", set(fields_set))

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 from dachi_fast._core.state import Capture
 
-_Row = tuple[int, int, int, int, str, int, int, str]
-_Detail = tuple[str, str, str, str, str]
+_Row: TypeAlias = tuple[int, int, int, int, str, int, int, str]
+_Detail: TypeAlias = tuple[str, str, str, str, str]
 
 def probe(folder: str | os.PathLike[str]) -> tuple[bytes, bytes] | None:
     """Gives a store's id (16 bytes) and wrapped root key; None where a store can be made.
@@ -37,8 +37,10 @@ class Store:
     def closed(self) -> bool: ...
     def close(self) -> None: ...
     def save(self, name: str, capture: Capture, justification: str, base: int | None) -> _Row:
-        """Commits a capture; a row is number, created_ns, base, restores, justification, entries,
-        size_bytes, root."""
+        """Commits a capture.
+
+        A row is number, created_ns, base, restores, justification, entries, size_bytes, root.
+        """
 
     def load(self, name: str, number: int | None = None) -> tuple[_Row, object, dict[str, Any]]: ...
     def version(self, name: str, number: int | None = None) -> _Row: ...
