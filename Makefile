@@ -78,9 +78,12 @@ lint-rust: need-rust-lint $(VENV)/.build
 rust-test: need-rust
 	$(CARGO) test --release --no-default-features $(ARGS_RUST)
 
+# Without a stub stubtest has nothing to compare and reports success.
 stubtest: ext $(VENV)/.lint
+	@test -f python/dachi_fast/_core/__init__.pyi || { \
+		echo "python/dachi_fast/_core/__init__.pyi is missing: the core has no stubs" >&2; exit 1; }
 	$(python) -m mypy.stubtest dachi_fast._core --mypy-config-file pyproject.toml \
-		$(if $(wildcard tests/stubtest-allowlist.txt),--allowlist tests/stubtest-allowlist.txt)
+		$(addprefix --allowlist ,$(wildcard tests/stubtest-allowlist.txt))
 
 pytest: ext $(VENV)/.test
 	$(python) -m pytest $(ARGS)
