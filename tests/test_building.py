@@ -13,7 +13,7 @@ import pytest
 from dachi_fast import Attr, BaseModule, Param
 
 if TYPE_CHECKING:
-    from nowhere import Unknown  # type: ignore[import-not-found]
+    from nowhere import Unknown  # type: ignore[import-not-found]  # noqa: TC004
 
 
 class Agent(BaseModule):

@@ -235,7 +235,7 @@ def test_a_list_that_contains_itself_is_an_error_and_no_crash() -> None:
 def test_a_deep_copy_is_independent_and_keeps_sharing_inside() -> None:
     leaf = Leaf()
     agent = Agent(leaf=leaf, more={"same": leaf})
-    next(agent.parameters()).register_callback(lambda value: None)
+    next(agent.parameters()).register_callback(lambda _value: None)
     agent.memory["x"] = [1]
     twin = copy.deepcopy(agent)
     twin.memory["x"].append(2)

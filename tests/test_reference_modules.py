@@ -69,7 +69,7 @@ class Msg:
 class Llm:
     """Answers every prompt with a spec that keeps to the configuration it is shown."""
 
-    def forward(self, msg: Msg) -> Any:
+    def forward(self, _msg: Msg) -> Any:
         found = {"kind": "EvolvingSystem", "strategy_type": "bold", "component_weights": {"a": 1.0}}
         return types.SimpleNamespace(msg=Msg("assistant", json.dumps(found)))
 
@@ -135,13 +135,13 @@ METHODS: dict[str, dict[str, Callable[..., Any]]] = {
     "EvolvingSystem": {
         "_calculate_performance": lambda self: 0.5 if self.strategy_type == "adaptive" else 0.9,
         # The document loads the old state, Params and all, into the evolved system.
-        "_test_performance": lambda self: 0.9,
-        "run_tasks": lambda self: 0.5,
+        "_test_performance": lambda _self: 0.9,
+        "run_tasks": lambda _self: 0.5,
     },
     "PersistentChatAgent": {
-        "_analyze_user_message": lambda self, message: None,
-        "_generate_contextual_response": lambda self, message: f"About {message}",
-        "_extract_message_pattern": lambda self, message: message.split()[0],
+        "_analyze_user_message": lambda _self, _message: None,
+        "_generate_contextual_response": lambda _self, message: f"About {message}",
+        "_extract_message_pattern": lambda _self, message: message.split()[0],
     },
 }
 

@@ -61,7 +61,8 @@ def test_a_spec_is_a_copy_of_the_containers() -> None:
 
 
 def test_from_spec_gives_equal_trees_from_objects_dicts_and_json() -> None:
-    tree = Oak(name="t", leaves=[BigAcorn(size=3)], anything=[Acorn(size=4), 1, {"k": [BigAcorn()]}])
+    anything = [Acorn(size=4), 1, {"k": [BigAcorn()]}]
+    tree = Oak(name="t", leaves=[BigAcorn(size=3)], anything=anything)
     spec = tree.spec()
     for form in (
         spec,
@@ -194,7 +195,7 @@ def test_a_kind_that_is_not_allowed_is_refused_before_anything_is_built(
     spec: dict[str, Any] = {"kind": "Oak", "name": "t", "leaves": [{"kind": "Acorn"}]}
     assert isinstance(Oak.from_spec(spec, allow=allow), Oak)
     spec["leaves"].append({"kind": "BigAcorn"})
-    monkeypatch.setattr(Acorn, "__init__", lambda self: pytest.fail("a part was built"))
+    monkeypatch.setattr(Acorn, "__init__", lambda _self: pytest.fail("a part was built"))
     with pytest.raises(SpecError, match=r"leaves\.1.*'BigAcorn' is not allowed"):
         Oak.from_spec(spec, allow=allow)
 

@@ -125,6 +125,7 @@ class AdaptModule(BaseModule, Generic[T]):
 
     @allowed.setter
     def allowed(self, value: Sequence[type | str] | None) -> None:
+        """Narrows the kinds that a new spec may use; repetitions collapse."""
         if value is None:
             self._allowed = None
             return
@@ -172,6 +173,7 @@ class AdaptModule(BaseModule, Generic[T]):
         return held.forward(*args, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the held module, its `forward` where it is not callable."""
         held: Any = self._adapted
         if callable(held):
             return held(*args, **kwargs)
@@ -355,7 +357,7 @@ def _holds_kind(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and any(map(_holds_kind, value))
 
 
-# --- fields annotated with AdaptModule --------------------------------------------------------------
+# --- fields annotated with AdaptModule ------------------------------------------------------------
 
 
 def _bound_of(annotation: Any) -> Any:

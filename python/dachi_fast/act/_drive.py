@@ -34,7 +34,7 @@ class _Rest:
             except GeneratorExit:
                 coroutine.close()
                 raise
-            except BaseException as error:  # noqa: BLE001 - cancelled: the coroutine may clean up
+            except BaseException as error:
                 try:
                     pending = coroutine.throw(error)
                 except StopIteration as done:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 
-class TaskStatus(str, Enum):  # noqa: UP042 - its text stays "TaskStatus.SUCCESS"
+class TaskStatus(str, Enum):
     """How a task stands after a tick.
 
     A `str`, so that a state with statuses goes through JSON; loading gives the status back.
@@ -69,7 +69,7 @@ class TaskStatus(str, Enum):  # noqa: UP042 - its text stays "TaskStatus.SUCCESS
         return TaskStatus.SUCCESS if self is TaskStatus.FAILURE else self
 
     @classmethod
-    def from_bool(cls, value: bool) -> TaskStatus:  # noqa: FBT001 - the value is the point
+    def from_bool(cls, value: bool) -> TaskStatus:
         """Gives success for True and failure for False."""
         return cls.SUCCESS if value else cls.FAILURE
 

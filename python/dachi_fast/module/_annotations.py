@@ -34,7 +34,7 @@ def own_annotations(cls: type) -> dict[str, Any]:
         import annotationlib
 
         return dict(annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF))
-    found = cls.__dict__.get("__annotations__", {})  # noqa: RUF063 - only its own
+    found = cls.__dict__.get("__annotations__", {})
     return dict(found)
 
 
@@ -94,12 +94,12 @@ def resolve(annotation: Any, names: Names) -> Any:
 
 def _evaluated(text: str, names: Names) -> Any:
     try:
-        return eval(text, {"__builtins__": builtins}, names)  # noqa: S307 - source of the class
+        return eval(text, {"__builtins__": builtins}, names)
     except NameError:
         if names.find is None:
             raise
         return Any
-    except Exception:  # noqa: BLE001 - what an annotation does when evaluated is its own affair
+    except Exception:
         if names.find is None:
             raise NameError(text) from None
         return Any
@@ -111,7 +111,7 @@ def _may_hold_name(arg: object) -> bool:
 
 def _rebuilt(annotation: Any, origin: Any, args: tuple[Any, ...]) -> Any:
     if origin in (Union, types.UnionType):
-        return Union[args]  # noqa: UP007 - made of values
+        return Union[args]
     if origin is Annotated:
         return Annotated[(args[0], *annotation.__metadata__)]
     if hasattr(annotation, "copy_with"):

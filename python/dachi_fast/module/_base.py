@@ -1,11 +1,7 @@
 """BaseModule: what every module can do."""
 
-# The flags of state_dict, load_state_dict, spec and train are the reference document's.
-# ruff: noqa: FBT001, FBT002
-
 from __future__ import annotations
 
-import copy
 import os
 import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -340,7 +336,9 @@ class BaseModule(Node):
         return items
 
     def _visible_children(
-        self, children: list[tuple[str, BaseModule]], attrs: bool
+        self,
+        children: list[tuple[str, BaseModule]],
+        attrs: bool,
     ) -> list[tuple[str, BaseModule]]:
         return children
 
@@ -349,7 +347,7 @@ class BaseModule(Node):
         new: Any = object.__new__(cls)
         memo[id(self)] = new
         for name, value in self.__getstate__().items():
-            if name != "_module_id" and name != "_module_fixed":
+            if name not in ("_module_id", "_module_fixed"):
                 object.__setattr__(new, name, copied(value, memo))
         for name in fixed_names(self):
             cast("Param[Any]", view(new, name, param=True)).fix()
@@ -383,7 +381,7 @@ class BaseModule(Node):
 
 def _predicate(include: Include) -> Callable[[Any], bool]:
     if include is None:
-        return lambda found: True
+        return lambda _found: True
     if isinstance(include, type):
         return lambda found: isinstance(found, include)
     return include
@@ -402,5 +400,3 @@ _RESERVED = frozenset(
     {name for name in dir(BaseModule) if not name.startswith("__")}
     | {"id", "kind", "_module_id", "_module_args", "_module_initvars", "_module_views"}
 )
-
-__all__ = ["BaseModule", "copy", "new_id"]

@@ -11,8 +11,8 @@ import types
 from collections.abc import Callable, Iterable
 from dataclasses import InitVar
 from typing import (
-    Any,
     Annotated,
+    Any,
     ClassVar,
     Final,
     Literal,

@@ -1,8 +1,8 @@
-"""Param, Attr and Shared, and the layout of a class.
+"""Param, Attr and Shared, and the roles that a layout gives to the names of a class.
 
-One class stands for two things. In a class body `Param(default=1)` is a *declaration*: the attribute
-reads and writes as the raw value. On an instance `Param(data=1)` is an *item*: an object that holds
-a value. `Layout` tells a walk what each declared name of a class is.
+One class stands for two things. In a class body `Param(default=1)` is a *declaration*: the
+attribute reads and writes as the raw value. On an instance `Param(data=1)` is an *item*: an object
+that holds a value. `Layout` tells a walk what each declared name of a class is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import (
     Literal,
     Self,
     TypeVar,
-    final,
     overload,
 )
 
@@ -264,7 +263,7 @@ class Param(Item[T]):
     def __new__(cls, *, aliases: tuple[str, ...] = ()) -> Any: ...
     @overload
     def __new__(cls, data: T) -> Self: ...
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004 - __init__ takes them
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         new = super().__new__(cls)
         new._fixed = False
         return new
@@ -333,7 +332,7 @@ class Attr(Item[T]):
     def __new__(cls, *, aliases: tuple[str, ...] = (), init: Literal[False] = False) -> Any: ...
     @overload
     def __new__(cls, data: T) -> Self: ...
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004 - __init__ takes them
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return super().__new__(cls)
 
 
@@ -370,7 +369,7 @@ class Shared(Item[T]):
     ) -> T: ...
     @overload
     def __new__(cls, data: T) -> Self: ...
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004 - __init__ takes them
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return super().__new__(cls)
 
     def _reset(self) -> None:

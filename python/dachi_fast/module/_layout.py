@@ -25,6 +25,7 @@ from dachi_fast.module._fields import (
 )
 from dachi_fast.spec._registry import registry
 
+_NEVER = (SHARED, ITEM_SHARED)
 _ITEM_ROLES = {"param": ITEM_PARAM, "attr": ITEM_ATTR, "shared": ITEM_SHARED}
 
 
@@ -49,11 +50,15 @@ def layout_of(cls: type) -> Layout:
     return found if found is not None else _settle(cls)
 
 
-def load_fields(cls: type) -> tuple[LoadField, ...]:
-    """Gives the names of a layout with what a load must know of each."""
+# Name, role, the type taken without a test, the bare container type, and the field itself.
+LoadRow = tuple[str, int, type | None, type | None, LoadField]
+
+
+def load_rows(cls: type) -> tuple[LoadRow, ...]:
+    """Gives the names of a layout, less the shared ones, with what a load must know of each."""
     if cls.__dict__["__layout__"] is None:
         _settle(cls)
-    found: tuple[LoadField, ...] = cls.__dict__["__load_fields__"]
+    found: tuple[LoadRow, ...] = cls.__dict__["__load_rows__"]
     return found
 
 
@@ -100,7 +105,8 @@ def _settle(cls: type) -> Layout:
             annotation = annotation | None if isinstance(annotation, type) else annotation
         load.append(LoadField(name, role, annotation))
     layout = Layout(tuple(names), tuple(roles))
-    type.__setattr__(cls, "__load_fields__", tuple(load))
+    rows = [(f.name, f.role, f.exact, f.bare, f) for f in load if f.role not in _NEVER]
+    type.__setattr__(cls, "__load_rows__", tuple(rows))
     type.__setattr__(cls, "__layout__", layout)
     return layout
 

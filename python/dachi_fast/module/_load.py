@@ -1,7 +1,6 @@
 """Loading a flat state into a tree of modules: everything is checked first, then swapped in."""
 
-# The flags are the reference document's; the planning loop is one function, for its speed.
-# ruff: noqa: C901, FBT001, FBT002, PLR0912, PLR0915, PLR1714, SIM109
+# The planning loop is one function, for its speed.
 
 from __future__ import annotations
 
@@ -11,15 +10,13 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from dachi_fast.errors import StateError, StateKeyError, StateTypeError
+from dachi_fast.errors import StateKeyError, StateTypeError
 from dachi_fast.module._copy import ATOMS, copied
 from dachi_fast.module._fields import (
     ATTR,
     ITEM_ATTR,
     ITEM_PARAM,
-    ITEM_SHARED,
     PARAM,
-    SHARED,
     UNSET,
     WRAP,
     Attr,
@@ -27,7 +24,7 @@ from dachi_fast.module._fields import (
     Param,
     item_bound,
 )
-from dachi_fast.module._layout import LoadField, layout_of, load_fields
+from dachi_fast.module._layout import LoadField, layout_of, load_rows
 from dachi_fast.module._state import (
     MAX_DEPTH,
     dotted,
@@ -71,11 +68,12 @@ class _Plan:
         self.train = train
         self.runtime = runtime
         self.copy = copy
-        self.fields: list[tuple[BaseModule, str, Any]] = []
+        # module, names, new values, old values
+        self.fields: list[tuple[BaseModule, list[str], list[Any], list[Any]]] = []
         self.items: list[tuple[Item[Any], Any]] = []
         self.swaps: list[tuple[Any, BaseModule]] = []  # AdaptModules with their new module
         self.missing: list[str] = []
-        self.found: set[str] = set()
+        self.found: list[str] = []
 
 
 def load(
@@ -134,12 +132,11 @@ def _plan(module: BaseModule, prefix: str, plan: _Plan, depth: int) -> None:
         raise too_deep(prefix[:-1])
     cls = type(module)
     children: list[tuple[str, BaseModule]] = []
-    state, missing, found = plan.state, plan.missing, plan.found
-    for field in load_fields(cls):
-        role = field.role
-        if role == SHARED or role == ITEM_SHARED:
-            continue
-        name = field.name
+    names: list[str] = []
+    values: list[Any] = []
+    before: list[Any] = []
+    state, found, copy = plan.state, plan.found, plan.copy
+    for name, role, exact, bare, field in load_rows(cls):
         value: Any = getattr(module, name, UNSET)
         if role == ATTR:
             if isinstance(value, Item):
@@ -171,13 +168,17 @@ def _plan(module: BaseModule, prefix: str, plan: _Plan, depth: int) -> None:
         new = state.get(key, UNSET)
         if new is UNSET:
             if value is not UNSET:
-                missing.append(key)
+                plan.missing.append(key)
             continue
-        found.add(key)
+        found.append(key)
         kind = type(new)
-        if kind is not field.exact and (plan.copy or kind is not field.bare):
-            new = _fitted(new, field, key, plan.copy)
-        plan.fields.append((module, name, new))
+        if kind is not exact and (copy or kind is not bare):
+            new = _fitted(new, field, key, copy)
+        names.append(name)
+        values.append(new)
+        before.append(value)
+    if names:
+        plan.fields.append((module, names, values, before))
     for name, held in undeclared(module, layout_of(cls)):
         if "." in name:
             raise dotted(prefix + name)
@@ -217,7 +218,7 @@ def _plan_item(
         return
     if item._adapts:  # the blueprint of an AdaptModule: compared and rebuilt by its owner
         if plan.train:
-            (plan.found.add if key in plan.state else plan.missing.append)(key)
+            (plan.found.append if key in plan.state else plan.missing.append)(key)
         return
     item, held = innermost(item, key)
     if isinstance(item, Param):
@@ -233,7 +234,7 @@ def _plan_item(
     if value is UNSET:
         plan.missing.append(key)
         return
-    plan.found.add(key)
+    plan.found.append(key)
     bound = item_bound(type(item))
     if bound is not None:
         field = LoadField(name, ITEM_PARAM, bound)
@@ -292,10 +293,10 @@ def _validator(field: LoadField) -> Callable[[Any], Any] | None:
 
 
 def _check_keys(module: BaseModule, plan: _Plan) -> None:
-    extra = [k for k in plan.state if k not in plan.found]
-    extra = [str(k) for k in extra]
-    if not plan.missing and not extra:
+    if not plan.missing and len(plan.found) == len(plan.state):
         return
+    expected = set(plan.found)
+    extra = [str(k) for k in plan.state if k not in expected]
     said = [f"missing: {', '.join(map(repr, plan.missing))}"] if plan.missing else []
     if extra:
         said.append(f"extra: {', '.join(map(repr, extra))}")
@@ -314,12 +315,13 @@ def _check_keys(module: BaseModule, plan: _Plan) -> None:
 
 
 def _swap(plan: _Plan) -> None:
-    """Writes everything; on a failure (a class's own `__setattr__`, say) writes back the old."""
+    """Writes everything; on a failure (an item's own class, say) writes back the old."""
     undo: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
     try:
-        for module, name, value in plan.fields:
-            undo.append((_reset, (module, name, getattr(module, name, UNSET))))
-            _setattr(module, name, value)
+        for module, names, values, before in plan.fields:
+            undo.append((_reset, (module, names, before)))
+            for name, value in zip(names, values, strict=True):
+                _setattr(module, name, value)
         for item, value in plan.items:
             undo.append((item._restore, (item.data,)))
             item._restore(value)
@@ -330,9 +332,10 @@ def _swap(plan: _Plan) -> None:
         for write, args in reversed(undo):
             write(*args)
         raise
-    for module, name, value in plan.fields:
+    for module, names, values, _ in plan.fields:
         if "__intercepts__" in type(module).__dict__:
-            told(module, name, value)
+            for name, value in zip(names, values, strict=True):
+                told(module, name, value)
     for item, value in plan.items:
         for callback in item._callbacks:
             callback(value)
@@ -340,11 +343,9 @@ def _swap(plan: _Plan) -> None:
         owner._swapped(new)
 
 
-def _reset(module: BaseModule, name: str, value: Any) -> None:
-    if value is UNSET:
-        object.__delattr__(module, name)
-    else:
-        _setattr(module, name, value)
-
-
-__all__ = ["StateError", "load", "load_owned"]
+def _reset(module: BaseModule, names: list[str], before: list[Any]) -> None:
+    for name, value in zip(names, before, strict=True):
+        if value is not UNSET:
+            _setattr(module, name, value)
+        elif hasattr(module, name):
+            object.__delattr__(module, name)

@@ -1,7 +1,6 @@
 """The walk that flattens a tree of modules into one dict of raw values."""
 
-# The flags are the reference document's; one walk is one function, for its speed and its oracle.
-# ruff: noqa: C901, FBT001, FBT002, PLR0912
+# One walk is one function: the compiled walk is held against it.
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 """Walks over a tree of modules: parameters, states, modules."""
 
-# Comparing two numbers is faster than looking in a set; asserts narrow types.
-# ruff: noqa: FBT001, PLR1714, S101, SIM109
-
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""JSON Schema of blueprints in which placeholders are replaced by the kinds that may stand there."""
+"""JSON Schema of blueprints, placeholders replaced by the kinds that may stand there."""
 
 from __future__ import annotations
 

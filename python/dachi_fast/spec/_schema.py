@@ -33,7 +33,9 @@ class SpecField:
 
     __slots__ = ("annotation", "default", "factory", "name", "param", "source", "untyped")
 
-    def __init__(self, name: str, annotation: Any, source: Literal["attr", "initvar", "arg"]):
+    def __init__(
+        self, name: str, annotation: Any, source: Literal["attr", "initvar", "arg"]
+    ) -> None:
         self.name = name
         self.annotation = annotation
         self.source = source
