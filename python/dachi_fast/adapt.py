@@ -301,12 +301,12 @@ class AdaptModule(BaseModule, Generic[T]):
     if TYPE_CHECKING:
 
         @classmethod
-        def schema(cls, kinds: Mapping[type, Sequence[type]] | None = None) -> Any: ...
+        def schema(cls, kinds: Mapping[type, Sequence[type]] | None = None) -> Any: ...  # noqa: D102
 
     else:
 
         @classmethod
-        def schema(cls, kinds=None):
+        def schema(cls, kinds=None):  # noqa: ANN001, ANN206
             """Gives the pydantic class of specs, or with `kinds` a JSON schema.
 
             Args:

@@ -34,7 +34,7 @@ class _Rest:
             except GeneratorExit:
                 coroutine.close()
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - cancelled
                 try:
                     pending = coroutine.throw(error)
                 except StopIteration as done:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 
-class TaskStatus(str, Enum):
+class TaskStatus(str, Enum):  # noqa: UP042 - str() stays "TaskStatus.X"
     """How a task stands after a tick.
 
     A `str`, so that a state with statuses goes through JSON; loading gives the status back.
@@ -69,7 +69,7 @@ class TaskStatus(str, Enum):
         return TaskStatus.SUCCESS if self is TaskStatus.FAILURE else self
 
     @classmethod
-    def from_bool(cls, value: bool) -> TaskStatus:
+    def from_bool(cls, value: bool) -> TaskStatus:  # noqa: FBT001
         """Gives success for True and failure for False."""
         return cls.SUCCESS if value else cls.FAILURE
 

@@ -34,7 +34,7 @@ def own_annotations(cls: type) -> dict[str, Any]:
         import annotationlib
 
         return dict(annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF))
-    found = cls.__dict__.get("__annotations__", {})
+    found = cls.__dict__.get("__annotations__", {})  # noqa: RUF063 - its own only
     return dict(found)
 
 
@@ -94,12 +94,12 @@ def resolve(annotation: Any, names: Names) -> Any:
 
 def _evaluated(text: str, names: Names) -> Any:
     try:
-        return eval(text, {"__builtins__": builtins}, names)
+        return eval(text, {"__builtins__": builtins}, names)  # noqa: S307 - the class's source
     except NameError:
         if names.find is None:
             raise
         return Any
-    except Exception:
+    except Exception:  # noqa: BLE001 - evaluating may raise anything
         if names.find is None:
             raise NameError(text) from None
         return Any
@@ -111,7 +111,7 @@ def _may_hold_name(arg: object) -> bool:
 
 def _rebuilt(annotation: Any, origin: Any, args: tuple[Any, ...]) -> Any:
     if origin in (Union, types.UnionType):
-        return Union[args]
+        return Union[args]  # noqa: UP007 - made of values
     if origin is Annotated:
         return Annotated[(args[0], *annotation.__metadata__)]
     if hasattr(annotation, "copy_with"):

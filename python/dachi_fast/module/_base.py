@@ -338,7 +338,7 @@ class BaseModule(Node):
     def _visible_children(
         self,
         children: list[tuple[str, BaseModule]],
-        attrs: bool,
+        attrs: bool,  # noqa: ARG002
     ) -> list[tuple[str, BaseModule]]:
         return children
 

@@ -332,7 +332,7 @@ def generated_init(cls: type, fields: dict[str, Field]) -> Callable[..., None]:
             body.append(f" {target} = {value}")
     body.extend(_initvar_lines(cls, initvars))
     head = f"def __init__(self{', *, ' if params else ''}{', '.join(params)}):\n"
-    exec(head + ("\n".join(body) or " pass"), env)
+    exec(head + ("\n".join(body) or " pass"), env)  # noqa: S102 - as dataclasses do
     init: Callable[..., None] = env["__init__"]
     init.__qualname__ = f"{cls.__qualname__}.__init__"
     init.__module__ = cls.__module__
@@ -364,7 +364,7 @@ def capturing(cls: type, init: Callable[..., None]) -> Callable[..., None]:
     signature: list[inspect.Signature] = []
 
     @functools.wraps(init)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         if hasattr(self, "_module_args"):  # called through super(): the outermost one captures
             init(self, *args, **kwargs)
             return

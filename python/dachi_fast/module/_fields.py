@@ -21,7 +21,7 @@ from typing import (
     overload,
 )
 
-from dachi_fast._core.state import Layout as Layout
+from dachi_fast._core.state import Layout as Layout  # noqa: PLC0414 - public here
 from dachi_fast.errors import FixedError
 from dachi_fast.module._conform import Check, checker
 
@@ -263,7 +263,7 @@ class Param(Item[T]):
     def __new__(cls, *, aliases: tuple[str, ...] = ()) -> Any: ...
     @overload
     def __new__(cls, data: T) -> Self: ...
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004 - __init__ takes them
         new = super().__new__(cls)
         new._fixed = False
         return new
@@ -332,7 +332,7 @@ class Attr(Item[T]):
     def __new__(cls, *, aliases: tuple[str, ...] = (), init: Literal[False] = False) -> Any: ...
     @overload
     def __new__(cls, data: T) -> Self: ...
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004 - __init__ takes them
         return super().__new__(cls)
 
 
@@ -369,7 +369,7 @@ class Shared(Item[T]):
     ) -> T: ...
     @overload
     def __new__(cls, data: T) -> Self: ...
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004 - __init__ takes them
         return super().__new__(cls)
 
     def _reset(self) -> None:

@@ -1,6 +1,7 @@
 """Loading a flat state into a tree of modules: everything is checked first, then swapped in."""
 
-# The planning loop is one function, for its speed.
+# The planning loop is one function, and compares numbers one by one, for its speed.
+# ruff: noqa: C901, PLR0912, PLR0915, PLR1714, SIM109
 
 from __future__ import annotations
 
@@ -332,6 +333,11 @@ def _swap(plan: _Plan) -> None:
         for write, args in reversed(undo):
             write(*args)
         raise
+    _tell(plan)
+
+
+def _tell(plan: _Plan) -> None:
+    """Calls the callbacks of what was written."""
     for module, names, values, _ in plan.fields:
         if "__intercepts__" in type(module).__dict__:
             for name, value in zip(names, values, strict=True):

@@ -1,6 +1,7 @@
 """The walk that flattens a tree of modules into one dict of raw values."""
 
 # One walk is one function: the compiled walk is held against it.
+# ruff: noqa: C901, PLR0912
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def _intercepting(cls: type[BaseModule]) -> type[BaseModule]:
     if found is not None:
         return found
 
-    def __setattr__(self: Any, name: str, value: Any) -> None:
+    def __setattr__(self: Any, name: str, value: Any) -> None:  # noqa: N807
         views = self._module_views
         held = views.get(name)
         if held is None:
@@ -127,7 +127,7 @@ def _intercepting(cls: type[BaseModule]) -> type[BaseModule]:
         held._told(value)
         return None
 
-    def __reduce_ex__(self: Any, _protocol: Any) -> Any:
+    def __reduce_ex__(self: Any, _protocol: Any) -> Any:  # noqa: N807
         return blank, (cls,), self.__getstate__()
 
     namespace = {

@@ -1,5 +1,8 @@
 """Walks over a tree of modules: parameters, states, modules."""
 
+# Comparing two numbers is faster than looking in a set; asserts narrow types.
+# ruff: noqa: PLR1714, S101, SIM109
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -38,7 +38,7 @@ class _Reader:
 
     __slots__ = ("above", "done", "full", "ids")
 
-    def __init__(self, full: bool) -> None:
+    def __init__(self, full: bool) -> None:  # noqa: FBT001
         self.full = full
         self.done: dict[int, BaseSpec] = {}
         self.above: set[int] = set()
@@ -69,7 +69,7 @@ class _Reader:
         self.done[key] = made
         return made
 
-    def value(self, value: Any, untyped: bool) -> Any:
+    def value(self, value: Any, untyped: bool) -> Any:  # noqa: FBT001
         if type(value) in ATOMS:
             return value
         if isinstance(value, Item):

@@ -177,7 +177,7 @@ def _definition(field: SpecField, inner: str) -> tuple[Any, Any]:
 
     annotation = spec_type(field.annotation)
     if field.default is None:
-        annotation = Union[annotation, None]
+        annotation = Union[annotation, None]  # noqa: UP007 - made of values
     if field.untyped:
         top = get_origin(field.annotation) or field.annotation
         is_data = isinstance(top, type) and issubclass(top, Mapping)
@@ -216,7 +216,7 @@ def spec_type(annotation: Any) -> Any:
         return annotation
     done = tuple(a if a is Ellipsis else spec_type(a) for a in args)
     if origin in (Union, types.UnionType):
-        return Union[done]
+        return Union[done]  # noqa: UP007 - made of values
     if all(a is b for a, b in zip(args, done, strict=True)):
         return annotation
     if hasattr(annotation, "copy_with"):
@@ -252,7 +252,7 @@ class ModuleSpec:
         adapt: whether the place is an AdaptModule, which takes bare specs too.
     """
 
-    def __init__(self, base: type, adapt: bool = False) -> None:
+    def __init__(self, base: type, adapt: bool = False) -> None:  # noqa: FBT001, FBT002
         self.base = base
         self.adapt = adapt
 
@@ -334,7 +334,7 @@ def mismatch(found: type, wanted: type) -> SpecError:
 class _Revive:
     """Turns dicts that are specs into specs, in fields whose annotation does not say."""
 
-    def __init__(self, is_data: bool) -> None:
+    def __init__(self, is_data: bool) -> None:  # noqa: FBT001
         self.is_data = is_data  # the field is annotated as a dict: its own value is never a spec
 
     def __call__(self, value: Any) -> Any:

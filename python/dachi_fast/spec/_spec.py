@@ -10,7 +10,7 @@ from dachi_fast.module._base import new_id
 from dachi_fast.spec._registry import full_kind_of, kind_of, registry
 
 if TYPE_CHECKING:
-    from dachi_fast.module._base import BaseModule
+    from dachi_fast.module._base import BaseModule  # noqa: TC004
 
 
 class BaseSpec(BaseModel):
