@@ -6,39 +6,53 @@
 
 use super::encode::ValueEncoder;
 use super::errors::Attempt;
-use super::layout::{Layout, ModuleSide, Role, layout_of, module_side};
+use super::layout::{Layout, Layouts, ModuleSide, Role, module_side};
 use super::raw;
 use super::types::Types;
-use super::walk::is_module;
+use super::walk::{Found, is_module};
 use crate::codec::{Encoder, MAX_DEPTH, ext};
 use crate::error::Error;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Writes the blueprint of `module`.
 pub fn encode<'py>(
     out: &mut Encoder,
     types: &Types<'py>,
     module: &Bound<'py, PyAny>,
+    found: Found,
 ) -> Attempt<()> {
     let side = module_side(module.py())?;
-    Blueprint {
-        out,
-        types,
-        side,
-        seen: HashSet::new(),
-        depth: 0,
+    let (layouts, seen) = (Layouts::default(), HashSet::default());
+    Blueprint { out, types, side, found, layouts, seen, depth: 0 }.module(module)
+}
+
+/// Addresses are distinct already; they need no keyed hash.
+#[derive(Default)]
+struct Address(u64);
+
+impl Hasher for Address {
+    fn finish(&self) -> u64 {
+        self.0
     }
-    .module(module)
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_usize(&mut self, address: usize) {
+        self.0 = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 struct Blueprint<'a, 'py> {
     out: &'a mut Encoder,
     types: &'a Types<'py>,
     side: &'py ModuleSide,
-    seen: HashSet<*mut pyo3::ffi::PyObject>,
+    found: Found,
+    layouts: Layouts<'py>,
+    seen: HashSet<usize, BuildHasherDefault<Address>>,
     depth: usize,
 }
 
@@ -51,13 +65,13 @@ impl<'py> Blueprint<'_, 'py> {
             Some(id) => id,
             None => module.getattr(intern!(py, "id"))?,
         };
-        if !self.seen.insert(module.as_ptr()) {
+        if !self.seen.insert(module.as_ptr() as usize) {
             self.out.map(1);
             self.out.text("same");
             return self.plain(&id);
         }
         self.deeper()?;
-        let layout = layout_of(module)?;
+        let layout = self.layouts.of(module)?;
         let class = module.get_type();
         let (kind, only_python) = layout.get().blueprint(&class)?;
         let fields = match only_python {
@@ -100,7 +114,12 @@ impl<'py> Blueprint<'_, 'py> {
         let py = module.py();
         let mut fields = Fields::new();
         for field in layout.fields() {
-            if matches!(field.role, Role::Shared | Role::Attr) {
+            let skipped = match field.role {
+                Role::Shared | Role::Attr => true,
+                Role::Param => !self.found.modules_in_params,
+                _ => false,
+            };
+            if skipped {
                 continue;
             }
             let name = field.name.bind(py);
@@ -108,10 +127,10 @@ impl<'py> Blueprint<'_, 'py> {
                 continue;
             };
             if field.role == Role::Item {
-                if !value.is_instance(self.side.param.bind(py))? {
+                if !raw::is_a(&value, self.side.param.bind(py)) {
                     continue;
                 }
-                while value.is_instance(self.side.item.bind(py))? {
+                while raw::is_a(&value, self.side.item.bind(py)) {
                     value = value.getattr(intern!(py, "data"))?;
                 }
             }

@@ -169,8 +169,29 @@ pub fn module_side(py: Python<'_>) -> PyResult<&ModuleSide> {
     })
 }
 
-/// The layout of a module's class.
-pub fn layout_of<'py>(module: &Bound<'py, PyAny>) -> Attempt<Bound<'py, Layout>> {
+/// Finds the layouts of classes; neighbours in a tree are mostly of one class.
+#[derive(Default)]
+pub struct Layouts<'py> {
+    last: Option<(*mut pyo3::ffi::PyTypeObject, Bound<'py, Layout>)>,
+}
+
+impl<'py> Layouts<'py> {
+    /// The layout of a module's class.
+    #[inline]
+    pub fn of(&mut self, module: &Bound<'py, PyAny>) -> Attempt<Bound<'py, Layout>> {
+        let class = module.get_type_ptr();
+        if let Some((known, layout)) = &self.last
+            && *known == class
+        {
+            return Ok(layout.clone());
+        }
+        let found = layout_of(module)?;
+        self.last = Some((class, found.clone()));
+        Ok(found)
+    }
+}
+
+fn layout_of<'py>(module: &Bound<'py, PyAny>) -> Attempt<Bound<'py, Layout>> {
     let py = module.py();
     let class = module.get_type();
     let known = class.getattr(pyo3::intern!(py, "__layout__"))?;

@@ -96,6 +96,14 @@ pub fn utf8<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a str> {
     text.to_str().ok()
 }
 
+/// Whether a value is an instance of a class or its subclasses; virtual subclasses do not count, and
+/// no Python code runs.
+#[inline]
+pub fn is_a(value: &Bound<'_, PyAny>, class: &Bound<'_, PyType>) -> bool {
+    // SAFETY: attached; both are live objects, and `class` is a type.
+    unsafe { ffi::PyObject_TypeCheck(value.as_ptr(), class.as_type_ptr()) != 0 }
+}
+
 /// What [`referents`] counts.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Referents {

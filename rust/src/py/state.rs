@@ -158,6 +158,14 @@ impl Capture {
     }
 }
 
+impl Drop for Capture {
+    fn drop(&mut self) {
+        if let Some(flat) = self.flat.take() {
+            keep_warm(flat);
+        }
+    }
+}
+
 #[pyfunction]
 #[pyo3(signature = (module, *, copy_arrays=false))]
 fn capture(module: &Bound<'_, PyAny>, copy_arrays: bool) -> PyResult<Capture> {
@@ -182,11 +190,11 @@ fn capture(module: &Bound<'_, PyAny>, copy_arrays: bool) -> PyResult<Capture> {
             Arrays::Borrowed
         },
     };
-    walk::walk(module, ALL, &mut sink)?;
+    let found = walk::walk(module, ALL, &mut sink)?;
     let mut blueprint = warm.blueprint;
     blueprint.clear();
     let mut out = Encoder::new(blueprint);
-    blueprint::encode(&mut out, &types, module)?;
+    blueprint::encode(&mut out, &types, module, found)?;
     let values = Arena::from_parts(sink.values.into_bytes(), sink.ends);
     let blueprint = out.into_bytes();
     let flat = Flat {

@@ -3,12 +3,14 @@
 //! The rules are those of MODULES.md section 4; `tests/oracles` has them in Python.
 
 use super::errors::Attempt;
-use super::layout::{ModuleSide, Role, layout_of, module_side};
+use super::layout::{Layouts, ModuleSide, Role, module_side};
 use super::raw;
 use crate::error::Error;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use std::collections::HashSet;
+use std::fmt::Write;
 
 /// Levels of modules inside modules, and of containers inside one Param.
 const MAX_DEPTH: usize = 100;
@@ -44,32 +46,71 @@ pub struct Walk<'a, 'py, S> {
     classes: [Bound<'py, PyType>; 2],
     sink: &'a mut S,
     wanted: Wanted,
+    layouts: Layouts<'py>,
     path: String,
     above: Vec<*mut pyo3::ffi::PyObject>,
+    modules_in_params: bool,
 }
 
-type Children<'py> = Vec<(String, Bound<'py, PyAny>)>;
+/// The children of one module, their keys behind one another in one buffer.
+#[derive(Default)]
+struct Children<'py> {
+    keys: String,
+    found: Vec<(usize, Bound<'py, PyAny>)>,
+    /// Keys of dicts and undeclared names can meet others; indexes and declared names cannot.
+    may_repeat: bool,
+}
+
+impl<'py> Children<'py> {
+    fn add(&mut self, key: &str, child: &Bound<'py, PyAny>) {
+        self.keys.push_str(key);
+        self.found.push((self.keys.len(), child.clone()));
+    }
+
+    /// Keys and modules in order.
+    fn iter(&self) -> impl Iterator<Item = (&str, &Bound<'py, PyAny>)> {
+        let mut start = 0;
+        self.found.iter().map(move |(end, child)| {
+            let key = self.keys.get(start..*end).unwrap_or_default();
+            start = *end;
+            (key, child)
+        })
+    }
+
+    fn repeated(&self) -> Option<&str> {
+        let mut seen = HashSet::new();
+        self.iter().map(|(key, _)| key).find(|key| !seen.insert(*key))
+    }
+}
+
+/// What a walk found beside the leaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// Whether a field that is declared as a plain Param held a module.
+    pub modules_in_params: bool,
+}
 
 /// Gives all leaves of `module` to `sink`.
 pub fn walk<'py, S: Sink<'py>>(
     module: &Bound<'py, PyAny>,
     wanted: Wanted,
     sink: &mut S,
-) -> Attempt<()> {
+) -> Attempt<Found> {
     let py = module.py();
     let side = module_side(py)?;
-    let classes = [side.module.bind(py).clone(), side.item.bind(py).clone()];
-    let (path, above) = (String::new(), Vec::new());
-    Walk {
+    let mut walk = Walk {
         py,
         side,
-        classes,
+        classes: [side.module.bind(py).clone(), side.item.bind(py).clone()],
         sink,
         wanted,
-        path,
-        above,
-    }
-    .module(module)
+        layouts: Layouts::default(),
+        path: String::new(),
+        above: Vec::new(),
+        modules_in_params: false,
+    };
+    walk.module(module)?;
+    Ok(Found { modules_in_params: walk.modules_in_params })
 }
 
 /// Whether a value's type is one of those that are neither modules nor items nor containers.
@@ -84,15 +125,15 @@ fn is_atom(value: &Bound<'_, PyAny>) -> bool {
 
 /// Whether a value is a module.
 pub fn is_module(side: &ModuleSide, value: &Bound<'_, PyAny>) -> Attempt<bool> {
-    Ok(!is_atom(value) && value.is_instance(side.module.bind(value.py()))?)
+    Ok(!is_atom(value) && raw::is_a(value, side.module.bind(value.py())))
 }
 
 impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
     fn module(&mut self, module: &Bound<'py, PyAny>) -> Attempt<()> {
         self.enter(module)?;
-        let layout = layout_of(module)?;
+        let layout = self.layouts.of(module)?;
         let layout = layout.get();
-        let mut children = Children::new();
+        let mut children = Children::default();
         let mut declared = Declared::default();
         for field in layout.fields() {
             if field.role == Role::Shared {
@@ -113,7 +154,7 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
                 self.raw(&field.text, field.role, &value)?;
                 continue;
             }
-            if value.is_instance(&self.classes[1])? {
+            if raw::is_a(&value, &self.classes[1]) {
                 declared.wanted += 1;
                 if field.role != Role::Item {
                     return Err(raw_field(&self.joined(&field.text)).into());
@@ -128,16 +169,19 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
                 }
                 continue;
             }
-            let before = children.len();
-            let direct = self.modules_in(&value, &field.text, 0, &mut children)?;
+            let before = children.found.len();
+            let mut key = field.text.clone();
+            let direct = self.modules_in(&value, &mut key, 0, &mut children)?;
             declared.wanted += usize::from(direct);
-            if children.len() == before {
+            if children.found.len() == before {
                 self.raw(&field.text, field.role, &value)?;
+            } else if field.role == Role::Param {
+                self.modules_in_params = true;
             }
         }
         self.undeclared(module, layout.fields(), &declared, &mut children)?;
         if self.wanted.recurse {
-            self.descend(children)?;
+            self.descend(&children)?;
         }
         self.above.pop();
         Ok(())
@@ -198,38 +242,39 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
         item: &Bound<'py, PyAny>,
         children: &mut Children<'py>,
     ) -> Attempt<()> {
-        let is_param = item.is_instance(self.side.param.bind(self.py))?;
-        if !is_param && !item.is_instance(self.side.attr.bind(self.py))? {
+        let is_param = raw::is_a(item, self.side.param.bind(self.py));
+        if !is_param && !raw::is_a(item, self.side.attr.bind(self.py)) {
             return Ok(());
         }
         let mut value = item.clone();
-        while value.is_instance(&self.classes[1])? {
+        while raw::is_a(&value, &self.classes[1]) {
             let Some(inner) = value.getattr_opt(intern!(self.py, "data"))? else {
                 let unset = Error::new("unset", "an item without a value");
                 return Err(unset.inside(self.joined(name)).into());
             };
             value = inner;
         }
-        let before = children.len();
+        let before = children.found.len();
         if is_param {
-            self.modules_in(&value, name, 0, children)?;
+            self.modules_in(&value, &mut name.to_owned(), 0, children)?;
         }
         let wanted = if is_param {
             self.wanted.train
         } else {
             self.wanted.runtime
         };
-        if wanted && children.len() == before {
+        if wanted && children.found.len() == before {
             self.leaf(name, &value)?;
         }
         Ok(())
     }
 
-    /// Adds the modules in a value: itself (then true), or inside list, tuple and dict.
+    /// Adds the modules in a value: itself (then true), or inside list, tuple and dict. `key` is
+    /// the value's, and is the same afterwards.
     fn modules_in(
         &self,
         value: &Bound<'py, PyAny>,
-        key: &str,
+        key: &mut String,
         depth: usize,
         children: &mut Children<'py>,
     ) -> Attempt<bool> {
@@ -242,8 +287,8 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
             self.elements(tuple.iter(), key, depth, children)?;
         } else if let Ok(dict) = value.cast::<PyDict>() {
             self.in_dict(dict, key, depth, children)?;
-        } else if value.is_instance(&self.classes[0])? {
-            children.push((key.to_owned(), value.clone()));
+        } else if raw::is_a(value, &self.classes[0]) {
+            children.add(key, value);
             return Ok(true);
         }
         Ok(false)
@@ -252,16 +297,20 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
     fn elements(
         &self,
         elements: impl Iterator<Item = Bound<'py, PyAny>>,
-        key: &str,
+        key: &mut String,
         depth: usize,
         children: &mut Children<'py>,
     ) -> Attempt<()> {
         if depth >= MAX_DEPTH {
             return Err(self.too_deep(&self.joined(key)).into());
         }
+        let len = key.len();
         for (at, element) in elements.enumerate() {
             if !is_atom(&element) {
-                self.modules_in(&element, &format!("{key}.{at}"), depth + 1, children)?;
+                // Writing to a String cannot fail.
+                let _ = write!(key, ".{at}");
+                self.modules_in(&element, key, depth + 1, children)?;
+                key.truncate(len);
             }
         }
         Ok(())
@@ -270,13 +319,14 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
     fn in_dict(
         &self,
         dict: &Bound<'py, PyDict>,
-        key: &str,
+        key: &mut String,
         depth: usize,
         children: &mut Children<'py>,
     ) -> Attempt<()> {
         if depth >= MAX_DEPTH {
             return Err(self.too_deep(&self.joined(key)).into());
         }
+        let len = key.len();
         for pair in raw::pairs(dict) {
             let Some((name, element)) = pair else {
                 return Err(Error::new("store", "a dict changed while it was being saved").into());
@@ -284,10 +334,13 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
             if is_atom(&element) {
                 continue;
             }
-            let inner = format!("{key}.{}", name.str()?.to_string_lossy());
-            let before = children.len();
-            self.modules_in(&element, &inner, depth + 1, children)?;
-            if children.len() > before {
+            key.push('.');
+            key.push_str(&name.str()?.to_string_lossy());
+            let before = children.found.len();
+            self.modules_in(&element, key, depth + 1, children)?;
+            key.truncate(len);
+            if children.found.len() > before {
+                children.may_repeat = true;
                 self.check_key(key, &name)?;
             }
         }
@@ -335,8 +388,8 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
                 continue;
             }
             let text: String = name.extract()?;
-            let is_item = value.is_instance(&self.classes[1])?;
-            if !is_item && !value.is_instance(&self.classes[0])?
+            let is_item = raw::is_a(&value, &self.classes[1]);
+            if !is_item && !raw::is_a(&value, &self.classes[0])
                 || fields.iter().any(|field| field.text == text)
                 || text.starts_with("_item_")
                 || text.starts_with("_adapt_")
@@ -346,33 +399,27 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
             if text.contains('.') {
                 return Err(dotted(&self.joined(&text)).into());
             }
+            children.may_repeat = true;
             if is_item {
                 self.item(&text, &value, children)?;
             } else {
-                children.push((text, value));
+                children.add(&text, &value);
             }
         }
         Ok(())
     }
 
-    fn descend(&mut self, children: Children<'py>) -> Attempt<()> {
-        for (at, (key, _)) in children.iter().enumerate() {
-            // Only dict keys such as 1 and "1" can meet; children are few.
-            if children.len() < 64 && children.iter().take(at).any(|(other, _)| other == key) {
-                return Err(duplicate(&self.joined(key)).into());
-            }
+    fn descend(&mut self, children: &Children<'py>) -> Attempt<()> {
+        if children.may_repeat
+            && let Some(key) = children.repeated()
+        {
+            return Err(duplicate(&self.joined(key)).into());
         }
-        if children.len() >= 64 {
-            let mut seen = std::collections::HashSet::new();
-            if let Some((key, _)) = children.iter().find(|(key, _)| !seen.insert(key)) {
-                return Err(duplicate(&self.joined(key)).into());
-            }
-        }
-        for (key, child) in children {
-            let len = self.path.len();
-            self.path.push_str(&key);
+        let len = self.path.len();
+        for (key, child) in children.iter() {
+            self.path.push_str(key);
             self.path.push('.');
-            self.module(&child)?;
+            self.module(child)?;
             self.path.truncate(len);
         }
         Ok(())
