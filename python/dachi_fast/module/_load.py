@@ -180,16 +180,23 @@ def _plan(module: BaseModule, prefix: str, plan: _Plan, depth: int) -> None:
         before.append(value)
     if names:
         plan.fields.append((module, names, values, before))
-    for name, held in undeclared(module, layout_of(cls)):
+    children += _plan_undeclared(module, prefix, plan)
+    if plan.recurse:
+        for name, child in _planned_children(module, prefix, plan, children):
+            _plan(child, f"{prefix}{name}.", plan, depth + 1)
+
+
+def _plan_undeclared(module: BaseModule, prefix: str, plan: _Plan) -> list[tuple[str, BaseModule]]:
+    """Plans the items under undeclared names and gives the children there."""
+    children: list[tuple[str, BaseModule]] = []
+    for name, held in undeclared(module, layout_of(type(module))):
         if "." in name:
             raise dotted(prefix + name)
         if isinstance(held, Item):
             _plan_item(held, name, prefix, plan, children, None)
         else:
             children.append((name, held))
-    if plan.recurse:
-        for name, child in _planned_children(module, prefix, plan, children):
-            _plan(child, f"{prefix}{name}.", plan, depth + 1)
+    return children
 
 
 def _planned_children(
