@@ -25,6 +25,19 @@ impl Batch {
         Ok(())
     }
 
+    /// Appends what `seal` writes as the node `id`, if it says that it wrote something.
+    pub fn add_if(
+        &mut self,
+        id: NodeId,
+        seal: impl FnOnce(&mut Vec<u8>) -> Result<bool>,
+    ) -> Result<()> {
+        let start = self.buffer.len();
+        if seal(&mut self.buffer)? {
+            self.parts.push((id, start, self.buffer.len()));
+        }
+        Ok(())
+    }
+
     /// The nodes in the order they were added.
     pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &[u8])> {
         let part = |&(id, start, end): &(NodeId, usize, usize)| {

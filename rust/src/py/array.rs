@@ -121,12 +121,24 @@ pub fn encode_scalar<'py>(
     scalar: &Bound<'py, PyAny>,
 ) -> Attempt<()> {
     let py = scalar.py();
-    let dtype = dtype_text(types, &scalar.getattr(intern!(py, "dtype"))?)?;
+    let dtype = scalar.getattr(intern!(py, "dtype"))?;
+    // A subclass of numpy's scalars says the dtype of its base.
+    if !dtype
+        .getattr(intern!(py, "type"))?
+        .is(&scalar.get_type())
+    {
+        let kind = scalar.get_type().fully_qualified_name()?.to_string();
+        let what = format!("{kind} is no type that state can hold; use numpy's own scalar");
+        return Err(Error::new("unsupported-type", what)
+            .with("type", kind)
+            .into());
+    }
+    let text = dtype_text(types, &dtype)?;
     let bytes = scalar.call_method0(intern!(py, "tobytes"))?;
-    out.scalar(
-        &dtype,
-        bytes.cast::<PyBytes>().map_err(PyErr::from)?.as_bytes(),
-    );
+    let bytes = bytes.cast::<PyBytes>().map_err(PyErr::from)?.as_bytes();
+    // Of an empty text numpy gives one zero item.
+    let size: usize = dtype.getattr(intern!(py, "itemsize"))?.extract()?;
+    out.scalar(&text, bytes.get(..size).unwrap_or(bytes));
     Ok(())
 }
 
@@ -151,6 +163,11 @@ impl<'py> Unfilled<'py> {
         if size != Some(head.size_bytes) {
             return Err(Error::new("malformed", "an array's shape and length differ").into());
         }
+        // numpy makes texts of no characters one character long: memory that nobody accounted for.
+        let is_text = item == 0 && matches!(head.dtype.as_bytes(), [_, b'S' | b'U', ..]);
+        if is_text && head.shape != [1] {
+            return Err(Error::new("malformed", "an array of texts of no characters").into());
+        }
         let flat = types.empty.call1((head.size_bytes, "u1"))?;
         let shape = PyTuple::new(py, &head.shape)?;
         Ok(Unfilled {
@@ -169,19 +186,23 @@ impl<'py> Unfilled<'py> {
     /// The array over the filled memory.
     pub fn filled(self) -> Attempt<Bound<'py, PyAny>> {
         let py = self.flat.py();
+        self.shaped().map_err(|cause| {
+            let what = format!("an array cannot have this shape: {}", cause.value(py));
+            Error::new("malformed", what).into()
+        })
+    }
+
+    fn shaped(self) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.flat.py();
         let order = if self.fortran { "F" } else { "C" };
-        if self.flat.len()? == 0 {
-            let keywords = PyDict::new(py);
-            keywords.set_item("order", order)?;
-            let numpy = py.import("numpy")?;
-            return Ok(numpy
-                .getattr("empty")?
-                .call((self.shape, self.dtype), Some(&keywords))?);
-        }
-        let typed = self.flat.call_method1(intern!(py, "view"), (self.dtype,))?;
         let keywords = PyDict::new(py);
         keywords.set_item("order", order)?;
-        Ok(typed.call_method(intern!(py, "reshape"), (self.shape,), Some(&keywords))?)
+        if self.flat.len()? == 0 {
+            let zeros = py.import("numpy")?.getattr("zeros")?;
+            return zeros.call((self.shape, self.dtype), Some(&keywords));
+        }
+        let typed = self.flat.call_method1(intern!(py, "view"), (self.dtype,))?;
+        typed.call_method(intern!(py, "reshape"), (self.shape,), Some(&keywords))
     }
 }
 

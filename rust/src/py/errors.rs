@@ -50,14 +50,28 @@ impl From<Fail> for PyErr {
             Fail::Python(error, path) => {
                 if !path.is_empty() {
                     let segments: Vec<&str> = path.iter().rev().map(String::as_str).collect();
-                    let note = format!("while encoding the state at {}", segments.join("."));
-                    // A note is a courtesy; the error itself is what matters.
-                    let _ = error.value(py).call_method1("add_note", (note,));
+                    // Where it happened is a courtesy; the error itself is what matters.
+                    let _ = located(py, &error, segments.join("."));
                 }
                 error
             }
         })
     }
+}
+
+/// Says where in a state an exception of Python's was raised, in front of where it says it was.
+fn located(py: Python<'_>, error: &PyErr, mut path: String) -> PyResult<()> {
+    let value = error.value(py);
+    if let Ok(context) = value.getattr("context")
+        && let Ok(context) = context.cast::<PyDict>()
+    {
+        if let Some(inner) = context.get_item("path")? {
+            path = format!("{path}.{inner}");
+        }
+        context.set_item("path", &path)?;
+    }
+    value.call_method1("add_note", (format!("at {path} in the state"),))?;
+    Ok(())
 }
 
 fn raised(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
