@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dachi_fast.errors import Malformed, StateTypeError, StateValueError
+from dachi_fast.errors import DachiError, Malformed, StateTypeError, StateValueError
 
 if TYPE_CHECKING:
     from dachi_fast.module import BaseModule
@@ -49,9 +49,16 @@ def _raised_zone(lowered: object) -> datetime.tzinfo | None:
     if lowered is None:
         return None
     if isinstance(lowered, str):
-        from zoneinfo import ZoneInfo
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-        return ZoneInfo(lowered)
+        try:
+            return ZoneInfo(lowered)
+        except ZoneInfoNotFoundError as cause:
+            raise StateValueError(
+                "unsupported-type",
+                f"this machine has no time zone {lowered!r}; install tzdata",
+                type="zoneinfo.ZoneInfo",
+            ) from cause
     parts: Any = lowered
     offset = _raised_timedelta(parts[0])
     zone = datetime.timezone(offset, *parts[1:])
@@ -140,7 +147,8 @@ _BY_NAME: dict[str, Callable[[Any], _Lowered]] = {
     "datetime.date": lambda v: ("date", [v.year, v.month, v.day]),
     "datetime.time": lambda v: ("time", _lower_time(v)),
     "datetime.timedelta": lambda v: ("timedelta", _lower_timedelta(v)),
-    "decimal.Decimal": lambda v: ("decimal", str(v)),
+    # The thread's context decides how `str` writes the exponent.
+    "decimal.Decimal": lambda v: ("decimal", str(v).replace("e", "E")),
     "fractions.Fraction": lambda v: ("fraction", [v.numerator, v.denominator]),
     "uuid.UUID": lambda v: ("uuid", v.bytes),
 }
@@ -167,6 +175,10 @@ def _type_of(name: str) -> type:
     from dachi_fast.spec import registry
 
     cls = registry.value_types.get(name)
+    if cls is None:
+        # Types in annotations register when a module class is first used: it may not have been.
+        registry.settle()
+        cls = registry.value_types.get(name)
     if cls is None:
         raise StateTypeError(
             "unsupported-type",
@@ -195,7 +207,9 @@ def _raised_enum(p: Any) -> object:
 
 
 def _lower_dataclass(v: Any) -> _Lowered:
-    fields = {f.name: getattr(v, f.name) for f in dataclasses.fields(v)}
+    names = [field.name for field in dataclasses.fields(v)]
+    # A field that the constructor leaves alone may never have been set.
+    fields = {name: getattr(v, name) for name in names if hasattr(v, name)}
     return "dataclass", [_type_name(type(v)), fields]
 
 
@@ -222,11 +236,13 @@ def _lower_model(v: Any) -> _Lowered:
 def _raised_model(p: Any) -> object:
     name, fields, fields_set, extra, private = p
     cls: Any = _type_of(name)
-    value = cls.__new__(cls)
+    value = object.__new__(cls)
     object.__setattr__(value, "__dict__", fields)
     object.__setattr__(value, "__pydantic_fields_set__", set(fields_set))
-    object.__setattr__(value, "__pydantic_extra__", extra)
-    object.__setattr__(value, "__pydantic_private__", private)
+    for slot, held in (("__pydantic_extra__", extra), ("__pydantic_private__", private)):
+        # A RootModel has class attributes in place of these slots.
+        if getattr(value, slot, fields) is not held:
+            object.__setattr__(value, slot, held)
     return value
 
 
@@ -240,7 +256,9 @@ def _raised_namedtuple(p: Any) -> object:
 
 
 def _lower_module(v: BaseModule) -> _Lowered:
-    return "module", [v.spec(to_dict=True), v.state_dict()]
+    from dachi_fast.spec import full_spec
+
+    return "module", [full_spec(v), v.state_dict()]
 
 
 def _raised_module(p: Any) -> object:
@@ -266,6 +284,9 @@ def _raised_foreign(p: Any) -> object:
         )
     return converter.back(payload)
 
+
+# What a dataclass may inherit content from that is in no field.
+_BUILTINS = (dict, list, tuple, set, frozenset, str, bytes, bytearray, int, float, complex)
 
 # --- what the codec calls -------------------------------------------------------------------------
 
@@ -313,7 +334,7 @@ def lower(value: object) -> _Lowered | None:
         return _lower_module(value)
     if hasattr(kind, "__pydantic_fields_set__") and hasattr(kind, "model_fields"):
         return _lower_model(value)
-    if dataclasses.is_dataclass(kind):
+    if dataclasses.is_dataclass(kind) and not issubclass(kind, _BUILTINS):
         return _lower_dataclass(value)
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
         return _lower_namedtuple(value)
@@ -326,15 +347,16 @@ def raised(tag: str, payload: object) -> object:
     Raises:
         Malformed: the tag is unknown, or the payload is not one of its kind.
         StateTypeError: the value's class is not registered in this process.
+        SpecError: a module's kind is not.
     """
     back = _RAISED.get(tag)
     if back is None:
         raise Malformed("malformed", f"a value of the unknown kind {tag!r}", tag=tag)
     try:
         return back(payload)
-    except (TypeError, ValueError, AttributeError, LookupError) as cause:
-        if isinstance(cause, StateTypeError | StateValueError):
-            raise
+    except DachiError:
+        raise
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, OSError) as cause:
         raise Malformed("malformed", f"a {tag} cannot be read: {cause}", tag=tag) from cause
 
 
@@ -342,15 +364,30 @@ def raised(tag: str, payload: object) -> object:
 
 
 def dtype_text(dtype: np.dtype[Any]) -> str | None:
-    """Names a dtype so that `dtype_from` gives an equal one; None for arrays of objects."""
+    """Names a dtype so that `dtype_from` gives the same; None for arrays of objects.
+
+    Raises:
+        StateTypeError: fields that overlap, or items of a class of their own (`numpy.record`).
+    """
     if dtype.hasobject:
         return None
-    if dtype.names is None and dtype.subdtype is None:
-        return dtype.str
+    if dtype.names is None:
+        # Two C types of one size share a name; their characters differ.
+        text = dtype.str
+        return text if np.dtype(text).char == dtype.char else text[0] + dtype.char
     import json
 
-    text = json.dumps(np.lib.format.dtype_to_descr(dtype))
-    return text if dtype_from(text) == dtype else None
+    try:
+        text = json.dumps(np.lib.format.dtype_to_descr(dtype))
+        if dtype.type is np.void and dtype_from(text) == dtype:
+            return text
+    except ValueError:
+        pass
+    raise StateTypeError(
+        "unsupported-type",
+        f"arrays of {dtype} cannot be saved; use a structured dtype of fields that do not overlap",
+        type=str(dtype),
+    )
 
 
 def _field(part: Any) -> tuple[object, ...]:

@@ -108,6 +108,14 @@ class Registry:
         cls = held() if held is not None else None
         return [] if cls is None else [cls]
 
+    def settle(self) -> None:
+        """Resolves the annotations of every module class, which registers the types in them."""
+        from dachi_fast.module._layout import layout_of
+
+        for kind in list(self._kinds):
+            for cls in self.candidates(kind):
+                layout_of(cls)
+
     def find_kind(self, kind: str) -> type:
         """Gives the module class of a short or full kind.
 

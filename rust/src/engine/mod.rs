@@ -14,9 +14,16 @@ pub struct Batch {
     /// Where each node lies: its id, and its range in the buffer.
     parts: Vec<(NodeId, usize, usize)>,
     buffer: Vec<u8>,
+    /// Reserved when the first node is added: growing by doubling touches fresh memory twice.
+    expected_bytes: usize,
 }
 
 impl Batch {
+    /// For about this many bytes of envelopes.
+    pub fn expecting(expected_bytes: usize) -> Self {
+        Batch { expected_bytes, ..Batch::default() }
+    }
+
     /// Appends what `seal` writes as the node `id`.
     pub fn add(&mut self, id: NodeId, seal: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
         let start = self.buffer.len();
@@ -32,6 +39,7 @@ impl Batch {
         seal: impl FnOnce(&mut Vec<u8>) -> Result<bool>,
     ) -> Result<()> {
         let start = self.buffer.len();
+        self.buffer.reserve(self.expected_bytes.saturating_sub(start));
         if seal(&mut self.buffer)? {
             self.parts.push((id, start, self.buffer.len()));
         }

@@ -113,8 +113,8 @@ fn pieces(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Vec<(Hash, NodeId)>> 
     let (known, sealer) = (writer.known(), writer.sealer());
     let groups: Vec<_> = cut.chunks(GROUP).zip(ids.chunks(GROUP)).collect();
     let done = in_parallel(groups.len(), |group, scratch| {
-        let mut batch = Batch::default();
         let (pieces, ids) = groups.get(group).copied().unwrap_or_default();
+        let mut batch = Batch::expecting(pieces.len() * (CHUNK_BYTES + 256));
         let mut refs = Vec::with_capacity(pieces.len());
         for (piece, &id) in pieces.iter().zip(ids) {
             refs.push(write_piece(known, sealer, scratch, (piece, id), &mut batch)?);
