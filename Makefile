@@ -164,7 +164,7 @@ ext: need-rust $(VENV)/.ext
 
 $(VENV)/.ext: $(VENV)/.build $(rust_sources) $(if $(wildcard python/dachi_fast/_core*.so),,FORCE)
 	@echo "building the core (about 2 minutes the first time)"
-	$(venv_env) $(bin)/maturin develop --release --extras cli --quiet
+	PIP_QUIET=1 $(venv_env) $(bin)/maturin develop --release --extras cli --quiet
 	@touch $@
 
 need-rust:

@@ -1,6 +1,6 @@
 """One value to canonical msgpack and back."""
 
-def encode(value: object, /) -> bytes:
+def encode(value: object) -> bytes:
     """Gives the canonical bytes of a value.
 
     Raises:
@@ -8,7 +8,7 @@ def encode(value: object, /) -> bytes:
         StateValueError: a cycle, a nest deeper than 200, or a value over 4 GiB.
     """
 
-def decode(data: bytes, /) -> object:
+def decode(data: bytes) -> object:
     """Gives the value that `encode` was given, equal in value and type.
 
     Raises:
