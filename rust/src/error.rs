@@ -116,9 +116,7 @@ mod tests {
 
     #[test]
     fn a_path_reads_from_the_outside_in() {
-        let error = Error::new("cycle", "a cycle")
-            .inside("inner")
-            .inside("outer");
+        let error = Error::new("cycle", "a cycle").inside("inner").inside("outer");
         assert_eq!(error.path().as_deref(), Some("outer.inner"));
         assert_eq!(error.to_string(), "a cycle (at outer.inner)");
     }

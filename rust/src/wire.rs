@@ -113,10 +113,7 @@ impl<'a> Take<'a> {
                 return Ok(value);
             }
         }
-        Err(Error::new(
-            "malformed",
-            "a number is not in its shortest form",
-        ))
+        Err(Error::new("malformed", "a number is not in its shortest form"))
     }
 
     /// A varint that counts things of which each takes at least one of the remaining bytes.
@@ -155,16 +152,7 @@ mod tests {
 
     #[test]
     fn numbers_come_back() {
-        for value in [
-            0,
-            1,
-            127,
-            128,
-            300,
-            u64::from(u32::MAX),
-            u64::MAX - 1,
-            u64::MAX,
-        ] {
+        for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
             let mut out = Vec::new();
             out.put_varint(value);
             let mut take = Take::new(&out);
@@ -182,14 +170,8 @@ mod tests {
 
     #[test]
     fn reading_past_the_end_is_malformed() {
-        assert_eq!(
-            Take::new(&[1, 2]).u32().map_err(|e| e.slug()),
-            Err("malformed")
-        );
-        assert_eq!(
-            Take::new(&[5, 1]).bytes().map_err(|e| e.slug()),
-            Err("malformed")
-        );
+        assert_eq!(Take::new(&[1, 2]).u32().map_err(|e| e.slug()), Err("malformed"));
+        assert_eq!(Take::new(&[5, 1]).bytes().map_err(|e| e.slug()), Err("malformed"));
         assert!(Take::new(&[1]).done().is_err());
     }
 }

@@ -7,13 +7,13 @@ import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, dataclass_transform, overload
 
+from dachi_fast._core.state import flatten
 from dachi_fast.module import _walk
 from dachi_fast.module._copy import copied
 from dachi_fast.module._declare import declare, fields_of, initialise
 from dachi_fast.module._fields import SHARED, UNSET, Attr, Node, Param, Shared
 from dachi_fast.module._layout import layout_of
 from dachi_fast.module._load import load
-from dachi_fast.module._state import flatten
 from dachi_fast.module._views import fixed_names, plain_class, view
 from dachi_fast.spec._registry import kind_of, registry
 

@@ -86,19 +86,12 @@ impl<'a> Decoder<'a> {
 
     /// Nothing may be left over.
     pub fn done(&self) -> Result<()> {
-        if self.is_done() {
-            Ok(())
-        } else {
-            Err(malformed("bytes follow a value"))
-        }
+        if self.is_done() { Ok(()) } else { Err(malformed("bytes follow a value")) }
     }
 
     #[inline]
     fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let chunk = self
-            .bytes
-            .get(self.at..)
-            .and_then(|rest| rest.first_chunk::<N>());
+        let chunk = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
         let Some(chunk) = chunk else {
             return Err(malformed("a value ends before it is complete"));
         };
@@ -242,14 +235,9 @@ impl<'a> Decoder<'a> {
                 let Token::Text(dtype) = parts.next()? else {
                     return Err(malformed("a scalar has no dtype"));
                 };
-                Ok(Token::Scalar(
-                    dtype,
-                    payload.get(parts.at..).unwrap_or_default(),
-                ))
+                Ok(Token::Scalar(dtype, payload.get(parts.at..).unwrap_or_default()))
             }
-            _ => Err(malformed(
-                "an extension type that this version does not know",
-            )),
+            _ => Err(malformed("an extension type that this version does not know")),
         }
     }
 
@@ -280,13 +268,7 @@ impl<'a> Decoder<'a> {
         };
         let here = size_bytes.min(self.bytes.len() - self.at);
         let items = self.slice(here)?;
-        Ok(Token::Array(ArrayHead {
-            dtype,
-            fortran,
-            shape,
-            items,
-            size_bytes,
-        }))
+        Ok(Token::Array(ArrayHead { dtype, fortran, shape, items, size_bytes }))
     }
 
     /// Reads over one whole value and says whether it is well formed.
@@ -331,10 +313,7 @@ mod tests {
             let mut encoder = Encoder::default();
             encoder.int(value);
             assert_eq!(encoder.len(), len, "{value}");
-            assert_eq!(
-                Decoder::new(encoder.bytes()).next().ok(),
-                Some(Token::Int(value))
-            );
+            assert_eq!(Decoder::new(encoder.bytes()).next().ok(), Some(Token::Int(value)));
         }
     }
 
@@ -354,20 +333,13 @@ mod tests {
         let bytes = encoder.into_bytes();
         assert!(Decoder::new(&bytes).skip().is_ok());
         for cut in 0..bytes.len() - 8 {
-            assert!(
-                Decoder::new(bytes.get(..cut).unwrap_or_default())
-                    .skip()
-                    .is_err(),
-                "{cut}"
-            );
+            assert!(Decoder::new(bytes.get(..cut).unwrap_or_default()).skip().is_err(), "{cut}");
         }
     }
 
     #[test]
     fn a_count_cannot_ask_for_more_than_there_is() {
-        let error = Decoder::new(&[0xdd, 0xff, 0xff, 0xff, 0xff])
-            .next()
-            .map_err(|e| e.slug());
+        let error = Decoder::new(&[0xdd, 0xff, 0xff, 0xff, 0xff]).next().map_err(|e| e.slug());
         assert_eq!(error, Err("malformed"));
     }
 }

@@ -179,10 +179,7 @@ impl Encoder {
     pub fn close(&mut self, mark: Mark, outside: usize) {
         let Mark(start) = mark;
         let len = ((self.out.len() - start + outside) as u32).to_be_bytes();
-        if let Some(slot) = self
-            .out
-            .get_mut(start.wrapping_sub(5)..start.wrapping_sub(1))
-        {
+        if let Some(slot) = self.out.get_mut(start.wrapping_sub(5)..start.wrapping_sub(1)) {
             slot.copy_from_slice(&len);
         }
     }

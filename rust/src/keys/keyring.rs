@@ -91,10 +91,7 @@ impl Locked {
     fn parse(bytes: &[u8]) -> Result<Self> {
         let mut take = Take::new(bytes);
         if take.array::<16>()? != *MAGIC {
-            return Err(Error::new(
-                "not-a-store",
-                "keys.sealed does not begin as a key file",
-            ));
+            return Err(Error::new("not-a-store", "keys.sealed does not begin as a key file"));
         }
         let format = take.u32()?;
         if format > FORMAT {
@@ -132,11 +129,7 @@ impl Locked {
         let mut namespaces = Vec::new();
         for _ in 0..take.count()? {
             let (id, generation) = (take.array()?, take.u32()?);
-            namespaces.push(Namespace {
-                id,
-                generation,
-                key: Key::new(take.array()?),
-            });
+            namespaces.push(Namespace { id, generation, key: Key::new(take.array()?) });
         }
         take.done()?;
         Ok(Keyring {
@@ -153,26 +146,13 @@ impl Locked {
 }
 
 fn sealer(store: StoreId, root: &Key) -> Sealer {
-    Sealer::new(
-        Context {
-            store,
-            namespace: [0; 16],
-            epoch: 0,
-        },
-        SALT,
-        root.bytes(),
-    )
+    Sealer::new(Context { store, namespace: [0; 16], epoch: 0 }, SALT, root.bytes())
 }
 
 fn place(generation: u64) -> Place {
     let mut id = [0u8; 16];
-    id.iter_mut()
-        .zip(generation.to_be_bytes())
-        .for_each(|(to, from)| *to = from);
-    Place {
-        kind: kind::KEY_FILE,
-        id: NodeId(id),
-    }
+    id.iter_mut().zip(generation.to_be_bytes()).for_each(|(to, from)| *to = from);
+    Place { kind: kind::KEY_FILE, id: NodeId(id) }
 }
 
 impl Keyring {
@@ -193,11 +173,7 @@ impl Keyring {
     /// Makes `count` spare namespaces; [`Keyring::write`] must follow.
     pub fn add_spares(&mut self, count: usize) -> Result<()> {
         for _ in 0..count {
-            self.namespaces.push(Namespace {
-                id: random()?,
-                generation: 1,
-                key: Key::random()?,
-            });
+            self.namespaces.push(Namespace { id: random()?, generation: 1, key: Key::random()? });
         }
         Ok(())
     }
@@ -215,47 +191,25 @@ impl Keyring {
     fn epoch_key(&self, epoch: u32) -> Result<&Key> {
         let found = self.epochs.iter().find(|(number, _)| *number == epoch);
         found.map(|(_, key)| key).ok_or_else(|| {
-            Error::new(
-                "keyring",
-                "a node is sealed under an epoch whose key is gone",
-            )
-            .with("epoch", u64::from(epoch))
+            Error::new("keyring", "a node is sealed under an epoch whose key is gone")
+                .with("epoch", u64::from(epoch))
         })
     }
 
     /// Seals the store's own nodes.
     pub fn store_sealer(&self) -> Result<Sealer> {
-        let context = Context {
-            store: self.store,
-            namespace: [0; 16],
-            epoch: self.epoch(),
-        };
-        Ok(Sealer::new(
-            context,
-            self.epoch_key(context.epoch)?.bytes(),
-            self.store_key.bytes(),
-        ))
+        let context = Context { store: self.store, namespace: [0; 16], epoch: self.epoch() };
+        Ok(Sealer::new(context, self.epoch_key(context.epoch)?.bytes(), self.store_key.bytes()))
     }
 
     /// Seals a namespace's nodes; `missing` when its key was destroyed.
     pub fn sealer(&self, namespace: &[u8; 16]) -> Result<Sealer> {
         let found = self.namespaces.iter().find(|known| known.id == *namespace);
         let found = found.ok_or_else(|| {
-            Error::new(
-                "keyring",
-                "the key of this namespace is gone: it was forgotten",
-            )
+            Error::new("keyring", "the key of this namespace is gone: it was forgotten")
         })?;
-        let context = Context {
-            store: self.store,
-            namespace: *namespace,
-            epoch: self.epoch(),
-        };
-        Ok(Sealer::new(
-            context,
-            self.epoch_key(context.epoch)?.bytes(),
-            found.key.bytes(),
-        ))
+        let context = Context { store: self.store, namespace: *namespace, epoch: self.epoch() };
+        Ok(Sealer::new(context, self.epoch_key(context.epoch)?.bytes(), found.key.bytes()))
     }
 
     /// Writes the next generation of the file and syncs it; returned means on disk.
@@ -290,25 +244,14 @@ impl Keyring {
         out.put_bytes(&self.wrapped_root);
         let mut scratch = Scratch::default();
         let sealer = sealer(self.store, &self.root);
-        sealer.seal(
-            &mut scratch,
-            place(generation),
-            Committed::Yes,
-            &body,
-            &mut out,
-        )?;
+        sealer.seal(&mut scratch, place(generation), Committed::Yes, &body, &mut out)?;
         Ok(out)
     }
 }
 
 fn replace(path: &Path, beside: &PathBuf, bytes: &[u8]) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(beside)?;
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(beside, path)?;

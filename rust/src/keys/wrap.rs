@@ -10,37 +10,17 @@ fn sealer(kek: &Key, purpose: &[u8]) -> Sealer {
     // The purpose is bound through the associated data, by its hash.
     let digest = blake3::hash(purpose);
     let mut store = [0u8; 16];
-    store
-        .iter_mut()
-        .zip(digest.as_bytes())
-        .for_each(|(to, from)| *to = *from);
-    Sealer::new(
-        Context {
-            store,
-            namespace: [0; 16],
-            epoch: 0,
-        },
-        SALT,
-        kek.bytes(),
-    )
+    store.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
+    Sealer::new(Context { store, namespace: [0; 16], epoch: 0 }, SALT, kek.bytes())
 }
 
-const PLACE: Place = Place {
-    kind: kind::WRAPPED,
-    id: NodeId([0; 16]),
-};
+const PLACE: Place = Place { kind: kind::WRAPPED, id: NodeId([0; 16]) };
 
 /// Seals `key` under `kek` for `purpose`; a different purpose does not open it.
 pub fn wrap(kek: &Key, key: &Key, purpose: &[u8]) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     let sealer = sealer(kek, purpose);
-    sealer.seal(
-        &mut Scratch::default(),
-        PLACE,
-        Committed::Yes,
-        key.bytes(),
-        &mut out,
-    )?;
+    sealer.seal(&mut Scratch::default(), PLACE, Committed::Yes, key.bytes(), &mut out)?;
     Ok(out)
 }
 
@@ -50,9 +30,7 @@ pub fn unwrap(kek: &Key, wrapped: &[u8], purpose: &[u8]) -> Result<Key> {
         sealer(kek, purpose).open(&mut Scratch::default(), PLACE, Committed::Yes, wrapped)?;
     let opened = zeroize::Zeroizing::new(opened);
     let bytes = opened.as_slice().try_into();
-    bytes
-        .map(Key::new)
-        .map_err(|_| Error::new("malformed", "a wrapped key has a wrong length"))
+    bytes.map(Key::new).map_err(|_| Error::new("malformed", "a wrapped key has a wrong length"))
 }
 
 #[cfg(test)]
@@ -66,14 +44,9 @@ mod tests {
         let wrapped = wrap(&kek, &key, b"root of a").unwrap_or_default();
         assert_eq!(unwrap(&kek, &wrapped, b"root of a").ok(), Some(key));
         assert_eq!(
-            unwrap(&other, &wrapped, b"root of a")
-                .err()
-                .map(|e| e.slug()),
+            unwrap(&other, &wrapped, b"root of a").err().map(|e| e.slug()),
             Some("wrong-key")
         );
-        assert_eq!(
-            unwrap(&kek, &wrapped, b"root of b").err().map(|e| e.slug()),
-            Some("tampered")
-        );
+        assert_eq!(unwrap(&kek, &wrapped, b"root of b").err().map(|e| e.slug()), Some("tampered"));
     }
 }

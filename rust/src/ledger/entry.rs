@@ -84,21 +84,14 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 /// The node that holds entry `seq`.
 pub fn node_id(seq: u64) -> NodeId {
     let mut id = [0xffu8; 16];
-    id.iter_mut()
-        .skip(8)
-        .zip(seq.to_be_bytes())
-        .for_each(|(to, from)| *to = from);
+    id.iter_mut().skip(8).zip(seq.to_be_bytes()).for_each(|(to, from)| *to = from);
     NodeId(id)
 }
 
@@ -113,17 +106,8 @@ pub fn seal_detail(sealer: &Sealer, seq: u64, detail: &Detail) -> Result<([u8; 3
     plain.put_bytes(detail.justification.as_bytes());
     plain.put_bytes(detail.root.as_bytes());
     let mut out = Vec::new();
-    let place = Place {
-        kind: kind::LEDGER,
-        id: node_id(seq),
-    };
-    sealer.seal(
-        &mut Scratch::default(),
-        place,
-        Committed::No,
-        &plain,
-        &mut out,
-    )?;
+    let place = Place { kind: kind::LEDGER, id: node_id(seq) };
+    sealer.seal(&mut Scratch::default(), place, Committed::No, &plain, &mut out)?;
     Ok((commitment, out))
 }
 
@@ -156,10 +140,7 @@ pub fn decode(record: &[u8]) -> Result<(Entry, [u8; 16], Vec<u8>)> {
 impl Detail {
     /// Opens a sealed detail and proves it against its entry.
     pub fn open(sealer: &Sealer, entry: &Entry, sealed: &[u8]) -> Result<(Self, [u8; 16])> {
-        let place = Place {
-            kind: kind::LEDGER,
-            id: node_id(entry.seq),
-        };
+        let place = Place { kind: kind::LEDGER, id: node_id(entry.seq) };
         let plain = sealer.open(&mut Scratch::default(), place, Committed::No, sealed)?;
         let mut take = Take::new(&plain);
         let salt: [u8; 16] = take.array()?;
@@ -171,11 +152,8 @@ impl Detail {
         };
         take.done()?;
         if sha256(&[&salt, detail.json().as_bytes()]) != entry.commitment {
-            return Err(Error::new(
-                "tampered",
-                "a ledger entry's detail is not the one it names",
-            )
-            .with("seq", entry.seq));
+            return Err(Error::new("tampered", "a ledger entry's detail is not the one it names")
+                .with("seq", entry.seq));
         }
         Ok((detail, salt))
     }
@@ -188,18 +166,9 @@ mod tests {
     #[test]
     fn timestamps_are_rfc_3339() {
         assert_eq!(timestamp(0), "1970-01-01T00:00:00.000000Z");
-        assert_eq!(
-            timestamp(951_782_400_000_000_000),
-            "2000-02-29T00:00:00.000000Z"
-        );
-        assert_eq!(
-            timestamp(1_754_130_600_123_456_789),
-            "2025-08-02T10:30:00.123456Z"
-        );
-        assert_eq!(
-            timestamp(4_107_542_399_999_999_999),
-            "2100-02-28T23:59:59.999999Z"
-        );
+        assert_eq!(timestamp(951_782_400_000_000_000), "2000-02-29T00:00:00.000000Z");
+        assert_eq!(timestamp(1_754_130_600_123_456_789), "2025-08-02T10:30:00.123456Z");
+        assert_eq!(timestamp(4_107_542_399_999_999_999), "2100-02-28T23:59:59.999999Z");
     }
 
     #[test]

@@ -51,9 +51,7 @@ impl Frontier {
     /// Writes it.
     pub fn put(&self, out: &mut Vec<u8>) {
         out.put_varint(self.size);
-        self.roots
-            .iter()
-            .for_each(|root| out.extend_from_slice(root));
+        self.roots.iter().for_each(|root| out.extend_from_slice(root));
     }
 
     /// Reads it.
@@ -92,10 +90,7 @@ mod tests {
             assert_eq!(frontier.root(), recursive(&leaves), "size {size}");
             let mut bytes = Vec::new();
             frontier.put(&mut bytes);
-            assert_eq!(
-                Frontier::take(&mut Take::new(&bytes)).ok(),
-                Some(frontier.clone())
-            );
+            assert_eq!(Frontier::take(&mut Take::new(&bytes)).ok(), Some(frontier.clone()));
             let leaf = leaf_hash(&size.to_be_bytes());
             leaves.push(leaf);
             frontier.push(leaf);

@@ -46,14 +46,8 @@ pub fn parts<'py>(types: &Types<'py>, array: &Bound<'py, PyAny>) -> Attempt<Part
     let shape: Vec<usize> = array.getattr(intern!(py, "shape"))?.extract()?;
     let flags = array.getattr(intern!(py, "flags"))?;
     let c_order: bool = flags.getattr(intern!(py, "c_contiguous"))?.extract()?;
-    let fortran = !c_order
-        && flags
-            .getattr(intern!(py, "f_contiguous"))?
-            .extract::<bool>()?;
-    let plain = matches!(
-        dtype.as_bytes().get(1),
-        Some(b'f' | b'i' | b'u' | b'b' | b'c')
-    );
+    let fortran = !c_order && flags.getattr(intern!(py, "f_contiguous"))?.extract::<bool>()?;
+    let plain = matches!(dtype.as_bytes().get(1), Some(b'f' | b'i' | b'u' | b'b' | b'c'));
     let items = if plain && (c_order || fortran) && shape.iter().all(|&extent| extent > 0) {
         let flat = array.call_method1(intern!(py, "ravel"), ("K",))?;
         let view = flat.call_method1(intern!(py, "view"), (intern!(py, "u1"),))?;
@@ -63,12 +57,7 @@ pub fn parts<'py>(types: &Types<'py>, array: &Bound<'py, PyAny>) -> Attempt<Part
         let bytes = array.call_method1(intern!(py, "tobytes"), (order,))?;
         Items::Copy(bytes.cast_into::<PyBytes>().map_err(PyErr::from)?)
     };
-    Ok(Parts {
-        dtype,
-        fortran,
-        shape,
-        items,
-    })
+    Ok(Parts { dtype, fortran, shape, items })
 }
 
 /// numpy's name of a dtype that can be stored.
@@ -107,11 +96,9 @@ pub fn fits(size_bytes: usize) -> Attempt<()> {
     if size_bytes < (u32::MAX as usize) - 4096 {
         return Ok(());
     }
-    Err(
-        Error::new("too-large", "a single array is larger than 4 GiB; split it")
-            .with("size_bytes", size_bytes as u64)
-            .into(),
-    )
+    Err(Error::new("too-large", "a single array is larger than 4 GiB; split it")
+        .with("size_bytes", size_bytes as u64)
+        .into())
 }
 
 /// Writes a numpy scalar.
@@ -123,15 +110,10 @@ pub fn encode_scalar<'py>(
     let py = scalar.py();
     let dtype = scalar.getattr(intern!(py, "dtype"))?;
     // A subclass of numpy's scalars says the dtype of its base.
-    if !dtype
-        .getattr(intern!(py, "type"))?
-        .is(&scalar.get_type())
-    {
+    if !dtype.getattr(intern!(py, "type"))?.is(&scalar.get_type()) {
         let kind = scalar.get_type().fully_qualified_name()?.to_string();
         let what = format!("{kind} is no type that state can hold; use numpy's own scalar");
-        return Err(Error::new("unsupported-type", what)
-            .with("type", kind)
-            .into());
+        return Err(Error::new("unsupported-type", what).with("type", kind).into());
     }
     let text = dtype_text(types, &dtype)?;
     let bytes = scalar.call_method0(intern!(py, "tobytes"))?;
@@ -156,10 +138,7 @@ impl<'py> Unfilled<'py> {
         let py = types.empty.py();
         let dtype = types.dtype_from.call1((head.dtype,))?;
         let item: usize = dtype.getattr(intern!(py, "itemsize"))?.extract()?;
-        let size = head
-            .shape
-            .iter()
-            .try_fold(item, |size, &extent| size.checked_mul(extent));
+        let size = head.shape.iter().try_fold(item, |size, &extent| size.checked_mul(extent));
         if size != Some(head.size_bytes) {
             return Err(Error::new("malformed", "an array's shape and length differ").into());
         }
@@ -170,12 +149,7 @@ impl<'py> Unfilled<'py> {
         }
         let flat = types.empty.call1((head.size_bytes, "u1"))?;
         let shape = PyTuple::new(py, &head.shape)?;
-        Ok(Unfilled {
-            flat,
-            dtype,
-            shape,
-            fortran: head.fortran,
-        })
+        Ok(Unfilled { flat, dtype, shape, fortran: head.fortran })
     }
 
     /// The memory.
@@ -208,13 +182,8 @@ impl<'py> Unfilled<'py> {
 
 /// A scalar back.
 pub fn scalar<'py>(types: &Types<'py>, dtype: &str, item: &[u8]) -> Attempt<Bound<'py, PyAny>> {
-    let head = ArrayHead {
-        dtype,
-        fortran: false,
-        shape: vec![1],
-        items: item,
-        size_bytes: item.len(),
-    };
+    let head =
+        ArrayHead { dtype, fortran: false, shape: vec![1], items: item, size_bytes: item.len() };
     let unfilled = Unfilled::new(types, &head)?;
     if !item.is_empty() {
         unfilled.memory()?.copy_from_slice(types.empty.py(), item)?;

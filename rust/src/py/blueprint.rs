@@ -90,8 +90,7 @@ impl<'py> Blueprint<'_, 'py> {
         for (name, value) in fields {
             let text = name.to_string_lossy();
             self.out.text(&text);
-            self.value(&value)
-                .map_err(|fail| fail.inside(text.clone()))?;
+            self.value(&value).map_err(|fail| fail.inside(text.clone()))?;
         }
         self.depth -= 1;
         Ok(())
@@ -146,11 +145,7 @@ impl<'py> Blueprint<'_, 'py> {
     }
 
     fn asked_fields(&self, module: &Bound<'py, PyAny>) -> Attempt<Fields<'py>> {
-        let asked = self
-            .side
-            .blueprint_values
-            .bind(module.py())
-            .call1((module,))?;
+        let asked = self.side.blueprint_values.bind(module.py()).call1((module,))?;
         let asked = asked.cast_into::<PyDict>().map_err(PyErr::from)?;
         let mut fields = Fields::new();
         for (name, value) in asked.iter() {
@@ -200,16 +195,14 @@ impl<'py> Blueprint<'_, 'py> {
             self.deeper()?;
             self.out.list(list.len());
             for (at, element) in list.iter().enumerate() {
-                self.value(&element)
-                    .map_err(|fail| fail.inside(at.to_string()))?;
+                self.value(&element).map_err(|fail| fail.inside(at.to_string()))?;
             }
         } else if let Ok(tuple) = value.cast_exact::<PyTuple>() {
             self.deeper()?;
             let mark = self.out.open(ext::TUPLE);
             self.out.list(tuple.len());
             for (at, element) in tuple.iter().enumerate() {
-                self.value(&element)
-                    .map_err(|fail| fail.inside(at.to_string()))?;
+                self.value(&element).map_err(|fail| fail.inside(at.to_string()))?;
             }
             self.out.close(mark, 0);
         } else if let Ok(dict) = value.cast_exact::<PyDict>() {

@@ -27,12 +27,8 @@ fn slot_of(text: &str) -> usize {
     let mut hash = text.len() as u64;
     let mut words = text.as_bytes().chunks_exact(8);
     for word in &mut words {
-        let word = word
-            .first_chunk()
-            .map_or(0, |word| u64::from_le_bytes(*word));
-        hash = (hash ^ word)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(29);
+        let word = word.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     }
     for &byte in words.remainder() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -75,12 +71,7 @@ pub struct ValueDecoder<'a, 'py> {
 impl<'a, 'py> ValueDecoder<'a, 'py> {
     /// Reads from `bytes`.
     pub fn new(bytes: &'a [u8], types: &'a Types<'py>, keys: &'a mut Keys) -> Self {
-        ValueDecoder {
-            input: Decoder::new(bytes),
-            types,
-            keys,
-            depth: 0,
-        }
+        ValueDecoder { input: Decoder::new(bytes), types, keys, depth: 0 }
     }
 
     /// One value that takes all the bytes.
@@ -100,11 +91,9 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
             Token::Int(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
             Token::Text(text) => raw::string(py, text)?,
             Token::Nil => py.None().into_bound(py),
-            Token::Bool(value) => value
-                .into_pyobject(py)
-                .map_err(PyErr::from)?
-                .to_owned()
-                .into_any(),
+            Token::Bool(value) => {
+                value.into_pyobject(py).map_err(PyErr::from)?.to_owned().into_any()
+            }
             other => return self.compound(py, other),
         })
     }
@@ -138,11 +127,7 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
                 let keywords = PyDict::new(py);
                 keywords.set_item("signed", true)?;
                 let int = py.get_type::<pyo3::types::PyInt>();
-                int.call_method(
-                    "from_bytes",
-                    (PyBytes::new(py, bytes), "big"),
-                    Some(&keywords),
-                )?
+                int.call_method("from_bytes", (PyBytes::new(py, bytes), "big"), Some(&keywords))?
             }
             Token::Complex(real, imag) => PyComplex::from_doubles(py, real, imag).into_any(),
             Token::Surrogates(wtf8) => {

@@ -27,11 +27,7 @@ pub struct ValueEncoder<'a, 'py> {
 impl<'a, 'py> ValueEncoder<'a, 'py> {
     /// Writes to `out`.
     pub fn new(out: &'a mut Encoder, types: &'a Types<'py>) -> Self {
-        ValueEncoder {
-            out,
-            types,
-            open: Vec::new(),
-        }
+        ValueEncoder { out, types, open: Vec::new() }
     }
 
     /// One value with all that it holds.
@@ -113,10 +109,7 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
     #[cold]
     fn too_deep(&self, value: &Bound<'py, PyAny>) -> Error {
         if self.open.contains(&value.as_ptr()) {
-            return Error::new(
-                "cycle",
-                "a value contains itself; state must be a tree of values",
-            );
+            return Error::new("cycle", "a value contains itself; state must be a tree of values");
         }
         Error::new(
             "too-deep",
@@ -128,11 +121,9 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
         if len <= MAX_LEN {
             return Ok(());
         }
-        Err(
-            Error::new("too-large", "a single value is larger than 4 GiB; split it")
-                .with("size_bytes", len as u64)
-                .into(),
-        )
+        Err(Error::new("too-large", "a single value is larger than 4 GiB; split it")
+            .with("size_bytes", len as u64)
+            .into())
     }
 
     #[inline]
@@ -144,8 +135,7 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
             }
             None => {
                 let wtf8 = text.call_method1("encode", ("utf-8", "surrogatepass"))?;
-                self.out
-                    .surrogates(wtf8.cast::<PyBytes>().map_err(PyErr::from)?.as_bytes());
+                self.out.surrogates(wtf8.cast::<PyBytes>().map_err(PyErr::from)?.as_bytes());
             }
         }
         Ok(())
@@ -169,18 +159,14 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
         // The sign needs a bit of its own; -2^(8k-1) could do without, so the shortest form is
         // taken from the magnitude of `~value` for negative numbers.
         let negative = int.lt(0)?;
-        let magnitude = if negative {
-            int.call_method0("__invert__")?
-        } else {
-            int.clone().into_any()
-        };
+        let magnitude =
+            if negative { int.call_method0("__invert__")? } else { int.clone().into_any() };
         let bits: usize = magnitude.call_method0("bit_length")?.extract()?;
         let arguments = (bits / 8 + 1, "big");
         let keywords = PyDict::new(int.py());
         keywords.set_item("signed", true)?;
         let bytes = int.call_method("to_bytes", arguments, Some(&keywords))?;
-        self.out
-            .big_int(bytes.cast::<PyBytes>().map_err(PyErr::from)?.as_bytes());
+        self.out.big_int(bytes.cast::<PyBytes>().map_err(PyErr::from)?.as_bytes());
         Ok(())
     }
 
@@ -191,10 +177,8 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
             let Some((key, value)) = pair else {
                 return Err(Error::new("store", "a dict changed while it was being saved").into());
             };
-            self.value(&key)
-                .map_err(|fail| fail.inside(format!("<key {}>", shown(&key))))?;
-            self.value(&value)
-                .map_err(|fail| fail.inside(shown(&key)))?;
+            self.value(&key).map_err(|fail| fail.inside(format!("<key {}>", shown(&key))))?;
+            self.value(&value).map_err(|fail| fail.inside(shown(&key)))?;
         }
         Ok(())
     }
@@ -205,8 +189,7 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
         self.out.list(len);
         let mut written = 0;
         for (at, element) in list.iter().enumerate() {
-            self.value(&element)
-                .map_err(|fail| fail.inside(at.to_string()))?;
+            self.value(&element).map_err(|fail| fail.inside(at.to_string()))?;
             written += 1;
         }
         if written != len {
@@ -219,8 +202,7 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
         let start = self.out.open(ext::TUPLE);
         self.out.list(tuple.len());
         for (at, element) in tuple.iter().enumerate() {
-            self.value(&element)
-                .map_err(|fail| fail.inside(at.to_string()))?;
+            self.value(&element).map_err(|fail| fail.inside(at.to_string()))?;
         }
         self.out.close(start, 0);
         Ok(())
@@ -233,8 +215,7 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
         let first = self.out.len();
         let mut ends = Vec::with_capacity(len);
         for element in set.try_iter()? {
-            self.value(&element?)
-                .map_err(|fail| fail.inside("<element>"))?;
+            self.value(&element?).map_err(|fail| fail.inside("<element>"))?;
             ends.push(self.out.len());
         }
         self.out.sort_elements(first, &ends);
@@ -274,14 +255,9 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
 fn shown(key: &Bound<'_, PyAny>) -> String {
     let text = match key.cast::<PyString>() {
         Ok(text) => text.to_string_lossy().into_owned(),
-        Err(_) => key
-            .repr()
-            .map_or_else(|_| "?".into(), |r| r.to_string_lossy().into_owned()),
+        Err(_) => key.repr().map_or_else(|_| "?".into(), |r| r.to_string_lossy().into_owned()),
     };
-    text.chars()
-        .take(80)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl Fail {

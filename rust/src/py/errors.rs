@@ -77,11 +77,7 @@ fn located(py: Python<'_>, error: &PyErr, mut path: String) -> PyResult<()> {
 fn raised(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     static FROM_CODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let from_code = FROM_CODE.get_or_try_init(py, || {
-        PyResult::Ok(
-            py.import("dachi_fast.errors")?
-                .getattr("from_code")?
-                .unbind(),
-        )
+        PyResult::Ok(py.import("dachi_fast.errors")?.getattr("from_code")?.unbind())
     })?;
     let context = PyDict::new(py);
     for (key, detail) in error.context() {
@@ -93,9 +89,7 @@ fn raised(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     if let Some(path) = error.path() {
         context.set_item("path", path)?;
     }
-    let value = from_code
-        .bind(py)
-        .call1((error.slug(), error.to_string(), context))?;
+    let value = from_code.bind(py).call1((error.slug(), error.to_string(), context))?;
     Ok(PyErr::from_value(value))
 }
 

@@ -8,9 +8,7 @@ use pyo3::types::PyBytes;
 /// Key bytes as Python holds them.
 pub fn key(bytes: &[u8]) -> PyResult<Key> {
     let bytes = bytes.try_into();
-    Ok(bytes
-        .map(Key::new)
-        .map_err(|_| Error::new("wrong-key", "a key must be 32 bytes long"))?)
+    Ok(bytes.map(Key::new).map_err(|_| Error::new("wrong-key", "a key must be 32 bytes long"))?)
 }
 
 #[pyfunction]
@@ -20,10 +18,7 @@ fn wrap<'py>(
     plain: &[u8],
     purpose: &[u8],
 ) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(
-        py,
-        &keys::wrap(&key(kek)?, &key(plain)?, purpose)?,
-    ))
+    Ok(PyBytes::new(py, &keys::wrap(&key(kek)?, &key(plain)?, purpose)?))
 }
 
 #[pyfunction]
@@ -33,10 +28,7 @@ fn unwrap<'py>(
     wrapped: &[u8],
     purpose: &[u8],
 ) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(
-        py,
-        keys::unwrap(&key(kek)?, wrapped, purpose)?.bytes(),
-    ))
+    Ok(PyBytes::new(py, keys::unwrap(&key(kek)?, wrapped, purpose)?.bytes()))
 }
 
 /// Fills the submodule.

@@ -70,19 +70,10 @@ impl Layout {
             let text: String = name.extract()?;
             let role = role.extract::<u8>().ok().and_then(Role::from_number);
             let role = role.ok_or_else(|| Error::new("store", "an unknown role in a layout"))?;
-            fields.push(Field {
-                name: PyString::intern(name.py(), &text).unbind(),
-                text,
-                role,
-            });
+            fields.push(Field { name: PyString::intern(name.py(), &text).unbind(), text, role });
         }
         let (names, roles) = (names.unbind(), roles.unbind());
-        Ok(Layout {
-            fields,
-            names,
-            roles,
-            blueprint: PyOnceLock::new(),
-        })
+        Ok(Layout { fields, names, roles, blueprint: PyOnceLock::new() })
     }
 
     #[getter]
@@ -96,11 +87,7 @@ impl Layout {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!(
-            "Layout({}, {})",
-            self.names.bind(py).repr()?,
-            self.roles.bind(py).repr()?
-        ))
+        Ok(format!("Layout({}, {})", self.names.bind(py).repr()?, self.roles.bind(py).repr()?))
     }
 }
 
@@ -146,11 +133,7 @@ pub fn module_side(py: Python<'_>) -> PyResult<&ModuleSide> {
     static SIDE: PyOnceLock<ModuleSide> = PyOnceLock::new();
     SIDE.get_or_try_init(py, || {
         let class = |module: &str, name: &str| -> PyResult<Py<PyType>> {
-            Ok(py
-                .import(module)?
-                .getattr(name)?
-                .cast_into::<PyType>()?
-                .unbind())
+            Ok(py.import(module)?.getattr(name)?.cast_into::<PyType>()?.unbind())
         };
         let function = |module: &str, name: &str| -> PyResult<Py<PyAny>> {
             Ok(py.import(module)?.getattr(name)?.unbind())

@@ -21,11 +21,7 @@ pub struct Pairs<'a, 'py> {
 
 /// The pairs of a dict.
 pub fn pairs<'a, 'py>(dict: &'a Bound<'py, PyDict>) -> Pairs<'a, 'py> {
-    Pairs {
-        dict,
-        position: 0,
-        len: dict.len(),
-    }
+    Pairs { dict, position: 0, len: dict.len() }
 }
 
 impl<'py> Iterator for Pairs<'_, 'py> {
@@ -46,10 +42,7 @@ impl<'py> Iterator for Pairs<'_, 'py> {
             if ffi::PyDict_Next(self.dict.as_ptr(), &mut self.position, &mut key, &mut value) == 0 {
                 return None;
             }
-            Some(Some((
-                Bound::from_borrowed_ptr(py, key),
-                Bound::from_borrowed_ptr(py, value),
-            )))
+            Some(Some((Bound::from_borrowed_ptr(py, key), Bound::from_borrowed_ptr(py, value))))
         }
     }
 }
@@ -88,9 +81,7 @@ pub fn utf8<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a str> {
         if ffi::PyUnicode_IS_COMPACT_ASCII(object) != 0 {
             let data = ffi::PyUnicode_DATA(object).cast::<u8>();
             let len = ffi::PyUnicode_GET_LENGTH(object) as usize;
-            return Some(std::str::from_utf8_unchecked(std::slice::from_raw_parts(
-                data, len,
-            )));
+            return Some(std::str::from_utf8_unchecked(std::slice::from_raw_parts(data, len)));
         }
     }
     text.to_str().ok()

@@ -39,18 +39,8 @@ fn flatten<'py>(
     train: bool,
     runtime: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let mut sink = DictSink {
-        dict: PyDict::new(module.py()),
-    };
-    walk::walk(
-        module,
-        Wanted {
-            recurse,
-            train,
-            runtime,
-        },
-        &mut sink,
-    )?;
+    let mut sink = DictSink { dict: PyDict::new(module.py()) };
+    walk::walk(module, Wanted { recurse, train, runtime }, &mut sink)?;
     Ok(sink.dict)
 }
 
@@ -89,9 +79,7 @@ impl<'py> Sink<'py> for CaptureSink<'_, 'py> {
 impl<'py> CaptureSink<'_, 'py> {
     /// Writes the head of a large array and keeps its items aside; false for a small one.
     fn outside(&mut self, value: &Bound<'py, PyAny>) -> Attempt<bool> {
-        let size_bytes: usize = value
-            .getattr(pyo3::intern!(value.py(), "nbytes"))?
-            .extract()?;
+        let size_bytes: usize = value.getattr(pyo3::intern!(value.py(), "nbytes"))?.extract()?;
         if size_bytes < OUTSIDE_BYTES {
             return Ok(false);
         }
@@ -104,10 +92,7 @@ impl<'py> CaptureSink<'_, 'py> {
             (Items::Own(buffer), Arrays::Copied) => Box::new(buffer.to_vec(value.py())?),
             (Items::Copy(bytes), _) => Box::new(bytes.as_bytes().to_vec()),
         };
-        self.outside.push(Outside {
-            entry: self.ends.len(),
-            payload,
-        });
+        self.outside.push(Outside { entry: self.ends.len(), payload });
         Ok(true)
     }
 }
@@ -117,10 +102,7 @@ static WARM: Mutex<Option<Flat>> = Mutex::new(None);
 
 /// Gives a capture's buffers back.
 pub fn keep_warm(flat: Flat) {
-    let flat = Flat {
-        outside: Vec::new(),
-        ..flat
-    };
+    let flat = Flat { outside: Vec::new(), ..flat };
     if flat.values.bytes().len() <= KEPT_BYTES
         && let Ok(mut warm) = WARM.lock()
     {
@@ -150,11 +132,7 @@ impl Capture {
     }
 
     fn __repr__(&self) -> String {
-        format!(
-            "Capture(entries={}, size_bytes={})",
-            self.entries(),
-            self.size_bytes()
-        )
+        format!("Capture(entries={}, size_bytes={})", self.entries(), self.size_bytes())
     }
 }
 
@@ -170,11 +148,7 @@ impl Drop for Capture {
 #[pyo3(signature = (module, *, copy_arrays=false))]
 fn capture(module: &Bound<'_, PyAny>, copy_arrays: bool) -> PyResult<Capture> {
     let types = types(module.py())?;
-    let warm = WARM
-        .lock()
-        .ok()
-        .and_then(|mut warm| warm.take())
-        .unwrap_or_default();
+    let warm = WARM.lock().ok().and_then(|mut warm| warm.take()).unwrap_or_default();
     let (value_bytes, value_ends) = warm.values.into_buffers();
     let (path_bytes, path_ends) = warm.paths.into_buffers();
     let cleared = Arena::with_buffers(value_bytes, value_ends).into_buffers();
@@ -184,11 +158,7 @@ fn capture(module: &Bound<'_, PyAny>, copy_arrays: bool) -> PyResult<Capture> {
         ends: cleared.1,
         paths: Arena::with_buffers(path_bytes, path_ends),
         outside: Vec::new(),
-        arrays: if copy_arrays {
-            Arrays::Copied
-        } else {
-            Arrays::Borrowed
-        },
+        arrays: if copy_arrays { Arrays::Copied } else { Arrays::Borrowed },
     };
     let found = walk::walk(module, ALL, &mut sink)?;
     let mut blueprint = warm.blueprint;
@@ -197,12 +167,7 @@ fn capture(module: &Bound<'_, PyAny>, copy_arrays: bool) -> PyResult<Capture> {
     blueprint::encode(&mut out, &types, module, found)?;
     let values = Arena::from_parts(sink.values.into_bytes(), sink.ends);
     let blueprint = out.into_bytes();
-    let flat = Flat {
-        paths: sink.paths,
-        values,
-        outside: sink.outside,
-        blueprint,
-    };
+    let flat = Flat { paths: sink.paths, values, outside: sink.outside, blueprint };
     Ok(Capture { flat: Some(flat) })
 }
 

@@ -43,12 +43,8 @@ fn probe<'py>(
     folder: PathBuf,
 ) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
     let found = py.detach(|| store::probe(&folder))?;
-    Ok(found.map(|locked| {
-        (
-            PyBytes::new(py, &locked.store),
-            PyBytes::new(py, &locked.wrapped_root),
-        )
-    }))
+    Ok(found
+        .map(|locked| (PyBytes::new(py, &locked.store), PyBytes::new(py, &locked.wrapped_root))))
 }
 
 /// An open store; methods may be called from any thread.
@@ -59,10 +55,7 @@ pub struct Store {
 
 impl Store {
     fn core(&self) -> PyResult<Arc<Core>> {
-        let open = self
-            .open
-            .read()
-            .map_err(|_| Error::new("store", "the store's handle broke"))?;
+        let open = self.open.read().map_err(|_| Error::new("store", "the store's handle broke"))?;
         let closed = || Error::new("closed", "this store was closed; open it again");
         Ok(open.as_ref().map(Arc::clone).ok_or_else(closed)?)
     }
@@ -87,16 +80,10 @@ impl Store {
             root: super::keys::key(root_key)?,
             wrapped_root: wrapped_root.to_vec(),
             witness_folder,
-            sync: if bench_only_no_sync {
-                Sync::BenchOnlyNever
-            } else {
-                Sync::Always
-            },
+            sync: if bench_only_no_sync { Sync::BenchOnlyNever } else { Sync::Always },
         };
         let core = py.detach(|| Core::open(options))?;
-        Ok(Store {
-            open: RwLock::new(Some(Arc::new(core))),
-        })
+        Ok(Store { open: RwLock::new(Some(Arc::new(core))) })
     }
 
     #[getter]
@@ -105,10 +92,8 @@ impl Store {
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let mut open = self
-            .open
-            .write()
-            .map_err(|_| Error::new("store", "the store's handle broke"))?;
+        let mut open =
+            self.open.write().map_err(|_| Error::new("store", "the store's handle broke"))?;
         let core = open.take();
         drop(open);
         py.detach(|| drop(core));
@@ -127,11 +112,7 @@ impl Store {
         let core = self.core()?;
         let flat = capture.borrow_mut().flat.take();
         let flat = flat.ok_or_else(|| Error::new("finished", "this capture was saved already"))?;
-        let save = Save {
-            name,
-            justification,
-            base,
-        };
+        let save = Save { name, justification, base };
         let (saved, flat) = py.detach(|| (core.save(&save, &flat), flat));
         match saved {
             Ok(version) => {
@@ -202,9 +183,7 @@ impl Store {
         let mut keys = Keys::default();
         let mut value = |bytes: Option<Vec<u8>>| -> PyResult<Option<(Bound<'py, PyAny>,)>> {
             let Some(bytes) = bytes else { return Ok(None) };
-            Ok(Some((
-                ValueDecoder::new(&bytes, &types, &mut keys).whole()?,
-            )))
+            Ok(Some((ValueDecoder::new(&bytes, &types, &mut keys).whole()?,)))
         };
         let rows = PyList::empty(py);
         for change in changes {
@@ -226,9 +205,7 @@ impl Store {
             core.verify(&mut |nodes| {
                 Python::attach(|py| {
                     py.check_signals()?;
-                    progress
-                        .as_ref()
-                        .map_or(Ok(()), |call| call.call1(py, (nodes,)).map(drop))
+                    progress.as_ref().map_or(Ok(()), |call| call.call1(py, (nodes,)).map(drop))
                 })
                 .map_err(|error| {
                     raised = Some(error);
@@ -240,14 +217,7 @@ impl Store {
             return Err(error);
         }
         let r = report?;
-        Ok((
-            r.namespaces,
-            r.versions,
-            r.entries,
-            r.nodes,
-            r.size_bytes,
-            r.unused_nodes,
-        ))
+        Ok((r.namespaces, r.versions, r.entries, r.nodes, r.size_bytes, r.unused_nodes))
     }
 
     fn ledger<'py>(&self, py: Python<'py>, limit: u64) -> PyResult<Bound<'py, PyList>> {
@@ -257,13 +227,7 @@ impl Store {
         for found in entries {
             let detail = found.detail.map(|(detail, salt)| {
                 let salt: String = salt.iter().map(|byte| format!("{byte:02x}")).collect();
-                (
-                    detail.agent_id,
-                    detail.memory_type,
-                    detail.justification,
-                    detail.root,
-                    salt,
-                )
+                (detail.agent_id, detail.memory_type, detail.justification, detail.root, salt)
             });
             rows.append((
                 found.entry.seq,

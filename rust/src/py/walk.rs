@@ -33,11 +33,7 @@ pub struct Wanted {
 }
 
 /// Everything.
-pub const ALL: Wanted = Wanted {
-    recurse: true,
-    train: true,
-    runtime: true,
-};
+pub const ALL: Wanted = Wanted { recurse: true, train: true, runtime: true };
 
 /// A walk in progress.
 pub struct Walk<'a, 'py, S> {
@@ -141,10 +137,7 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
             }
             let name = field.name.bind(self.py);
             if field.role == Role::Wrap {
-                self.side
-                    .wrap_elements
-                    .bind(self.py)
-                    .call1((module, name))?;
+                self.side.wrap_elements.bind(self.py).call1((module, name))?;
             }
             let Some(value) = module.getattr_opt(name)? else {
                 continue;
@@ -190,9 +183,7 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
     fn enter(&mut self, module: &Bound<'py, PyAny>) -> Attempt<()> {
         if self.above.contains(&module.as_ptr()) {
             let path = self.path.trim_end_matches('.').to_owned();
-            return Err(Error::new("cycle", "a module contains itself")
-                .inside(path)
-                .into());
+            return Err(Error::new("cycle", "a module contains itself").inside(path).into());
         }
         if self.above.len() >= MAX_DEPTH {
             return Err(self.too_deep(&self.path).into());
@@ -215,11 +206,7 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
             Role::Attr => self.wanted.runtime,
             _ => false,
         };
-        if wanted {
-            self.leaf(name, value)
-        } else {
-            Ok(())
-        }
+        if wanted { self.leaf(name, value) } else { Ok(()) }
     }
 
     #[inline]
@@ -258,11 +245,7 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
         if is_param {
             self.modules_in(&value, &mut name.to_owned(), 0, children)?;
         }
-        let wanted = if is_param {
-            self.wanted.train
-        } else {
-            self.wanted.runtime
-        };
+        let wanted = if is_param { self.wanted.train } else { self.wanted.runtime };
         if wanted && children.found.len() == before {
             self.leaf(name, &value)?;
         }
@@ -349,7 +332,10 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
 
     fn check_key(&self, key: &str, name: &Bound<'py, PyAny>) -> Attempt<()> {
         if let Ok(text) = name.cast::<PyString>() {
-            let text = text.to_string_lossy();
+            let Ok(text) = text.to_str() else {
+                let what = "a dict of modules has a key with lone surrogates";
+                return Err(Error::new("module-key", what).inside(self.joined(key)).into());
+            };
             return if text.contains('.') {
                 Err(dotted(&self.joined(&format!("{key}.{text}"))).into())
             } else {
@@ -360,9 +346,7 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
             return Ok(());
         }
         let what = "a dict of modules has a key that is neither text nor int";
-        Err(Error::new("module-key", what)
-            .inside(self.joined(key))
-            .into())
+        Err(Error::new("module-key", what).inside(self.joined(key)).into())
     }
 
     /// Items and modules under names that the class did not declare.
@@ -450,11 +434,7 @@ fn raw_field(path: &str) -> Error {
 
 #[cold]
 fn dotted(path: &str) -> Error {
-    Error::new(
-        "dotted-key",
-        "the key of a module or item must not have a dot",
-    )
-    .inside(path)
+    Error::new("dotted-key", "the key of a module or item must not have a dot").inside(path)
 }
 
 #[cold]

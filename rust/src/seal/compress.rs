@@ -56,12 +56,8 @@ impl Scratch {
             self.compressor = Compressor::new(LEVEL).ok();
         }
         let worth = raw.len() - raw.len() / 10;
-        self.packed
-            .resize(zstd::zstd_safe::compress_bound(raw.len()), 0);
-        let packed = self
-            .compressor
-            .as_mut()?
-            .compress_to_buffer(raw, &mut self.packed[..]);
+        self.packed.resize(zstd::zstd_safe::compress_bound(raw.len()), 0);
+        let packed = self.compressor.as_mut()?.compress_to_buffer(raw, &mut self.packed[..]);
         match packed {
             Ok(len) if len < worth => {
                 self.passes = 0;
@@ -85,9 +81,7 @@ impl Scratch {
             return Err(Error::new("store", "no decompressor"));
         };
         let expected = out.len();
-        let len = decompressor
-            .decompress_to_buffer(packed, out)
-            .map_err(failed)?;
+        let len = decompressor.decompress_to_buffer(packed, out).map_err(failed)?;
         if len != expected {
             return Err(Error::new("malformed", "a node is shorter than it says"));
         }

@@ -43,9 +43,7 @@ mod tests {
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
         let mut key = [0u8; 32];
-        key.iter_mut()
-            .zip(b"Jefe")
-            .for_each(|(to, from)| *to = *from);
+        key.iter_mut().zip(b"Jefe").for_each(|(to, from)| *to = *from);
         assert_eq!(
             hex(&hmac(&key, &[b"what do ya want for nothing?"])),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"

@@ -98,9 +98,7 @@ pub struct Sealer {
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer")
-            .field("context", &self.context)
-            .finish_non_exhaustive()
+        f.debug_struct("Sealer").field("context", &self.context).finish_non_exhaustive()
     }
 }
 
@@ -112,10 +110,7 @@ impl Sealer {
     /// Derives the pseudorandom key of a namespace in an epoch.
     pub fn new(context: Context, epoch_key: &[u8; 32], namespace_key: &[u8; 32]) -> Self {
         let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, epoch_key);
-        Sealer {
-            context,
-            prk: salt.extract(namespace_key),
-        }
+        Sealer { context, prk: salt.extract(namespace_key) }
     }
 
     /// Where its envelopes belong.
@@ -132,9 +127,7 @@ impl Sealer {
 
     fn key(&self, salt: &[u8], kind: u8) -> Result<LessSafeKey> {
         let key = zeroize::Zeroizing::new(self.expand::<32>(&[salt, &[kind]])?);
-        Ok(LessSafeKey::new(
-            UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| broken())?,
-        ))
+        Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| broken())?))
     }
 
     fn commitment(&self, salt: &[u8], kind: u8) -> Result<[u8; COMMITMENT_BYTES]> {
@@ -235,10 +228,7 @@ impl Sealer {
         let header = take.slice(HEADER_BYTES).map_err(short)?;
         let mut head = Take::new(header);
         if head.u8()? != VERSION {
-            return Err(at(
-                place,
-                Error::new("malformed", "an envelope of an unknown version"),
-            ));
+            return Err(at(place, Error::new("malformed", "an envelope of an unknown version")));
         }
         if head.u8()? != place.kind || head.u32()? != self.context.epoch {
             return Err(at(
@@ -286,8 +276,7 @@ impl Sealer {
     ) -> Result<Vec<u8>> {
         let body = self.decrypt(scratch, place, committed, sealed)?;
         let mut raw = vec![0u8; body.raw_len];
-        body.write(scratch, &mut raw)
-            .map_err(|error| at(place, error))?;
+        body.write(scratch, &mut raw).map_err(|error| at(place, error))?;
         Ok(raw)
     }
 
@@ -301,10 +290,7 @@ impl Sealer {
     ) -> Result<()> {
         let body = self.decrypt(scratch, place, Committed::No, sealed)?;
         if body.raw_len != out.len() {
-            return Err(at(
-                place,
-                Error::new("malformed", "a piece has another length"),
-            ));
+            return Err(at(place, Error::new("malformed", "a piece has another length")));
         }
         body.write(scratch, out).map_err(|error| at(place, error))
     }
@@ -312,9 +298,7 @@ impl Sealer {
 
 #[cold]
 fn at(place: Place, error: Error) -> Error {
-    error
-        .with("node", place.id.to_string())
-        .with("kind", u64::from(place.kind))
+    error.with("node", place.id.to_string()).with("kind", u64::from(place.kind))
 }
 
 /// Where the body lies in a plaintext.
@@ -336,18 +320,10 @@ impl Body {
             0 if raw_len == body.len() as u64 => false,
             1 if raw_len <= MAX_RAW_BYTES as u64 => true,
             _ => {
-                return Err(Error::new(
-                    "malformed",
-                    "an envelope's content is not well formed",
-                ));
+                return Err(Error::new("malformed", "an envelope's content is not well formed"));
             }
         };
-        Ok(Body {
-            compressed,
-            raw_len: raw_len as usize,
-            start: end - body.len(),
-            end,
-        })
+        Ok(Body { compressed, raw_len: raw_len as usize, start: end - body.len(), end })
     }
 
     fn write(&self, scratch: &mut Scratch, out: &mut [u8]) -> Result<()> {
@@ -370,41 +346,25 @@ mod tests {
     use super::*;
 
     fn sealer(epoch: u32, namespace: u8) -> Sealer {
-        let context = Context {
-            store: [1; 16],
-            namespace: [namespace; 16],
-            epoch,
-        };
+        let context = Context { store: [1; 16], namespace: [namespace; 16], epoch };
         Sealer::new(context, &[2; 32], &[3; 32])
     }
 
     fn place() -> Place {
-        Place {
-            kind: kind::LEAF,
-            id: NodeId([9; 16]),
-        }
+        Place { kind: kind::LEAF, id: NodeId([9; 16]) }
     }
 
     fn sealed(raw: &[u8], committed: Committed) -> Vec<u8> {
         let mut out = Vec::new();
         let mut scratch = Scratch::default();
-        assert!(
-            sealer(1, 0)
-                .seal(&mut scratch, place(), committed, raw, &mut out)
-                .is_ok()
-        );
+        assert!(sealer(1, 0).seal(&mut scratch, place(), committed, raw, &mut out).is_ok());
         out
     }
 
     #[test]
     fn content_comes_back_compressed_or_not() {
         let mut scratch = Scratch::default();
-        for raw in [
-            vec![],
-            vec![7],
-            vec![0; 100_000],
-            (0..=255).collect::<Vec<u8>>(),
-        ] {
+        for raw in [vec![], vec![7], vec![0; 100_000], (0..=255).collect::<Vec<u8>>()] {
             for committed in [Committed::Yes, Committed::No] {
                 let envelope = sealed(&raw, committed);
                 let opened = sealer(1, 0).open(&mut scratch, place(), committed, &envelope);
@@ -428,11 +388,7 @@ mod tests {
         }
         for cut in 0..envelope.len() {
             let part = envelope.get(..cut).unwrap_or_default();
-            assert!(
-                sealer(1, 0)
-                    .open(&mut scratch, place(), Committed::Yes, part)
-                    .is_err()
-            );
+            assert!(sealer(1, 0).open(&mut scratch, place(), Committed::Yes, part).is_err());
         }
     }
 
@@ -440,32 +396,14 @@ mod tests {
     fn an_envelope_opens_only_in_its_place() {
         let envelope = sealed(b"x", Committed::No);
         let mut scratch = Scratch::default();
-        let elsewhere = Place {
-            kind: kind::LEAF,
-            id: NodeId([8; 16]),
-        };
-        let other_kind = Place {
-            kind: kind::CHUNK,
-            id: NodeId([9; 16]),
-        };
+        let elsewhere = Place { kind: kind::LEAF, id: NodeId([8; 16]) };
+        let other_kind = Place { kind: kind::CHUNK, id: NodeId([9; 16]) };
         let slug = |sealer: &Sealer, place, scratch: &mut Scratch| {
-            sealer
-                .open(scratch, place, Committed::No, &envelope)
-                .map_err(|e| e.slug())
-                .err()
+            sealer.open(scratch, place, Committed::No, &envelope).map_err(|e| e.slug()).err()
         };
-        assert_eq!(
-            slug(&sealer(1, 0), elsewhere, &mut scratch),
-            Some("tampered")
-        );
+        assert_eq!(slug(&sealer(1, 0), elsewhere, &mut scratch), Some("tampered"));
         assert_eq!(slug(&sealer(1, 7), place(), &mut scratch), Some("tampered"));
-        assert_eq!(
-            slug(&sealer(2, 0), place(), &mut scratch),
-            Some("wrong-context")
-        );
-        assert_eq!(
-            slug(&sealer(1, 0), other_kind, &mut scratch),
-            Some("wrong-context")
-        );
+        assert_eq!(slug(&sealer(2, 0), place(), &mut scratch), Some("wrong-context"));
+        assert_eq!(slug(&sealer(1, 0), other_kind, &mut scratch), Some("wrong-context"));
     }
 }

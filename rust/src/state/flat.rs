@@ -94,12 +94,7 @@ pub struct Outside {
 
 impl std::fmt::Debug for Outside {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Outside(entry {}, {} bytes)",
-            self.entry,
-            self.payload.bytes().len()
-        )
+        write!(f, "Outside(entry {}, {} bytes)", self.entry, self.payload.bytes().len())
     }
 }
 
@@ -119,31 +114,20 @@ pub struct Flat {
 impl Flat {
     /// How many bytes of values there are.
     pub fn size_bytes(&self) -> usize {
-        let outside: usize = self
-            .outside
-            .iter()
-            .map(|part| part.payload.bytes().len())
-            .sum();
+        let outside: usize = self.outside.iter().map(|part| part.payload.bytes().len()).sum();
         self.values.bytes().len() + outside
     }
 
     /// The error for two values under one path.
     pub fn duplicate(path: &[u8]) -> Error {
         let path = String::from_utf8_lossy(path).into_owned();
-        Error::new(
-            "duplicate-path",
-            "two values have the same path; rename one of the fields",
-        )
-        .inside(path)
+        Error::new("duplicate-path", "two values have the same path; rename one of the fields")
+            .inside(path)
     }
 
     /// Refuses what no tree can hold.
     pub fn check(&self) -> Result<()> {
-        match self
-            .paths
-            .iter()
-            .find(|path| path.len() > super::MAX_PATH_BYTES)
-        {
+        match self.paths.iter().find(|path| path.len() > super::MAX_PATH_BYTES) {
             None => Ok(()),
             Some(path) => {
                 let shown: String = String::from_utf8_lossy(path).chars().take(120).collect();

@@ -12,9 +12,7 @@ use crate::witness::Seen;
 /// Nanoseconds since 1970.
 pub fn now_ns() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-    })
+    since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// What one commit changes.
@@ -46,10 +44,7 @@ impl Store {
         self.check_current(current)?;
         let mut ids = Ids::after(changes.last_id, changes.created_ns);
         let mut writer = Writer::new(&current.known, &self.sealer, &mut ids);
-        let top = current
-            .head
-            .top
-            .apply(&self.top_nodes(), &mut writer, changes.top)?;
+        let top = current.head.top.apply(&self.top_nodes(), &mut writer, changes.top)?;
         let (mut batches, known) = writer.finish()?;
         batches.extend(changes.batches);
         let mut head = Head {
@@ -60,10 +55,8 @@ impl Store {
             ..current.head.clone()
         };
         {
-            let keyring = self
-                .keyring
-                .lock()
-                .map_err(|_| Error::new("store", "the keys are gone"))?;
+            let keyring =
+                self.keyring.lock().map_err(|_| Error::new("store", "the keys are gone"))?;
             head.key_generation = keyring.generation;
             head.key_hash = keyring.hash;
         }
@@ -86,15 +79,10 @@ impl Store {
 
     fn ledger_batch(&self, seq: u64, record: &[u8]) -> Result<Batch> {
         use crate::seal::{Committed, Place};
-        let place = Place {
-            kind: kind::LEDGER,
-            id: ledger::node_id(seq),
-        };
+        let place = Place { kind: kind::LEDGER, id: ledger::node_id(seq) };
         let mut batch = Batch::default();
         crate::tree::with_scratch(|scratch| {
-            batch.add(place.id, |out| {
-                self.sealer.seal(scratch, place, Committed::No, record, out)
-            })
+            batch.add(place.id, |out| self.sealer.seal(scratch, place, Committed::No, record, out))
         })?;
         Ok(batch)
     }
@@ -140,20 +128,12 @@ impl Store {
         if on_disk == current.sealed_head {
             return Ok(());
         }
-        Err(Error::new(
-            "tampered",
-            "the head of the store was replaced while it was open",
-        ))
+        Err(Error::new("tampered", "the head of the store was replaced while it was open"))
     }
 
     fn seen(head: &Head) -> Seen {
         let (commit, lineage) = (head.commit, head.lineage);
-        Seen {
-            commit,
-            lineage,
-            entries: head.frontier.size(),
-            chain: head.chain,
-        }
+        Seen { commit, lineage, entries: head.frontier.size(), chain: head.chain }
     }
 
     /// A witness that cannot be written does not undo a commit that is on disk: it lags, which is
@@ -201,18 +181,10 @@ impl Store {
         }
         let mut known = Known::default();
         let nodes = self.nodes(&agent.sealer);
-        if let Some(root) = agent
-            .latest
-            .as_ref()
-            .and_then(|latest| latest.state.as_ref())
-        {
+        if let Some(root) = agent.latest.as_ref().and_then(|latest| latest.state.as_ref()) {
             remember(&nodes, root, &mut known)?;
         }
-        if let Some(blob) = agent
-            .latest
-            .as_ref()
-            .and_then(|latest| latest.blueprint.blob)
-        {
+        if let Some(blob) = agent.latest.as_ref().and_then(|latest| latest.blueprint.blob) {
             blob.refs(&nodes, &mut |hash, _, id| known.insert(hash, id).is_none())?;
         }
         if let Some(root) = &agent.map.root {
@@ -223,7 +195,5 @@ impl Store {
 }
 
 fn remember(nodes: &dyn Nodes, root: &crate::tree::Node, known: &mut Known) -> Result<()> {
-    refs(nodes, root, &mut |hash, _, id| {
-        known.insert(hash, id).is_none()
-    })
+    refs(nodes, root, &mut |hash, _, id| known.insert(hash, id).is_none())
 }

@@ -15,10 +15,7 @@ use crate::wire::{Put, Take};
 /// Rises with every change of the format that an older reader would misread.
 pub const FORMAT: u32 = 1;
 const MAGIC: &[u8; 16] = b"dachi_fast head\n";
-const PLACE: Place = Place {
-    kind: kind::HEAD,
-    id: NodeId([0; 16]),
-};
+const PLACE: Place = Place { kind: kind::HEAD, id: NodeId([0; 16]) };
 
 /// The newest state of a store.
 #[derive(Debug, Clone)]
@@ -61,20 +58,12 @@ impl Head {
         plain.extend_from_slice(&self.chain);
         self.frontier.put(&mut plain);
         plain.put_varint(self.doomed.len() as u64);
-        self.doomed
-            .iter()
-            .for_each(|id| plain.extend_from_slice(id));
+        self.doomed.iter().for_each(|id| plain.extend_from_slice(id));
         put_map(&self.top, &mut plain);
         let mut out = MAGIC.to_vec();
         out.put_u32(FORMAT);
         out.extend_from_slice(&sealer.context().store);
-        sealer.seal(
-            &mut Scratch::default(),
-            PLACE,
-            Committed::Yes,
-            &plain,
-            &mut out,
-        )?;
+        sealer.seal(&mut Scratch::default(), PLACE, Committed::Yes, &plain, &mut out)?;
         Ok(out)
     }
 
@@ -109,10 +98,7 @@ impl Head {
 fn checked<'a>(bytes: &'a [u8], store: &StoreId) -> Result<&'a [u8]> {
     let mut take = Take::new(bytes);
     if take.array::<16>()? != *MAGIC {
-        return Err(Error::new(
-            "malformed",
-            "the head of the store does not begin as one",
-        ));
+        return Err(Error::new("malformed", "the head of the store does not begin as one"));
     }
     let format = take.u32()?;
     if format > FORMAT {
@@ -138,12 +124,7 @@ pub fn put_map(map: &Map, out: &mut Vec<u8>) {
 pub fn take_map(take: &mut Take<'_>) -> Result<Map> {
     match take.u8()? {
         0 => Ok(Map { root: None }),
-        1 => Ok(Map {
-            root: Some(Node::take(take)?),
-        }),
-        _ => Err(Error::new(
-            "malformed",
-            "a record does not say whether a map is empty",
-        )),
+        1 => Ok(Map { root: Some(Node::take(take)?) }),
+        _ => Err(Error::new("malformed", "a record does not say whether a map is empty")),
     }
 }

@@ -38,9 +38,7 @@ impl Store {
         self.check_witness()?;
         let mut current = self.current()?;
         self.check_current(&current)?;
-        let agent = self
-            .agent(&mut current, name)?
-            .ok_or_else(|| unknown_name(name))?;
+        let agent = self.agent(&mut current, name)?.ok_or_else(|| unknown_name(name))?;
         let (map, sealer) = (agent.map.clone(), std::sync::Arc::clone(&agent.sealer));
         drop(current);
         let nodes = self.nodes(&sealer);
@@ -98,11 +96,8 @@ impl Store {
         for seq in (size.saturating_sub(limit)..size).rev() {
             let (entry, namespace, sealed) = self.read_entry(seq)?;
             let hash = proved(&entry, seq, &chain)?;
-            let sealer = if namespace == [0; 16] {
-                None
-            } else {
-                Some(self.namespace_sealer(&namespace))
-            };
+            let sealer =
+                if namespace == [0; 16] { None } else { Some(self.namespace_sealer(&namespace)) };
             let detail = match sealer {
                 None => Some(Detail::open(&self.sealer, &entry, &sealed)?),
                 Some(Ok(sealer)) => Some(Detail::open(&sealer, &entry, &sealed)?),
@@ -110,20 +105,13 @@ impl Store {
                 Some(Err(error)) => return Err(error),
             };
             chain = entry.prev;
-            found.push(LedgerEntry {
-                entry,
-                hash,
-                detail,
-            });
+            found.push(LedgerEntry { entry, hash, detail });
         }
         Ok(found)
     }
 
     fn read_entry(&self, seq: u64) -> Result<(Entry, [u8; 16], Vec<u8>)> {
-        let place = Place {
-            kind: kind::LEDGER,
-            id: ledger::node_id(seq),
-        };
+        let place = Place { kind: kind::LEDGER, id: ledger::node_id(seq) };
         let mut record = Vec::new();
         let found = self.engine.node(place.id, &mut |sealed| {
             record = with_scratch(|s| self.sealer.open(s, place, Committed::No, sealed))?;
@@ -162,10 +150,7 @@ impl Store {
             frontier.push(ledger::leaf_hash(json.as_bytes()));
         }
         if chain != head.chain || frontier != head.frontier {
-            return Err(Error::new(
-                "tampered",
-                "the ledger is not the one that the head names",
-            ));
+            return Err(Error::new("tampered", "the ledger is not the one that the head names"));
         }
         Ok(head.frontier.size())
     }
@@ -195,11 +180,7 @@ fn differing(nodes: &dyn Nodes, left: Vec<Leaf>, right: Vec<Leaf>) -> Result<Vec
         {
             continue;
         }
-        changes.push(Change {
-            path,
-            before: whole(before)?,
-            after: whole(after)?,
-        });
+        changes.push(Change { path, before: whole(before)?, after: whole(after)? });
     }
     Ok(changes)
 }

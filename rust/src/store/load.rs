@@ -35,9 +35,7 @@ impl Store {
         self.check_witness()?;
         let mut current = self.current()?;
         self.check_current(&current)?;
-        let agent = self
-            .agent(&mut current, name)?
-            .ok_or_else(|| unknown_name(name))?;
+        let agent = self.agent(&mut current, name)?.ok_or_else(|| unknown_name(name))?;
         let sealer = Arc::clone(&agent.sealer);
         let latest = agent.latest.as_ref().ok_or_else(|| unknown_name(name))?;
         let number = match number {
@@ -47,9 +45,7 @@ impl Store {
         let map = agent.map.clone();
         drop(current);
         let found = read_version(&map, &self.nodes(&sealer), number)?;
-        found
-            .map(|version| (version, sealer))
-            .ok_or_else(|| unknown_version(name, number))
+        found.map(|version| (version, sealer)).ok_or_else(|| unknown_version(name, number))
     }
 
     /// Reads a version; every node is proved on the way.
@@ -68,14 +64,7 @@ impl Store {
             })?;
         }
         let blueprint = version.blueprint.clone().whole(&nodes)?;
-        Ok(Loaded {
-            version,
-            paths,
-            values,
-            blobs,
-            blueprint,
-            sealer,
-        })
+        Ok(Loaded { version, paths, values, blobs, blueprint, sealer })
     }
 
     /// The nodes of a loaded version's namespace, to read its large values.

@@ -137,28 +137,16 @@ impl Store {
             Some(bytes) => {
                 let number = crate::wire::Take::new(&bytes).u64()?;
                 Some(read_version(&map, &nodes, number)?.ok_or_else(|| {
-                    Error::new(
-                        "missing",
-                        "the latest version of a branch is not in the store",
-                    )
-                    .with("version", number)
+                    Error::new("missing", "the latest version of a branch is not in the store")
+                        .with("version", number)
                 })?)
             }
         };
-        Ok(Some(Agent {
-            sealer: Arc::new(sealer),
-            map,
-            latest,
-            known: None,
-            shape: None,
-        }))
+        Ok(Some(Agent { sealer: Arc::new(sealer), map, latest, known: None, shape: None }))
     }
 
     fn namespace_sealer(&self, namespace: &[u8; 16]) -> Result<Sealer> {
-        let keyring = self
-            .keyring
-            .lock()
-            .map_err(|_| Error::new("store", "the keys are gone"))?;
+        let keyring = self.keyring.lock().map_err(|_| Error::new("store", "the keys are gone"))?;
         keyring.sealer(namespace)
     }
 
@@ -166,10 +154,7 @@ impl Store {
         let key = records::root_key(&sealer.context().namespace);
         let sealed = head.top.get(&self.top_nodes(), &key)?;
         let sealed = sealed.ok_or_else(|| {
-            Error::new(
-                "missing",
-                "the root record of a namespace is not in the store",
-            )
+            Error::new("missing", "the root record of a namespace is not in the store")
         })?;
         records::open_root(sealer, &sealed)
     }
@@ -184,18 +169,12 @@ fn read_version(map: &Map, nodes: &Opened<'_>, number: u64) -> Result<Option<Ver
 }
 
 fn unknown_name(name: &str) -> Error {
-    Error::new(
-        "unknown-name",
-        format!("nothing was saved under the name {name:?}"),
-    )
-    .with("name", name)
+    Error::new("unknown-name", format!("nothing was saved under the name {name:?}"))
+        .with("name", name)
 }
 
 fn unknown_version(name: &str, number: u64) -> Error {
-    Error::new(
-        "unknown-version",
-        format!("{name:?} has no version {number}"),
-    )
-    .with("name", name)
-    .with("version", number)
+    Error::new("unknown-version", format!("{name:?} has no version {number}"))
+        .with("name", name)
+        .with("version", number)
 }

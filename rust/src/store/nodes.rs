@@ -21,12 +21,9 @@ impl<'a> Opened<'a> {
         if self.engine.node(place.id, read)? {
             return Ok(());
         }
-        Err(Error::new(
-            "missing",
-            "a node that the head leads to is not in the store",
-        )
-        .with("node", place.id.to_string())
-        .with("kind", u64::from(place.kind)))
+        Err(Error::new("missing", "a node that the head leads to is not in the store")
+            .with("node", place.id.to_string())
+            .with("kind", u64::from(place.kind)))
     }
 }
 

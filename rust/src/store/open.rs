@@ -49,10 +49,8 @@ fn io(path: &Path, what: &str, cause: &std::io::Error) -> Error {
 /// can be made.
 pub fn probe(folder: &Path) -> Result<Option<Locked>> {
     let foreign = |what: &str| {
-        Err(
-            Error::new("not-a-store", format!("{} {what}", folder.display()))
-                .with("path", folder.display().to_string()),
-        )
+        Err(Error::new("not-a-store", format!("{} {what}", folder.display()))
+            .with("path", folder.display().to_string()))
     };
     match std::fs::metadata(folder) {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -86,22 +84,13 @@ pub fn probe(folder: &Path) -> Result<Option<Locked>> {
 fn locked(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK_FILE);
     let mut options = OpenOptions::new();
-    let file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path);
+    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.map_err(|cause| io(&path, "open", &cause))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::new(
             "locked",
-            format!(
-                "{} is open elsewhere; close that handle or process first",
-                folder.display()
-            ),
+            format!("{} is open elsewhere; close that handle or process first", folder.display()),
         )
         .with("path", folder.display().to_string())),
         Err(TryLockError::Error(cause)) => Err(io(&path, "lock", &cause)),
@@ -138,11 +127,7 @@ impl Store {
         let engine = Lmdb::open(&folder, options.sync)?;
         let store_key = keyring.store_key.clone();
         let witness = options.witness_folder.map(|folder| {
-            let name: String = keyring
-                .store
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let name: String = keyring.store.iter().map(|byte| format!("{byte:02x}")).collect();
             FileWitness::new(&folder.join(name), hmac(store_key.bytes(), &[b"witness"]))
         });
         let sealed = engine.head()?;
@@ -204,10 +189,7 @@ fn check_keys(head: &Head, keyring: &Keyring) -> Result<()> {
     if same || keyring.generation > head.key_generation {
         return Ok(());
     }
-    Err(Error::new(
-        "rolled-back",
-        "keys.sealed is older than the store, or not the one it names",
-    )
-    .with("generation", keyring.generation)
-    .with("expected", head.key_generation))
+    Err(Error::new("rolled-back", "keys.sealed is older than the store, or not the one it names")
+        .with("generation", keyring.generation)
+        .with("expected", head.key_generation))
 }

@@ -49,11 +49,7 @@ impl Version {
 
     /// Hash of the state's root in hex; equal states of equal shape have equal ones.
     pub fn root_hex(&self) -> String {
-        let hash = self
-            .state
-            .as_ref()
-            .map(|root| root.hash)
-            .unwrap_or_default();
+        let hash = self.state.as_ref().map(|root| root.hash).unwrap_or_default();
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -65,19 +61,9 @@ impl Version {
         out.put_u64(self.base);
         out.put_u64(self.restores);
         out.put_bytes(self.justification.as_bytes());
-        put_map(
-            &Map {
-                root: self.state.clone(),
-            },
-            &mut out,
-        );
+        put_map(&Map { root: self.state.clone() }, &mut out);
         let mut ids = Vec::new();
-        put_value(
-            &self.blueprint.inline,
-            self.blueprint.blob.as_ref(),
-            &mut out,
-            &mut ids,
-        );
+        put_value(&self.blueprint.inline, self.blueprint.blob.as_ref(), &mut out, &mut ids);
         out.extend_from_slice(&ids);
         out
     }
@@ -98,15 +84,9 @@ impl Version {
         let tail = bytes.len().saturating_sub(16);
         let mut ids = Take::new(bytes.get(tail..).unwrap_or_default());
         let (inline, blob) = take_value(&mut take, &mut ids)?;
-        version.blueprint = Value {
-            inline: inline.to_vec(),
-            blob,
-        };
+        version.blueprint = Value { inline: inline.to_vec(), blob };
         if take.rest().len() != if blob.is_some() { 16 } else { 0 } {
-            return Err(Error::new(
-                "malformed",
-                "a version record has a wrong length",
-            ));
+            return Err(Error::new("malformed", "a version record has a wrong length"));
         }
         Ok(version)
     }
@@ -154,10 +134,7 @@ pub fn version_key(branch: &str, number: u64) -> Vec<u8> {
 }
 
 fn root_place(namespace: &[u8; 16]) -> Place {
-    Place {
-        kind: kind::ROOT,
-        id: NodeId(*namespace),
-    }
+    Place { kind: kind::ROOT, id: NodeId(*namespace) }
 }
 
 /// Seals a namespace's map root.
@@ -165,13 +142,7 @@ pub fn seal_root(sealer: &Sealer, map: &Map) -> Result<Vec<u8>> {
     let (mut plain, mut out) = (Vec::new(), Vec::new());
     put_map(map, &mut plain);
     let place = root_place(&sealer.context().namespace);
-    sealer.seal(
-        &mut Scratch::default(),
-        place,
-        Committed::Yes,
-        &plain,
-        &mut out,
-    )?;
+    sealer.seal(&mut Scratch::default(), place, Committed::Yes, &plain, &mut out)?;
     Ok(out)
 }
 

@@ -55,10 +55,7 @@ impl Store {
         }
         let created_ns = Self::commit_time(current);
         let last_id = current.head.last_id;
-        let agent = current
-            .agents
-            .get_mut(save.name)
-            .ok_or_else(|| unknown_name(save.name))?;
+        let agent = current.agents.get_mut(save.name).ok_or_else(|| unknown_name(save.name))?;
         check_base(save, agent.latest.as_ref())?;
         let known = self.know(agent)?;
         let shape = shape_of(agent, flat)?;
@@ -67,14 +64,7 @@ impl Store {
         agent.known = Some(known);
         agent.shape = Some(shape);
         let draft = drafted?;
-        self.commit_draft(
-            current,
-            save.name,
-            save.justification,
-            "store",
-            created_ns,
-            draft,
-        )
+        self.commit_draft(current, save.name, save.justification, "store", created_ns, draft)
     }
 
     fn draft(
@@ -92,10 +82,7 @@ impl Store {
         let state = write_state(&mut writer, shape, flat)?;
         let blueprint = if flat.blueprint.len() > INLINE_BLUEPRINT_BYTES {
             let blob = write_blob(&mut writer, &flat.blueprint)?;
-            Value {
-                inline: Vec::new(),
-                blob: Some(blob),
-            }
+            Value { inline: Vec::new(), blob: Some(blob) }
         } else {
             Value::inline(flat.blueprint.clone())
         };
@@ -109,10 +96,7 @@ impl Store {
             blueprint,
         };
         self.finish_draft(save.name, agent, version, writer)
-            .map(|draft| Draft {
-                last_id: ids.last(),
-                ..draft
-            })
+            .map(|draft| Draft { last_id: ids.last(), ..draft })
     }
 
     fn finish_draft(
@@ -131,18 +115,9 @@ impl Store {
         if is_new {
             edits.insert(own_name_key(), Some(name.as_bytes().to_vec()));
         }
-        let map = agent
-            .map
-            .apply(&self.nodes(&agent.sealer), &mut writer, edits)?;
+        let map = agent.map.apply(&self.nodes(&agent.sealer), &mut writer, edits)?;
         let (batches, known) = writer.finish()?;
-        Ok(Draft {
-            version,
-            map,
-            batches,
-            known,
-            last_id: 0,
-            is_new,
-        })
+        Ok(Draft { version, map, batches, known, last_id: 0, is_new })
     }
 
     fn commit_draft(
@@ -158,10 +133,7 @@ impl Store {
         let sealer = Arc::clone(&agent.sealer);
         let namespace = sealer.context().namespace;
         let mut top = Edits::new();
-        top.insert(
-            root_key(&namespace),
-            Some(records::seal_root(&sealer, &draft.map)?),
-        );
+        top.insert(root_key(&namespace), Some(records::seal_root(&sealer, &draft.map)?));
         if draft.is_new {
             top.insert(name_key(&self.store_key, name), Some(namespace.to_vec()));
         }
@@ -173,15 +145,8 @@ impl Store {
         };
         let last_id = draft.last_id;
         let batches = draft.batches;
-        let changes = Changes {
-            batches,
-            top,
-            operation,
-            detail,
-            sealer: &sealer,
-            created_ns,
-            last_id,
-        };
+        let changes =
+            Changes { batches, top, operation, detail, sealer: &sealer, created_ns, last_id };
         self.commit(current, changes)?;
         if let Some(agent) = current.agents.get_mut(name) {
             agent.map = draft.map;
@@ -198,9 +163,7 @@ impl Store {
         let current = &mut *guard;
         let created_ns = Self::commit_time(current);
         let last_id = current.head.last_id;
-        let agent = self
-            .agent(current, name)?
-            .ok_or_else(|| unknown_name(name))?;
+        let agent = self.agent(current, name)?.ok_or_else(|| unknown_name(name))?;
         let nodes = self.nodes(&agent.sealer);
         let old = super::read_version(&agent.map, &nodes, to)?;
         let old = old.ok_or_else(|| unknown_version(name, to))?;
@@ -217,10 +180,7 @@ impl Store {
         let known = Known::default();
         let writer = Writer::new(&known, &agent.sealer, &mut ids);
         let draft = self.finish_draft(name, agent, version, writer)?;
-        let draft = Draft {
-            last_id: ids.last(),
-            ..draft
-        };
+        let draft = Draft { last_id: ids.last(), ..draft };
         let version =
             self.commit_draft(current, name, justification, "rollback", created_ns, draft)?;
         if let Some(agent) = current.agents.get_mut(name) {
@@ -233,18 +193,13 @@ impl Store {
 
     /// A namespace for a new name: one of the spare ones, which have keys on disk already.
     fn new_agent(&self, current: &Current) -> Result<Agent> {
-        let used: Vec<[u8; 16]> = current
-            .agents
-            .values()
-            .map(|agent| agent.sealer.context().namespace)
-            .collect();
+        let used: Vec<[u8; 16]> =
+            current.agents.values().map(|agent| agent.sealer.context().namespace).collect();
         let sealer = match self.spare(current, &used)? {
             Some(sealer) => sealer,
             None => {
-                let mut keyring = self
-                    .keyring
-                    .lock()
-                    .map_err(|_| Error::new("store", "the keys are gone"))?;
+                let mut keyring =
+                    self.keyring.lock().map_err(|_| Error::new("store", "the keys are gone"))?;
                 keyring.add_spares(SPARES)?;
                 keyring.write(&self.folder)?;
                 drop(keyring);
@@ -253,28 +208,15 @@ impl Store {
             }
         };
         let sealer = Arc::new(sealer);
-        Ok(Agent {
-            sealer,
-            map: Map::default(),
-            latest: None,
-            known: None,
-            shape: None,
-        })
+        Ok(Agent { sealer, map: Map::default(), latest: None, known: None, shape: None })
     }
 
     fn spare(&self, current: &Current, used: &[[u8; 16]]) -> Result<Option<Sealer>> {
-        let keyring = self
-            .keyring
-            .lock()
-            .map_err(|_| Error::new("store", "the keys are gone"))?;
+        let keyring = self.keyring.lock().map_err(|_| Error::new("store", "the keys are gone"))?;
         // The newest keys are the likeliest to be free.
         for namespace in keyring.namespaces().iter().rev() {
             let taken = used.contains(&namespace.id)
-                || current
-                    .head
-                    .top
-                    .get(&self.top_nodes(), &root_key(&namespace.id))?
-                    .is_some();
+                || current.head.top.get(&self.top_nodes(), &root_key(&namespace.id))?.is_some();
             if !taken {
                 return keyring.sealer(&namespace.id).map(Some);
             }
@@ -294,10 +236,7 @@ fn check_justification(justification: &str) -> Result<()> {
     if justification.len() <= MAX_JUSTIFICATION_BYTES {
         return Ok(());
     }
-    Err(Error::new(
-        "too-large",
-        "a justification is longer than 16 KiB",
-    ))
+    Err(Error::new("too-large", "a justification is longer than 16 KiB"))
 }
 
 fn check_base(save: &Save<'_>, latest: Option<&Version>) -> Result<()> {
@@ -318,8 +257,5 @@ fn check_base(save: &Save<'_>, latest: Option<&Version>) -> Result<()> {
              latest and apply the change again, or save with base=\"latest\" to overrule it"
         )
     };
-    Err(Error::new("conflict", what)
-        .with("name", name)
-        .with("base", base)
-        .with("latest", latest))
+    Err(Error::new("conflict", what).with("name", name).with("base", base).with("latest", latest))
 }

@@ -45,16 +45,8 @@ impl Store {
         self.check_current(&current)?;
         let head = current.head.clone();
         drop(current);
-        let report = Report {
-            entries: self.verify_ledger(&head)?,
-            ..Report::default()
-        };
-        let mut proof = Proof {
-            seen: HashSet::new(),
-            report,
-            progress,
-            store: self,
-        };
+        let report = Report { entries: self.verify_ledger(&head)?, ..Report::default() };
+        let mut proof = Proof { seen: HashSet::new(), report, progress, store: self };
         proof.all(&head)?;
         let mut on_disk = 0u64;
         self.engine.scan(&mut |_, _| {

@@ -54,9 +54,7 @@ pub fn in_parallel<T: Send>(
         let helpers: Vec<_> = (1..cores.min(count)).map(|_| scope.spawn(run)).collect();
         let mut all = run()?;
         for helper in helpers {
-            let done = helper
-                .join()
-                .map_err(|_| Error::new("store", "a worker thread died"))?;
+            let done = helper.join().map_err(|_| Error::new("store", "a worker thread died"))?;
             all.extend(done?);
         }
         Ok(all)
@@ -93,15 +91,8 @@ pub fn write(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Blob> {
         }
         level = above;
     }
-    let (hash, id) = level
-        .first()
-        .copied()
-        .ok_or_else(|| Error::new("store", "an empty blob"))?;
-    Ok(Blob {
-        hash,
-        id,
-        size_bytes: bytes.len() as u64,
-    })
+    let (hash, id) = level.first().copied().ok_or_else(|| Error::new("store", "an empty blob"))?;
+    Ok(Blob { hash, id, size_bytes: bytes.len() as u64 })
 }
 
 fn pieces(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Vec<(Hash, NodeId)>> {
@@ -198,10 +189,7 @@ impl Blob {
             level = below;
         }
         if level.len() as u64 != count {
-            return Err(Error::new(
-                "malformed",
-                "a large value has a wrong number of pieces",
-            ));
+            return Err(Error::new("malformed", "a large value has a wrong number of pieces"));
         }
         Ok(level)
     }
@@ -221,9 +209,7 @@ impl Blob {
             let Some(group) = groups.get(group) else {
                 return Ok(());
             };
-            let mut group = group
-                .lock()
-                .map_err(|_| Error::new("store", "a reader died"))?;
+            let mut group = group.lock().map_err(|_| Error::new("store", "a reader died"))?;
             let (refs, ref mut out) = *group;
             for ((hash, id), slot) in refs.iter().zip(out.chunks_mut(CHUNK_BYTES)) {
                 nodes.open_into(kind::CHUNK, *id, slot)?;
@@ -258,12 +244,9 @@ pub fn check(kind: u8, content: &[u8], expected: &Hash, id: NodeId) -> Result<()
     if hash_kind(kind, content) == *expected {
         return Ok(());
     }
-    Err(Error::new(
-        "tampered",
-        "a node is not the one that its parent refers to",
-    )
-    .with("node", id.to_string())
-    .with("kind", u64::from(kind)))
+    Err(Error::new("tampered", "a node is not the one that its parent refers to")
+        .with("node", id.to_string())
+        .with("kind", u64::from(kind)))
 }
 
 /// What one read of a value into memory of ours may ask for.

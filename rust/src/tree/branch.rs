@@ -80,21 +80,10 @@ impl Node {
             return Err(Error::new("malformed", "a tree is higher than any can be"));
         }
         let hash = take.array()?;
-        let keys = if packed && height == 0 {
-            Some((take.array()?, NodeId::default()))
-        } else {
-            None
-        };
+        let keys =
+            if packed && height == 0 { Some((take.array()?, NodeId::default())) } else { None };
         let (entries, size_bytes) = (take.varint()?, take.varint()?);
-        Ok(Node {
-            height,
-            packed,
-            hash,
-            id: NodeId::default(),
-            keys,
-            entries,
-            size_bytes,
-        })
+        Ok(Node { height, packed, hash, id: NodeId::default(), keys, entries, size_bytes })
     }
 
     fn take_ids(&mut self, take: &mut Take<'_>) -> Result<()> {
@@ -177,20 +166,6 @@ fn branch(writer: &mut Writer<'_>, height: u8, children: &[Child]) -> Result<Chi
         size_bytes = size_bytes.saturating_add(node.size_bytes);
     }
     let (hash, id) = writer.node(kind::BRANCH, &a, &b)?;
-    let last = children
-        .last()
-        .map(|child| child.last.clone())
-        .unwrap_or_default();
-    Ok(Child {
-        last,
-        node: Node {
-            height,
-            packed,
-            hash,
-            id,
-            keys: None,
-            entries,
-            size_bytes,
-        },
-    })
+    let last = children.last().map(|child| child.last.clone()).unwrap_or_default();
+    Ok(Child { last, node: Node { height, packed, hash, id, keys: None, entries, size_bytes } })
 }

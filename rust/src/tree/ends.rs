@@ -23,11 +23,7 @@ impl Ends {
     pub fn after(&mut self, key: &[u8]) -> bool {
         self.count += 1;
         let hash = blake3::hash(key);
-        let byte = hash
-            .as_bytes()
-            .get(self.level % 32)
-            .copied()
-            .unwrap_or_default();
+        let byte = hash.as_bytes().get(self.level % 32).copied().unwrap_or_default();
         let ends = byte & MASK == 0 || self.count >= MAX_ENTRIES;
         if ends {
             self.count = 0;

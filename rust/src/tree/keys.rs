@@ -15,12 +15,7 @@ pub struct KeyWriter<'a> {
 impl<'a> KeyWriter<'a> {
     /// Appends `key` to `out`.
     pub fn put(&mut self, key: &'a [u8], out: &mut Vec<u8>) {
-        let shared = self
-            .last
-            .iter()
-            .zip(key)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let shared = self.last.iter().zip(key).take_while(|(a, b)| a == b).count();
         out.put_varint(shared as u64);
         out.put_bytes(key.get(shared..).unwrap_or_default());
         self.last = key;

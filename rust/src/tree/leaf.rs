@@ -31,10 +31,7 @@ pub struct Entry {
 impl Value {
     /// A value without a blob.
     pub fn inline(bytes: Vec<u8>) -> Self {
-        Value {
-            inline: bytes,
-            blob: None,
-        }
+        Value { inline: bytes, blob: None }
     }
 
     /// How long it is in all.
@@ -55,11 +52,7 @@ pub fn take_value<'a>(a: &mut Take<'a>, b: &mut Take<'_>) -> Result<(&'a [u8], O
     let inline = a.slice(usize::try_from(tag >> 1).unwrap_or(usize::MAX))?;
     let blob = if tag & 1 == 1 {
         let size_bytes = a.varint()?;
-        Some(Blob {
-            size_bytes,
-            hash: a.array()?,
-            id: NodeId(b.array()?),
-        })
+        Some(Blob { size_bytes, hash: a.array()?, id: NodeId(b.array()?) })
     } else {
         None
     };
@@ -67,10 +60,7 @@ pub fn take_value<'a>(a: &mut Take<'a>, b: &mut Take<'_>) -> Result<(&'a [u8], O
 }
 
 fn owned(a: &mut Take<'_>, b: &mut Take<'_>) -> Result<Value> {
-    take_value(a, b).map(|(inline, blob)| Value {
-        inline: inline.to_vec(),
-        blob,
-    })
+    take_value(a, b).map(|(inline, blob)| Value { inline: inline.to_vec(), blob })
 }
 
 /// Appends a value to the content and its blob's id to the ids.
@@ -91,12 +81,7 @@ pub fn encode(entries: &[Entry]) -> (Vec<u8>, Vec<u8>) {
     let mut keys = KeyWriter::default();
     for entry in entries {
         keys.put(&entry.key, &mut a);
-        put_value(
-            &entry.value.inline,
-            entry.value.blob.as_ref(),
-            &mut a,
-            &mut b,
-        );
+        put_value(&entry.value.inline, entry.value.blob.as_ref(), &mut a, &mut b);
     }
     (a, b)
 }
@@ -136,10 +121,7 @@ pub fn read(nodes: &dyn Nodes, hash: &Hash, id: NodeId) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for _ in 0..a.count()? {
             let key = keys.take(a)?.to_vec();
-            entries.push(Entry {
-                key,
-                value: owned(a, b)?,
-            });
+            entries.push(Entry { key, value: owned(a, b)? });
         }
         Ok(entries)
     })
@@ -171,16 +153,9 @@ pub fn read_values(nodes: &dyn Nodes, hash: &Hash, id: NodeId) -> Result<Vec<Val
 /// Keys and values of a split leaf, put together.
 pub fn join(keys: Vec<Vec<u8>>, values: Vec<Value>) -> Result<Vec<Entry>> {
     if keys.len() != values.len() {
-        return Err(Error::new(
-            "malformed",
-            "a leaf has not as many values as keys",
-        ));
+        return Err(Error::new("malformed", "a leaf has not as many values as keys"));
     }
-    Ok(keys
-        .into_iter()
-        .zip(values)
-        .map(|(key, value)| Entry { key, value })
-        .collect())
+    Ok(keys.into_iter().zip(values).map(|(key, value)| Entry { key, value }).collect())
 }
 
 /// Calls `each` with key and value of every entry of a split leaf, without owning them.
@@ -195,10 +170,7 @@ pub fn visit_split(
         framed(nodes, kind::VALUES, hash, id, |a, b| {
             let count = a.count()?;
             if keys.count()? != count {
-                return Err(Error::new(
-                    "malformed",
-                    "a leaf has not as many values as keys",
-                ));
+                return Err(Error::new("malformed", "a leaf has not as many values as keys"));
             }
             for _ in 0..count {
                 let key = reader.take(keys)?;

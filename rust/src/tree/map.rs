@@ -13,10 +13,7 @@ pub use super::branch::Node;
 
 /// The leaves below `root`, in order, with their last keys. Reads the branches only.
 pub fn leaves(nodes: &dyn Nodes, root: &Node) -> Result<Vec<Child>> {
-    let mut level = vec![Child {
-        last: Vec::new(),
-        node: root.clone(),
-    }];
+    let mut level = vec![Child { last: Vec::new(), node: root.clone() }];
     while level.first().is_some_and(|child| child.node.height > 0) {
         let mut below = Vec::new();
         for child in level {
@@ -81,11 +78,7 @@ pub fn refs(
         }
         return Ok(());
     }
-    let content = if root.packed {
-        kind::VALUES
-    } else {
-        kind::LEAF
-    };
+    let content = if root.packed { kind::VALUES } else { kind::LEAF };
     let open = each(root.hash, content, root.id);
     if let Some((hash, id)) = root.keys {
         each(hash, kind::KEYS, id);
@@ -105,17 +98,12 @@ pub fn get(nodes: &dyn Nodes, root: &Node, key: &[u8]) -> Result<Option<Value>> 
     let mut node = root.clone();
     while node.height > 0 {
         let children = node.children(nodes)?;
-        match children
-            .into_iter()
-            .find(|child| child.last.as_slice() >= key)
-        {
+        match children.into_iter().find(|child| child.last.as_slice() >= key) {
             Some(child) => node = child.node,
             None => return Ok(None),
         }
     }
-    let found = leaf_entries(nodes, &node)?
-        .into_iter()
-        .find(|entry| entry.key == key);
+    let found = leaf_entries(nodes, &node)?.into_iter().find(|entry| entry.key == key);
     Ok(found.map(|entry| entry.value))
 }
 
@@ -124,12 +112,7 @@ pub fn unshared(nodes: &dyn Nodes, a: &Node, b: &Node) -> Result<(Vec<Entry>, Ve
     let (mut left, mut right) = (vec![a.clone()], vec![b.clone()]);
     loop {
         drop_common(&mut left, &mut right);
-        let height = left
-            .iter()
-            .chain(&right)
-            .map(|node| node.height)
-            .max()
-            .unwrap_or(0);
+        let height = left.iter().chain(&right).map(|node| node.height).max().unwrap_or(0);
         if height == 0 {
             break;
         }
@@ -158,11 +141,7 @@ pub fn unshared(nodes: &dyn Nodes, a: &Node, b: &Node) -> Result<(Vec<Entry>, Ve
 fn drop_common(left: &mut Vec<Node>, right: &mut Vec<Node>) {
     let identity = |node: &Node| (node.hash, node.keys.map(|(hash, _)| hash));
     let in_left: HashSet<_> = left.iter().map(identity).collect();
-    let common: HashSet<_> = right
-        .iter()
-        .map(identity)
-        .filter(|id| in_left.contains(id))
-        .collect();
+    let common: HashSet<_> = right.iter().map(identity).filter(|id| in_left.contains(id)).collect();
     left.retain(|node| !common.contains(&identity(node)));
     right.retain(|node| !common.contains(&identity(node)));
 }
@@ -219,12 +198,7 @@ impl Map {
             Some(root) => leaves(nodes, root)?,
             None => Vec::new(),
         };
-        let mut splice = Splice {
-            writer,
-            done: Vec::new(),
-            open: Vec::new(),
-            ends: Ends::new(0),
-        };
+        let mut splice = Splice { writer, done: Vec::new(), open: Vec::new(), ends: Ends::new(0) };
         let mut edits = edits.into_iter().peekable();
         let count = old.len();
         for (at, child) in old.into_iter().enumerate() {
@@ -254,9 +228,7 @@ impl Map {
         }
         splice.close()?;
         let Splice { writer, done, .. } = splice;
-        Ok(Map {
-            root: branch::build(writer, done)?,
-        })
+        Ok(Map { root: branch::build(writer, done)? })
     }
 }
 
@@ -278,10 +250,7 @@ impl Splice<'_, '_> {
     fn put_edit(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<()> {
         let Some(bytes) = value else { return Ok(()) };
         let value = if bytes.len() > MAX_INLINE_BYTES {
-            Value {
-                inline: Vec::new(),
-                blob: Some(blob::write(self.writer, &bytes)?),
-            }
+            Value { inline: Vec::new(), blob: Some(blob::write(self.writer, &bytes)?) }
         } else {
             Value::inline(bytes)
         };

@@ -48,21 +48,13 @@ impl Shape {
                 start = at + 1;
             }
         }
-        let mut shape = Shape {
-            paths,
-            order,
-            leaves: Vec::new(),
-        };
+        let mut shape = Shape { paths, order, leaves: Vec::new() };
         let mut content = Vec::new();
         for (start, end) in leaves {
             content.clear();
             shape.put_keys(start, end, &mut content);
             let keys_hash = hash_kind(kind::KEYS, &content);
-            shape.leaves.push(ShapeLeaf {
-                start,
-                end,
-                keys_hash,
-            });
+            shape.leaves.push(ShapeLeaf { start, end, keys_hash });
         }
         Ok(shape)
     }
@@ -109,9 +101,7 @@ pub fn write_state(writer: &mut Writer<'_>, shape: &Shape, flat: &Flat) -> Resul
             })?,
         };
         let (hash, id) = writer.node(kind::VALUES, &a, &b)?;
-        let last = order
-            .last()
-            .map(|&entry| shape.paths.get(entry as usize).to_vec());
+        let last = order.last().map(|&entry| shape.paths.get(entry as usize).to_vec());
         children.push(Child {
             last: last.unwrap_or_default(),
             node: Node {

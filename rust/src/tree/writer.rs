@@ -40,10 +40,7 @@ pub struct Ids {
 impl Ids {
     /// Ids later than `last` and not earlier than the clock.
     pub fn after(last: u64, clock_ns: u64) -> Self {
-        Ids {
-            last: last.max(clock_ns.saturating_sub(1)),
-            tails: Vec::new(),
-        }
+        Ids { last: last.max(clock_ns.saturating_sub(1)), tails: Vec::new() }
     }
 
     /// The time part of the last id given.
@@ -58,17 +55,10 @@ impl Ids {
             let tail = |chunk: &[u8; 8]| u64::from_le_bytes(*chunk);
             self.tails.extend(bytes.as_chunks().0.iter().map(tail));
         }
-        self.last = self
-            .last
-            .checked_add(1)
-            .ok_or_else(|| Error::new("store", "ids ran out"))?;
+        self.last = self.last.checked_add(1).ok_or_else(|| Error::new("store", "ids ran out"))?;
         let tail = self.tails.pop().unwrap_or_default();
         let mut id = [0u8; 16];
-        let bytes = self
-            .last
-            .to_be_bytes()
-            .into_iter()
-            .chain(tail.to_le_bytes());
+        let bytes = self.last.to_be_bytes().into_iter().chain(tail.to_le_bytes());
         id.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
         Ok(NodeId(id))
     }
@@ -167,8 +157,7 @@ impl<'a> Writer<'a> {
         let id = self.ids.next_id()?;
         let start = self.plain.len();
         content(&mut self.plain);
-        self.pending
-            .push((Place { kind, id }, start, self.plain.len()));
+        self.pending.push((Place { kind, id }, start, self.plain.len()));
         self.refers.insert(hash, id);
         Ok(id)
     }
@@ -198,7 +187,5 @@ pub fn seal(
     raw: &[u8],
     batch: &mut Batch,
 ) -> Result<()> {
-    batch.add(place.id, |out| {
-        sealer.seal(scratch, place, Committed::No, raw, out)
-    })
+    batch.add(place.id, |out| sealer.seal(scratch, place, Committed::No, raw, out))
 }

@@ -34,20 +34,11 @@ impl std::fmt::Debug for FileWitness {
 impl FileWitness {
     /// A witness at `path`, which need not exist yet.
     pub fn new(path: &Path, key: [u8; 32]) -> Self {
-        FileWitness {
-            path: path.to_owned(),
-            key,
-        }
+        FileWitness { path: path.to_owned(), key }
     }
 
     fn failed(&self, cause: &std::io::Error) -> Error {
-        Error::new(
-            "io",
-            format!(
-                "the witness {} cannot be used: {cause}",
-                self.path.display()
-            ),
-        )
+        Error::new("io", format!("the witness {} cannot be used: {cause}", self.path.display()))
     }
 
     /// The newest head; None if there is no witness yet.
@@ -57,9 +48,7 @@ impl FileWitness {
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(self.failed(&cause)),
         };
-        let newest = (0..2)
-            .filter_map(|slot| self.slot(&file, slot))
-            .max_by_key(|s| s.commit);
+        let newest = (0..2).filter_map(|slot| self.slot(&file, slot)).max_by_key(|s| s.commit);
         match newest {
             Some(seen) => Ok(Some(seen)),
             None => Err(Error::new(
@@ -92,12 +81,7 @@ impl FileWitness {
 
     /// Remembers `seen` if it is newer than what stands there.
     pub fn advance(&self, seen: &Seen) -> Result<()> {
-        if self
-            .newest()
-            .ok()
-            .flatten()
-            .is_some_and(|known| known.commit >= seen.commit)
-        {
+        if self.newest().ok().flatten().is_some_and(|known| known.commit >= seen.commit) {
             return Ok(());
         }
         let mut record = MAGIC.to_vec();
@@ -107,8 +91,7 @@ impl FileWitness {
         record.extend_from_slice(&seen.chain);
         let mac = hmac(&self.key, &[&record]);
         record.extend_from_slice(&mac);
-        self.write(&record, seen.commit % 2 * SLOT_BYTES)
-            .map_err(|cause| self.failed(&cause))
+        self.write(&record, seen.commit % 2 * SLOT_BYTES).map_err(|cause| self.failed(&cause))
     }
 
     fn write(&self, record: &[u8], at: u64) -> std::io::Result<()> {
@@ -132,12 +115,7 @@ mod tests {
     use super::*;
 
     fn seen(commit: u64) -> Seen {
-        Seen {
-            commit,
-            lineage: [1; 16],
-            entries: commit,
-            chain: [commit as u8; 32],
-        }
+        Seen { commit, lineage: [1; 16], entries: commit, chain: [commit as u8; 32] }
     }
 
     #[test]
@@ -150,10 +128,7 @@ mod tests {
         }
         assert_eq!(witness.newest().ok().flatten(), Some(seen(3)));
         assert_eq!(
-            FileWitness::new(&path, [4; 32])
-                .newest()
-                .err()
-                .map(|e| e.slug()),
+            FileWitness::new(&path, [4; 32]).newest().err().map(|e| e.slug()),
             Some("tampered")
         );
         let mut bytes = std::fs::read(&path).unwrap_or_default();

@@ -37,20 +37,18 @@ impl std::fmt::Debug for Lmdb {
 
 fn failed(cause: heed::Error) -> Error {
     match cause {
-        heed::Error::Mdb(MdbError::MapFull) => Error::new(
-            "full",
-            "the store's map is full; free space or prune old versions",
-        ),
+        heed::Error::Mdb(MdbError::MapFull) => {
+            Error::new("full", "the store's map is full; free space or prune old versions")
+        }
         heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch) => {
             Error::new("not-a-store", "the data file is not one of LMDB's")
         }
         heed::Error::Mdb(MdbError::Corrupted | MdbError::PageNotFound) => {
             Error::new("malformed", format!("LMDB's structure is damaged: {cause}"))
         }
-        heed::Error::EnvAlreadyOpened => Error::new(
-            "locked",
-            "this process has the store open already; share that handle",
-        ),
+        heed::Error::EnvAlreadyOpened => {
+            Error::new("locked", "this process has the store open already; share that handle")
+        }
         heed::Error::Io(ref io) if io.kind() == std::io::ErrorKind::StorageFull => {
             Error::new("full", "the disk is full; nothing acknowledged was lost")
         }
@@ -110,11 +108,7 @@ fn open_env(folder: &Path, map_bytes: usize, sync: Sync) -> heed::Result<Env<Wit
 impl Engine for Lmdb {
     fn head(&self) -> Result<Option<Vec<u8>>> {
         let txn = self.env.read_txn().map_err(failed)?;
-        Ok(self
-            .meta
-            .get(&txn, HEAD)
-            .map_err(failed)?
-            .map(<[u8]>::to_vec))
+        Ok(self.meta.get(&txn, HEAD).map_err(failed)?.map(<[u8]>::to_vec))
     }
 
     fn node(&self, id: NodeId, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
@@ -144,10 +138,7 @@ impl Engine for Lmdb {
     ) -> Result<()> {
         let mut txn = self.env.write_txn().map_err(failed)?;
         if self.meta.get(&txn, HEAD).map_err(failed)? != expected {
-            return Err(Error::new(
-                "conflict",
-                "another writer replaced the head of the store",
-            ));
+            return Err(Error::new("conflict", "another writer replaced the head of the store"));
         }
         for (id, bytes) in batches.iter().flat_map(Batch::nodes) {
             self.nodes.put(&mut txn, &id.0, bytes).map_err(failed)?;

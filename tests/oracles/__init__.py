@@ -1,0 +1,1 @@
+"""Plain Python that says what the compiled core must do."""
