@@ -55,7 +55,7 @@ test: lint rust-test stubtest pytest
 lint: lint-python lint-rust
 
 bench: ext $(VENV)/.bench
-	$(python) -m pytest benches -o python_files='[!_]*.py' -o timeout=0 -p no:randomly $(ARGS)
+	$(python) -m pytest -c benches/pytest.ini benches $(ARGS)
 
 docs: ext $(VENV)/.test
 	$(python) -m pytest tests/test_docs.py $(ARGS)
