@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from oracles.flatten import flatten
-from test_module_state_properties import learned
 
 from dachi_fast import BaseModule, KeyFile, Param, Store
 from dachi_fast._core import state as core_state
 from dachi_fast.errors import StateTypeError, StateValueError
+from tests.oracles.flatten import flatten
+from tests.test_module_state_properties import learned
 
 
 @given(learned())
