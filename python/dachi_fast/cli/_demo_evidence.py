@@ -53,7 +53,9 @@ def history(store: Store, job: Job, died_at: int) -> Evidence:
             "there is one version for each batch": numbers == list(range(1, len(job.batches) + 1)),
             "each follows the one before": all(v.base == (v.number - 1 or None) for v in versions),
         },
-        table=Table(heads=["reason", "version", "saved (UTC)", "fingerprint"], rows=rows),
+        table=Table(
+            heads=["reason", "version", "saved (UTC)", "fingerprint"], aligned="lrrl", rows=rows
+        ),
     )
     return (step, {"versions": [_version(v) for v in reversed(versions)]})
 
@@ -80,7 +82,7 @@ def difference(store: Store, died_at: int) -> Evidence:
             "the changes lead from one version to the other": rebuilt.keys() == after.keys()
             and all(same(rebuilt[path], after[path]) for path in after)
         },
-        table=Table(heads=["value", "most changed words"], rows=rows),
+        table=Table(heads=["value", "most changed words"], aligned="ll", rows=rows),
     )
     return (
         step,

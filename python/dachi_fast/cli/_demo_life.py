@@ -21,6 +21,7 @@ _DOING = {
     "learning": "in the middle of learning batch {next}",
     "saving": "inside the save of version {next}",
     "acknowledged": "between batch {last} and batch {next}",
+    "asking": "while it was asked the held-out sentences after batch {last}",
     "accuracy": "between batch {last} and batch {next}",
 }
 
@@ -94,8 +95,10 @@ def first_life(job: Job, seed: int) -> Life:
                 time.sleep(life.delay_s)
                 worker.kill()
         life.status = worker.status()
-    if life.status not in {0, -signal.SIGKILL} or not life.acknowledged:
-        raise WorkerFailed(f"the learning process ended with status {life.status}")
+    if life.status != -signal.SIGKILL:
+        raise WorkerFailed(
+            f"the learning process ended with status {life.status} before it was killed"
+        )
     return life
 
 
@@ -135,8 +138,8 @@ def kill_step(job: Job, life: Life) -> Step:
         why="A save is acknowledged, through a pipe, only after it returned, and it returns when "
         "the disk has it; SIGKILL leaves a process no instruction to tidy up.",
         holds={
-            "the process was ended by SIGKILL": life.status == -signal.SIGKILL,
-            "it was killed before its work was done": last < len(job.batches),
+            "SIGKILL ended the process": life.status == -signal.SIGKILL,
+            "its work was not done": last < len(job.batches),
             "each save got the next number": life.acknowledged == list(range(1, last + 1)),
         },
     )
@@ -198,7 +201,7 @@ def _curve(job: Job, first: Life, second: Life) -> Table:
         rows.append(
             [f"{_read(job, number):,}", f"{share:.1%}", _bar(share), f"{twin:.1%}", _bar(twin)]
         )
-    return Table(heads=["sentences", "agent", " " * 20, "twin", " " * 20], rows=rows)
+    return Table(heads=["sentences", "agent", "", "twin", ""], aligned="rrlrl", rows=rows)
 
 
 def _read(job: Job, number: int) -> int:
@@ -206,7 +209,7 @@ def _read(job: Job, number: int) -> int:
 
 
 def _bar(share: float) -> str:
-    return ("#" * round(share * 20)).ljust(20)
+    return "#" * round(share * 20)
 
 
 def _thinned(curve: dict[int, float]) -> list[tuple[int, float]]:

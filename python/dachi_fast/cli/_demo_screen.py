@@ -13,14 +13,16 @@ _WIDTH = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows to look at; the first column reads to the left, the others to the right.
+    """Rows to look at.
 
     Attributes:
         heads: one for each column.
+        aligned: one letter for each column: ``l`` or ``r``.
         rows: as many cells as there are heads; a row of one cell is a remark between the others.
     """
 
     heads: Sequence[str]
+    aligned: str
     rows: Sequence[Sequence[str]]
 
 
@@ -93,7 +95,7 @@ class Plain(Screen):
         if step.table is not None:
             widths = _widths(step.table)
             for row in (step.table.heads, *step.table.rows):
-                print(f"        {_aligned(row, widths)}".rstrip())
+                print(f"        {_line(row, widths, step.table.aligned)}".rstrip())
         print(end="", flush=True)
 
 
@@ -102,13 +104,12 @@ def _widths(table: Table) -> list[int]:
     return [max(len(row[column]) for row in full) for column in range(len(table.heads))]
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+def _line(row: Sequence[str], widths: Sequence[int], aligned: str) -> str:
     if len(row) == 1:
         return f"-- {row[0]} --"
-    cells = zip(row, widths, strict=True)
+    cells = zip(row, widths, aligned, strict=True)
     return "  ".join(
-        cell.rjust(width) if index else cell.ljust(width)
-        for index, (cell, width) in enumerate(cells)
+        cell.rjust(width) if side == "r" else cell.ljust(width) for cell, width, side in cells
     )
 
 
@@ -146,8 +147,8 @@ class Rich(Screen):
             self._console.print(Padding(Text(f"does not hold: {claim}", "bold red"), (0, 0, 0, 2)))
         if step.table is not None:
             grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-            for index, head in enumerate(step.table.heads):
-                grid.add_column(head, justify="right" if index else "left", style="cyan")
+            for head, side in zip(step.table.heads, step.table.aligned, strict=True):
+                grid.add_column(head, justify="right" if side == "r" else "left", style="cyan")
             for row in step.table.rows:
                 remark = len(row) == 1
                 cells = [Text(cell, style="bold red" if remark else "") for cell in row]

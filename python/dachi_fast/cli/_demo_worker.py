@@ -78,6 +78,7 @@ def learn(job: Job) -> None:
         for number in range(1, len(job.batches) + 1):
             _learn_batch(store, agent, job, number)
             if job.due(number):
+                _tell("asking", version=number)
                 _tell("accuracy", version=number, agent=accuracy(agent, job.held_out))
 
 

@@ -36,7 +36,12 @@ def _parser() -> argparse.ArgumentParser:
         "middle, and goes on where it was.",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
-    parser.add_argument("--seed", type=int, metavar="N", help="repeat a run (the kill included)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="repeat a run: its text, and about when the kill comes",
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the store in this folder")
     parser.add_argument(
         "--plain", "--no-color", action="store_true", help="no colour, no boxes (as when piped)"
