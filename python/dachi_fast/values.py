@@ -411,7 +411,7 @@ def dtype_from(text: str) -> np.dtype[Any]:
             dtype = np.lib.format.descr_to_dtype(descr)
         else:
             dtype = np.dtype(text)
-    except (TypeError, ValueError, SyntaxError) as cause:
+    except (TypeError, ValueError, SyntaxError, DeprecationWarning) as cause:
         raise Malformed("malformed", "an array's dtype cannot be read", dtype=text) from cause
     if dtype.hasobject:
         raise Malformed("malformed", "an array of objects cannot be read", dtype=text)
