@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,15 +25,18 @@ def test_the_compiled_walk_gives_the_same_keys_values_and_order(tree: BaseModule
         assert found == expected
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    folder = tmp_path_factory.mktemp("any-tree")
+    with Store.open(folder / "store", keys=KeyFile(folder / "key"), witness=None) as store:
+        yield store
+
+
 @given(learned())
 @settings(max_examples=30)
-def test_a_store_gives_back_any_tree(tree: BaseModule) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        keys = KeyFile(Path(folder) / "key")
-        with Store.open(Path(folder) / "store", keys=keys, witness=None) as store:
-            store.save(tree, "tree")
-        with Store.open(Path(folder) / "store", keys=keys, witness=None) as store:
-            loaded = store.load("tree")
+def test_a_store_gives_back_any_tree(store: Store, tree: BaseModule) -> None:
+    store.save(tree, "tree", base="latest")
+    loaded = store.load("tree")
     assert type(loaded) is type(tree)
     assert loaded.state_dict() == tree.state_dict()
     assert loaded.spec(to_dict=True) == tree.spec(to_dict=True)

@@ -133,7 +133,7 @@ impl<'a> Decoder<'a> {
 
     /// The next token.
     #[inline]
-    pub fn next(&mut self) -> Result<Token<'a>> {
+    pub fn token(&mut self) -> Result<Token<'a>> {
         let [byte] = self.take::<1>()?;
         Ok(match byte {
             0x00..=0x7f => Token::Int(i64::from(byte)),
@@ -200,7 +200,7 @@ impl<'a> Decoder<'a> {
         let [code] = self.take::<1>()?;
         match code {
             ext::TUPLE | ext::SET | ext::FROZENSET => {
-                let Token::List(count) = self.next()? else {
+                let Token::List(count) = self.token()? else {
                     return Err(malformed("a tuple or set holds no array"));
                 };
                 return Ok(match code {
@@ -210,7 +210,7 @@ impl<'a> Decoder<'a> {
                 });
             }
             ext::NAMED => {
-                let Token::Text(tag) = self.next()? else {
+                let Token::Text(tag) = self.token()? else {
                     return Err(malformed("a named type has no name"));
                 };
                 return Ok(Token::Named(tag));
@@ -232,7 +232,7 @@ impl<'a> Decoder<'a> {
             ext::SURROGATES => Ok(Token::Surrogates(payload)),
             ext::SCALAR => {
                 let mut parts = Decoder::new(payload);
-                let Token::Text(dtype) = parts.next()? else {
+                let Token::Text(dtype) = parts.token()? else {
                     return Err(malformed("a scalar has no dtype"));
                 };
                 Ok(Token::Scalar(dtype, payload.get(parts.at..).unwrap_or_default()))
@@ -244,7 +244,7 @@ impl<'a> Decoder<'a> {
     /// An array's items may continue outside these bytes, in a blob.
     fn array(&mut self, len: usize) -> Result<Token<'a>> {
         let start = self.at;
-        let Token::Text(dtype) = self.next()? else {
+        let Token::Text(dtype) = self.token()? else {
             return Err(malformed("an array has no dtype"));
         };
         let fortran = match self.take::<1>()? {
@@ -252,12 +252,12 @@ impl<'a> Decoder<'a> {
             [1] => true,
             _ => return Err(malformed("an array has no order")),
         };
-        let Token::List(count) = self.next()? else {
+        let Token::List(count) = self.token()? else {
             return Err(malformed("an array has no shape"));
         };
         let mut shape = Vec::with_capacity(count.min(64));
         for _ in 0..count {
-            match self.next()? {
+            match self.token()? {
                 Token::Int(extent) if extent >= 0 => shape.push(extent as usize),
                 _ => return Err(malformed("an array's extent is no count")),
             }
@@ -276,7 +276,7 @@ impl<'a> Decoder<'a> {
         let mut due = 1usize;
         while due > 0 {
             due -= 1;
-            due = due.saturating_add(match self.next()? {
+            due = due.saturating_add(match self.token()? {
                 Token::List(n) | Token::Tuple(n) | Token::Set(n) | Token::Frozenset(n) => n,
                 Token::Map(n) => n.saturating_mul(2),
                 Token::Named(_) => 1,
@@ -313,7 +313,7 @@ mod tests {
             let mut encoder = Encoder::default();
             encoder.int(value);
             assert_eq!(encoder.len(), len, "{value}");
-            assert_eq!(Decoder::new(encoder.bytes()).next().ok(), Some(Token::Int(value)));
+            assert_eq!(Decoder::new(encoder.bytes()).token().ok(), Some(Token::Int(value)));
         }
     }
 
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_count_cannot_ask_for_more_than_there_is() {
-        let error = Decoder::new(&[0xdd, 0xff, 0xff, 0xff, 0xff]).next().map_err(|e| e.slug());
+        let error = Decoder::new(&[0xdd, 0xff, 0xff, 0xff, 0xff]).token().map_err(|e| e.slug());
         assert_eq!(error, Err("malformed"));
     }
 }

@@ -110,7 +110,7 @@ pub fn encode_scalar<'py>(
     let py = scalar.py();
     let dtype = scalar.getattr(intern!(py, "dtype"))?;
     // A subclass of numpy's scalars says the dtype of its base.
-    if !dtype.getattr(intern!(py, "type"))?.is(&scalar.get_type()) {
+    if !dtype.getattr(intern!(py, "type"))?.is(scalar.get_type()) {
         let kind = scalar.get_type().fully_qualified_name()?.to_string();
         let what = format!("{kind} is no type that state can hold; use numpy's own scalar");
         return Err(Error::new("unsupported-type", what).with("type", kind).into());

@@ -85,7 +85,7 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
     #[inline]
     pub fn value(&mut self) -> Attempt<Bound<'py, PyAny>> {
         let py = self.types.empty.py();
-        let token = self.input.next()?;
+        let token = self.input.token()?;
         Ok(match token {
             Token::Float(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
             Token::Int(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
@@ -146,7 +146,7 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
         let dict = PyDict::new(py);
         for _ in 0..len {
             let mut ahead = self.input.clone();
-            let key = match ahead.next()? {
+            let key = match ahead.token()? {
                 Token::Text(text) => {
                     self.input = ahead;
                     self.keys.get(py, text)?

@@ -285,7 +285,7 @@ fn large<'py>(
         return ValueDecoder::new(&bytes, types, keys).whole();
     }
     let mut head = Decoder::new(inline);
-    let Token::Array(head) = head.next()? else {
+    let Token::Array(head) = head.token()? else {
         return Err(Error::new("malformed", "a large value is no array").into());
     };
     if head.size_bytes as u64 != blob.size_bytes || !head.items.is_empty() {

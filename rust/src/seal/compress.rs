@@ -11,6 +11,7 @@ const MIN_BYTES: usize = 128;
 pub const MAX_RAW_BYTES: usize = 64 << 20;
 
 /// Contexts and a buffer for one thread.
+#[derive(Default)]
 pub struct Scratch {
     compressor: Option<Compressor<'static>>,
     decompressor: Option<Decompressor<'static>>,
@@ -24,18 +25,6 @@ pub struct Scratch {
 
 /// How many pieces go uncompressed after one that did not shrink.
 const PASSES_AFTER_MISS: u32 = 15;
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Scratch {
-            compressor: None,
-            decompressor: None,
-            plain: Vec::new(),
-            packed: Vec::new(),
-            passes: 0,
-        }
-    }
-}
 
 fn failed(_: std::io::Error) -> Error {
     Error::new("malformed", "a node cannot be decompressed")

@@ -158,12 +158,15 @@ pub fn join(keys: Vec<Vec<u8>>, values: Vec<Value>) -> Result<Vec<Entry>> {
     Ok(keys.into_iter().zip(values).map(|(key, value)| Entry { key, value }).collect())
 }
 
+/// Takes key, inline part and blob of an entry.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8], Option<Blob>) -> Result<()>;
+
 /// Calls `each` with key and value of every entry of a split leaf, without owning them.
 pub fn visit_split(
     nodes: &dyn Nodes,
     (keys_hash, keys_id): (&Hash, NodeId),
     (hash, id): (&Hash, NodeId),
-    each: &mut dyn FnMut(&[u8], &[u8], Option<Blob>) -> Result<()>,
+    each: Visit<'_>,
 ) -> Result<()> {
     framed(nodes, kind::KEYS, keys_hash, keys_id, |keys, _| {
         let mut reader = KeyReader::default();

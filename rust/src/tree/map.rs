@@ -2,7 +2,7 @@
 
 use super::branch::{self, Child};
 use super::ends::Ends;
-use super::leaf::{self, Entry, MAX_INLINE_BYTES, Value};
+use super::leaf::{self, Entry, MAX_INLINE_BYTES, Value, Visit};
 use super::writer::Writer;
 use super::{Nodes, blob};
 use crate::error::Result;
@@ -45,11 +45,7 @@ pub fn entries(nodes: &dyn Nodes, root: &Node) -> Result<Vec<Entry>> {
 }
 
 /// Calls `each` with key, inline part and blob of every entry below `root`, in order.
-pub fn visit(
-    nodes: &dyn Nodes,
-    root: &Node,
-    each: &mut dyn FnMut(&[u8], &[u8], Option<blob::Blob>) -> Result<()>,
-) -> Result<()> {
+pub fn visit(nodes: &dyn Nodes, root: &Node, each: Visit<'_>) -> Result<()> {
     for leaf in leaves(nodes, root)? {
         let Some((keys_hash, keys_id)) = &leaf.node.keys else {
             for entry in leaf_entries(nodes, &leaf.node)? {
