@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from dachi_fast import KeyFile, Store
+from dachi_fast.cli import _corpus, _demo_run
 from dachi_fast.cli import _demo_life as life
-from dachi_fast.cli import _demo_run
 from dachi_fast.cli._corpus import read_corpus
 from dachi_fast.cli._demo_process import Worker
 from dachi_fast.cli._demo_screen import Plain, Rich, Screen, Step, Table
@@ -133,7 +133,7 @@ def _small_job(folder: Path, seed: int) -> Job:
         key=str(folder / "agents.key"),
         witness=str(folder / "witness"),
         labels=corpus.labels,
-        batches=[corpus.stream[at : at + 8] for at in range(0, 800, 8)],
+        batches=[corpus.stream[at : at + 6] for at in range(0, 600, 6)],
         held_out=corpus.held_out[:20],
         ask_every=10,
     )
@@ -207,17 +207,12 @@ def test_an_interrupted_run_leaves_no_process_and_no_folder(
     assert _processes_with(environment["TMPDIR"]) == []
 
 
-def test_a_python_without_documentation_is_told_so(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-OO", *_DEMO[1:]],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=_environment(tmp_path),
-    )
-    assert done.returncode == 1
-    assert "run it without -OO" in done.stderr
-    assert list((tmp_path / "tmp").iterdir()) == []
+def test_a_python_without_documentation_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_corpus, "_docstrings", lambda _: iter(()))
+    assert _demo_run.run(DemoOptions(output="plain", seed=1, keep=None)) == 1
+    assert "run it without -OO" in capsys.readouterr().err
 
 
 def test_a_seed_decides_the_text() -> None:
