@@ -4,6 +4,8 @@
 #   make test                      every check
 #   make pytest ARGS='-k codec'    one part of them, with arguments
 #   make test-all-pythons          the built wheel under each other Python found here
+#   make bench                     the tables of benches/README.md; PASSES=1 for a quick look
+#   make bench-all-pythons         attribute access under each other Python found here
 #
 # PYTHON=python3.12 chooses the interpreter, VENV=dir the place of its environment.
 
@@ -16,6 +18,7 @@ SHELL := /bin/bash
 
 VENV ?= .venv
 ARGS ?=
+PASSES ?= 3
 CARGO ?= cargo
 bin := $(VENV)/bin
 python := $(bin)/python
@@ -36,10 +39,14 @@ pip = $(python) -m pip --disable-pip-version-check --quiet
 # No version check, no global node, no npm: only what the wheels brought.
 pyright = PYRIGHT_PYTHON_IGNORE_WARNINGS=1 PYRIGHT_PYTHON_GLOBAL_NODE=0 $(python) -m pyright
 
+bench_out := target/bench
+bench = mkdir -p $(bench_out) && $(python) -m pytest -c benches/pytest.ini
+
 rust_sources := Cargo.toml $(wildcard Cargo.lock) $(shell find rust/src -name '*.rs')
 
 .PHONY: help demo test lint bench docs ext lint-python lint-rust rust-test stubtest pytest \
-	test-all-pythons test-wheel audit clean need-rust need-rust-lint FORCE
+	test-all-pythons test-wheel bench-all-pythons bench-wheel wheel audit clean need-rust \
+	need-rust-lint FORCE
 
 help:
 	@sed -n 's/^# \?//p' Makefile | sed -n '1,/^PYTHON=/p'
@@ -54,8 +61,13 @@ test: lint rust-test stubtest pytest
 
 lint: lint-python lint-rust
 
+# Several passes over all benches, so that a mood of the machine falls on every row.
 bench: ext $(VENV)/.bench
-	$(python) -m pytest -c benches/pytest.ini benches $(ARGS)
+	rm -rf $(bench_out)
+	for pass in $$(seq $(PASSES)); do \
+		$(bench) benches --benchmark-json=$(bench_out)/pass-$$pass.json $(ARGS); \
+	done
+	$(python) benches/report.py benches/README.md $(bench_out)/*.json
 
 docs: ext $(VENV)/.test
 	$(python) -m pytest tests/test_docs.py $(ARGS)
@@ -88,25 +100,39 @@ stubtest: ext $(VENV)/.lint
 pytest: ext $(VENV)/.test
 	$(python) -m pytest $(ARGS)
 
-# The same tests on the wheel that users get, under every other Python here.
-test-all-pythons: $(VENV)/.build
+# A goal under every other Python here, with the wheel that users get.
+define on_other_pythons
 	@full='import platform; print(platform.python_version())'; \
 	short='import sys; print("%d.%d" % sys.version_info[:2])'; \
 	tried=; \
 	for other in $${PYTHONS-$$(.ci/pythons)}; do \
 		[ "$$("$$other" -c "$$full")" != "$$($(python) -c "$$full")" ] || continue; \
 		tried=1; \
-		$(MAKE) --no-print-directory test-wheel PYTHON="$$other" \
+		$(MAKE) --no-print-directory $(1) PYTHON="$$other" \
 			VENV=".venvs/$$("$$other" -c "$$short")"; \
 	done; \
 	[ -n "$$tried" ] || echo "no other Python found here"
+endef
 
-test-wheel: $(VENV)/.test
+test-all-pythons: $(VENV)/.build
+	$(call on_other_pythons,test-wheel)
+
+# Attribute access differs from Python to Python; run `make bench` first.
+bench-all-pythons: $(VENV)/.build
+	$(call on_other_pythons,bench-wheel)
+	$(python) benches/report.py benches/README.md $(bench_out)/*.json
+
+wheel: $(VENV)/.test
 	rm -rf $(VENV)/wheels
 	$(venv_env) $(bin)/maturin build --release --quiet -i $(abspath $(python)) --out $(VENV)/wheels
 	$(pip) install --force-reinstall --no-deps $(VENV)/wheels/*.whl
 	$(pip) install "$$(echo $(VENV)/wheels/*.whl)[cli]"
+
+test-wheel: wheel
 	$(python) -m pytest $(ARGS)
+
+bench-wheel: wheel $(VENV)/.bench
+	$(bench) benches/attribute.py --benchmark-json=$(bench_out)/python-$(notdir $(VENV)).json $(ARGS)
 
 # Licences, bans and sources of the Rust crates; needs cargo-deny, so it is no part of `test`.
 audit:

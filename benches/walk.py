@@ -1,0 +1,74 @@
+"""Walk, flatten and encode 1,000 modules of nine fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+import ormsgpack
+import pytest
+
+from benches._rows import describe
+from benches._trees import wide_agent
+from benches.compare.flatten import flatten
+from dachi_fast import BaseModule, _core
+
+_MODULES = 1_000
+_ENTRIES = 9 * _MODULES
+_ROUNDS = 100
+
+
+def _captured(agent: BaseModule, made: Any) -> None:
+    values = flatten(agent).values()
+    assert made.entries == _ENTRIES
+    assert made.size_bytes == sum(len(_core.codec.encode(value)) for value in values)
+
+
+def _packed(agent: BaseModule, made: Any) -> None:
+    assert msgpack.unpackb(made) == flatten(agent)
+
+
+_ENCODERS: dict[str, tuple[Callable[[BaseModule], Any], Callable[[BaseModule, Any], None]]] = {
+    "dachi_fast": (_core.state.capture, _captured),
+    "Python walk + msgpack": (lambda agent: msgpack.packb(flatten(agent)), _packed),
+    "Python walk + ormsgpack": (lambda agent: ormsgpack.packb(flatten(agent)), _packed),
+}
+_GOALS = {"Python walk + msgpack": 10.0, "Python walk + ormsgpack": 8.0}
+
+
+@pytest.mark.parametrize("who", _ENCODERS)
+def bench_encode(benchmark: Any, who: str) -> None:
+    """A live tree to encoded values; ours writes the blueprint too."""
+    describe(
+        benchmark,
+        workload=f"walk + flatten + encode {_MODULES:,} modules x 9 fields",
+        who=who,
+        base=who == "dachi_fast",
+        at_least=_GOALS.get(who),
+    )
+    agent = wide_agent(_MODULES)
+    encode, check = _ENCODERS[who]
+    made = benchmark.pedantic(encode, args=(agent,), rounds=_ROUNDS, warmup_rounds=3)
+    check(agent, made)
+
+
+_WALKS: dict[str, Callable[[BaseModule], dict[str, Any]]] = {
+    "dachi_fast": BaseModule.state_dict,
+    "Python walk": flatten,
+}
+
+
+@pytest.mark.parametrize("who", _WALKS)
+def bench_state_dict(benchmark: Any, who: str) -> None:
+    """A live tree to a dict of live values."""
+    describe(
+        benchmark,
+        workload=f"state_dict of {_MODULES:,} modules x 9 fields",
+        who=who,
+        base=who == "dachi_fast",
+    )
+    agent = wide_agent(_MODULES)
+    state = benchmark.pedantic(_WALKS[who], args=(agent,), rounds=_ROUNDS, warmup_rounds=3)
+    assert len(state) == _ENTRIES
+    assert state == flatten(agent)
