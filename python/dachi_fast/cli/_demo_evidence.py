@@ -75,7 +75,7 @@ def difference(store: Store, died_at: int) -> Evidence:
     step = Step(
         name="diff",
         what=f"Between versions {a} and {b}, across the kill, {len(changes)} of {len(after)} "
-        "values changed; the store keeps the others once for both.",
+        "values changed.",
         why="Only the parts whose hashes differ were opened; the changes were then applied to "
         f"version {a}, and the result is version {b}.",
         holds={
