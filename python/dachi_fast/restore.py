@@ -38,18 +38,26 @@ def restored_into(module: BaseModule, blueprint: object, state: dict[str, Any]) 
         SpecError: the module is of another class, or a kind is not registered in this process.
         StateError: the state does not fit; nothing was changed.
     """
+    check_kind(module, blueprint)
     spec = joined(blueprint, state)
-    kind = full_kind_of(plain_class(type(module)))
-    if spec["kind"] != kind:
-        raise SpecError(
-            "kind-mismatch", f"a {spec['kind']} was saved; it does not load into a {kind}"
-        )
     if _structure(from_spec(spec)) == _structure(module):
         load_owned(module, state)
         return
     fresh = from_spec(spec)
     load_owned(fresh, state)
     _adopt(module, fresh)
+
+
+def check_kind(module: BaseModule, blueprint: Any) -> None:
+    """Refuses a module that is not of the saved class.
+
+    Raises:
+        SpecError: it is of another class.
+    """
+    kind = full_kind_of(plain_class(type(module)))
+    saved = blueprint.get("kind") if type(blueprint) is dict else None
+    if saved != kind:
+        raise SpecError("kind-mismatch", f"a {saved} was saved; it does not load into a {kind}")
 
 
 def _structure(module: BaseModule) -> list[tuple[str, str]]:

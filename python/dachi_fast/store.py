@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, final, ove
 from dachi_fast._core import state as _core_state
 from dachi_fast._core import store as _core_store
 from dachi_fast._dirs import data_folder
-from dachi_fast.errors import Conflict, UnknownName
+from dachi_fast.errors import Conflict, StoreError, UnknownName
 from dachi_fast.keys import KeyFile
 from dachi_fast.module import BaseModule
-from dachi_fast.restore import restored, restored_into
+from dachi_fast.restore import check_kind, restored, restored_into
 from dachi_fast.witness import FileWitness
 
 if TYPE_CHECKING:
@@ -286,12 +286,11 @@ class Store:
             raise TypeError(
                 f"save() takes a module (an instance of BaseModule), not {type(module).__name__}"
             )
-        expected = self._base(module, name) if base == "auto" else base
+        _check_text(name, justification)
+        expected = self._base(module, name) if base == "auto" else _base_number(base)
         capture = _core_state.capture(module)
         try:
-            row = self._core.save(
-                name, capture, justification, None if expected == "latest" else int(expected)
-            )
+            row = self._core.save(name, capture, justification, expected)
         except Conflict as error:
             error.context["base"] = base
             raise
@@ -324,7 +323,7 @@ class Store:
             Linear in the size of that version; other versions are not read.
         """
         try:
-            row, blueprint, state = self._core.load(name, version)
+            row, blueprint, state = self._core.load(name, _known(version, name))
         except UnknownName:
             if default is _RAISE:
                 raise
@@ -353,7 +352,7 @@ class Store:
             IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
         """
-        row, blueprint, state = self._core.load(name, version)
+        row, blueprint, state = self._core.load(name, _known(version, name))
         restored_into(module, blueprint, state)
         self._track(module, name, row[0])
         return module
@@ -384,8 +383,9 @@ class Store:
             IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
         """
+        _check_text(name)
         versions = [_version(row) for row in reversed(self._core.history(name))]
-        return versions if limit is None else versions[:limit]
+        return versions if limit is None else versions[: max(limit, 0)]
 
     def diff(self, name: str, a: int, b: int) -> list[Change]:
         """Gives what changed from version `a` to version `b`, by path.
@@ -418,7 +418,7 @@ class Store:
             ...     store.diff("tally", 1, 2)
             [Change(path='count', before=0, after=7)]
         """
-        rows = self._core.diff(name, a, b)
+        rows = self._core.diff(name, _known(a, name), _known(b, name))
         return [
             Change(
                 path,
@@ -444,15 +444,21 @@ class Store:
 
         Raises:
             UnknownName: no such name or version.
+            SpecError: `into` is not of the saved class; nothing was changed.
             IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
 
         Complexity:
             Independent of the size of the state, but for `into`.
         """
+        _check_text(justification)
+        if into is None:
+            return _version(self._core.rollback(name, _known(to, name), justification))
+        _, blueprint, state = self._core.load(name, _known(to, name))
+        check_kind(into, blueprint)
         row = self._core.rollback(name, to, justification)
-        if into is not None:
-            self.load_into(into, name, version=row[0])
+        restored_into(into, blueprint, state)
+        self._track(into, name, row[0])
         return _version(row)
 
     # --- evidence ---------------------------------------------------------------------------------
@@ -468,7 +474,8 @@ class Store:
             StoreClosed: the store was closed.
         """
         nothing = (None, None, None, None, None)
-        return [LedgerEntry(*row[:6], *(row[6] or nothing)) for row in self._core.ledger(limit)]
+        rows = self._core.ledger(min(max(limit, 0), _MOST))
+        return [LedgerEntry(*row[:6], *(row[6] or nothing)) for row in rows]
 
     def verify(self, *, progress: Callable[[int], object] | None = None) -> Report:
         """Proves every record, version and ledger entry.
@@ -503,6 +510,42 @@ class Store:
             gone = weakref.ref(module, lambda _: bases.pop(key, None))
             held = self._bases[key] = (gone, {})
         held[1][name] = number
+
+
+# The core counts versions in 64 bits.
+_MOST: Final = 2**64 - 1
+
+
+def _check_text(*texts: str) -> None:
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as cause:
+            raise StoreError(
+                "name", f"{text[:80]!r} holds half of a surrogate pair, which UTF-8 cannot write"
+            ) from cause
+
+
+@overload
+def _known(number: int, name: str) -> int: ...
+@overload
+def _known(number: int | None, name: str) -> int | None: ...
+def _known(number: int | None, name: str) -> int | None:
+    """Gives a number that a version of the name may have."""
+    _check_text(name)
+    if number is None or 0 <= number <= _MOST:
+        return number
+    what = f"{name!r} has no version {number}"
+    raise UnknownName("unknown-version", what, name=name, version=number)
+
+
+def _base_number(base: object) -> int | None:
+    """Gives the number that a version must follow, None for whatever is the latest."""
+    if base == "latest":
+        return None
+    if isinstance(base, int) and 0 <= base <= _MOST:
+        return base
+    raise ValueError(f"base is a version's number, 'auto' or 'latest', not {base!r}")
 
 
 def _purpose(store_id: bytes) -> bytes:

@@ -38,7 +38,10 @@ impl Store {
         self.check_witness()?;
         let mut current = self.current()?;
         self.check_current(&current)?;
-        let agent = self.agent(&mut current, name)?.ok_or_else(|| unknown_name(name))?;
+        let agent = self.agent(&mut current, name)?;
+        // A first save that failed leaves an agent without versions behind.
+        let agent = agent.filter(|agent| agent.latest.is_some());
+        let agent = agent.ok_or_else(|| unknown_name(name))?;
         let (map, sealer) = (agent.map.clone(), std::sync::Arc::clone(&agent.sealer));
         drop(current);
         let nodes = self.nodes(&sealer);
