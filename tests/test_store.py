@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gc
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,18 @@ def test_a_first_save_that_conflicts_leaves_no_name_behind(store: Store) -> None
     with pytest.raises(UnknownName):
         store.history("agent")
     assert store.save(Counter(), "agent").number == 1
+
+
+def test_an_object_goes_on_when_its_store_was_closed_and_opened_again(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "key")
+    counter = Counter()
+    for count in range(3):
+        with Store.open(tmp_path / "store", keys=keys) as store:
+            counter.count = count
+            assert store.save(counter, "agent").number == count + 1
+    shutil.copytree(tmp_path / "store", tmp_path / "copy")
+    with Store.open(tmp_path / "copy", keys=keys, witness=None) as copy, pytest.raises(Conflict):
+        copy.save(counter, "agent")
 
 
 def test_an_object_is_tracked_by_itself_and_not_by_its_address(store: Store) -> None:

@@ -145,6 +145,13 @@ def _version(row: _Row) -> Version:
     )
 
 
+# id of a live module -> weak reference to it, and the versions it came from by name
+_Bases = dict[int, tuple[weakref.ref[BaseModule], dict[str, int]]]
+# By store id and folder: a store that is closed and opened again still knows what it loaded; a copy
+# of it, which goes its own way, does not.
+_bases: dict[tuple[bytes, Path], _Bases] = {}
+
+
 class Store:
     """An embedded store of agents: encrypted, versioned, ledgered, proved on every read.
 
@@ -164,11 +171,10 @@ class Store:
         (1, 1)
     """
 
-    def __init__(self, core: _core_store.Store, path: Path) -> None:
+    def __init__(self, core: _core_store.Store, path: Path, bases: _Bases | None = None) -> None:
         self._core = core
         self._path = path
-        # id of a live module -> weak reference to it, and the versions it came from by name
-        self._bases: dict[int, tuple[weakref.ref[BaseModule], dict[str, int]]] = {}
+        self._bases: _Bases = {} if bases is None else bases
 
     # --- opening and closing ----------------------------------------------------------------------
 
@@ -220,7 +226,7 @@ class Store:
         seen = FileWitness() if witness == "default" else witness
         witness_folder = None if seen is None else seen.folder.absolute()
         core = _core_store.Store(folder, store_id, root, wrapped, witness_folder)
-        return cls(core, folder)
+        return cls(core, folder, _bases.setdefault((store_id, folder), {}))
 
     def close(self) -> None:
         """Closes the store; closing twice is harmless."""
