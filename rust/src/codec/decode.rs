@@ -131,6 +131,25 @@ impl<'a> Decoder<'a> {
         std::str::from_utf8(self.slice(len)?).map_err(|_| malformed("a text is not UTF-8"))
     }
 
+    /// The next byte, not read yet; 0xc1, which begins no value, at the end.
+    #[inline]
+    pub fn peek(&self) -> u8 {
+        self.bytes.get(self.at).copied().unwrap_or(0xc1)
+    }
+
+    /// Reads a text of less than 32 bytes, if that comes next; it is not checked to be UTF-8.
+    #[inline]
+    pub fn short_text(&mut self) -> Option<&'a [u8]> {
+        let byte = self.peek();
+        if byte & 0xe0 != 0xa0 {
+            return None;
+        }
+        let start = self.at + 1;
+        let text = self.bytes.get(start..start + usize::from(byte & 0x1f))?;
+        self.at = start + text.len();
+        Some(text)
+    }
+
     /// The next token.
     #[inline]
     pub fn token(&mut self) -> Result<Token<'a>> {

@@ -101,6 +101,9 @@ impl Locked {
             )
             .with("format", u64::from(format)));
         }
+        if format == 0 {
+            return Err(Error::new("malformed", "keys.sealed has no format"));
+        }
         Ok(Locked {
             store: take.array()?,
             generation: take.u64()?,

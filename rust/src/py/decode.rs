@@ -7,15 +7,13 @@ use super::types::Types;
 use crate::codec::{ArrayHead, Decoder, MAX_DEPTH, Token};
 use crate::error::Error;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyComplex, PyDict, PyFrozenSet, PySet, PyString};
+use pyo3::types::{PyBool, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PySet, PyString};
 
-/// Dict keys up to this many bytes are looked up among those seen before: their str object and its
-/// hash are then there already.
-const CACHED_KEY_BYTES: usize = 64;
 /// A power of two: 64 KiB of pointers, enough for a few thousand distinct keys.
 const CACHED_KEYS: usize = 8192;
 
-/// The str objects of dict keys, kept for the next value.
+/// The str objects of dict keys of less than 32 bytes, kept for the next value: the object and its
+/// hash are then there already.
 #[derive(Default)]
 pub struct Keys {
     slots: Vec<Option<Py<PyString>>>,
@@ -39,9 +37,6 @@ fn slot_of(text: &str) -> usize {
 impl Keys {
     #[inline]
     fn get<'py>(&mut self, py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-        if text.len() > CACHED_KEY_BYTES {
-            return raw::string(py, text);
-        }
         if self.slots.is_empty() {
             self.slots.resize_with(CACHED_KEYS, || None);
         }
@@ -58,6 +53,11 @@ impl Keys {
         *slot = Some(made.clone().unbind());
         Ok(made.into_any())
     }
+}
+
+fn utf8(text: &[u8]) -> Attempt<&str> {
+    let refused = |_| Error::new("malformed", "a text is not UTF-8").into();
+    std::str::from_utf8(text).map_err(refused)
 }
 
 /// A decoder that makes Python's values.
@@ -85,17 +85,25 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
     #[inline]
     pub fn value(&mut self) -> Attempt<Bound<'py, PyAny>> {
         let py = self.types.empty.py();
-        let token = self.input.token()?;
-        Ok(match token {
-            Token::Float(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
+        if let Some(text) = self.input.short_text() {
+            return self.short_text(py, text);
+        }
+        Ok(match self.input.token()? {
+            Token::Float(value) => PyFloat::new(py, value).into_any(),
             Token::Int(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
             Token::Text(text) => raw::string(py, text)?,
             Token::Nil => py.None().into_bound(py),
-            Token::Bool(value) => {
-                value.into_pyobject(py).map_err(PyErr::from)?.to_owned().into_any()
-            }
+            Token::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
             other => return self.compound(py, other),
         })
+    }
+
+    #[inline]
+    fn short_text(&self, py: Python<'py>, text: &[u8]) -> Attempt<Bound<'py, PyAny>> {
+        if text.is_ascii() {
+            return Ok(raw::ascii(py, text)?);
+        }
+        Ok(raw::string(py, utf8(text)?)?)
     }
 
     fn compound(&mut self, py: Python<'py>, token: Token<'a>) -> Attempt<Bound<'py, PyAny>> {
@@ -145,13 +153,9 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
     fn dict(&mut self, py: Python<'py>, len: usize) -> Attempt<Bound<'py, PyAny>> {
         let dict = PyDict::new(py);
         for _ in 0..len {
-            let mut ahead = self.input.clone();
-            let key = match ahead.token()? {
-                Token::Text(text) => {
-                    self.input = ahead;
-                    self.keys.get(py, text)?
-                }
-                _ => self.value()?,
+            let key = match self.input.short_text() {
+                Some(text) => self.keys.get(py, utf8(text)?)?,
+                None => self.value()?,
             };
             dict.set_item(key, self.value()?)?;
         }

@@ -1,7 +1,7 @@
 //! Python values into the codec; the interpreter stays attached.
 
 use super::array;
-use super::errors::{Attempt, Fail};
+use super::errors::Attempt;
 use super::raw;
 use super::types::Types;
 use crate::codec::{Encoder, MAX_DEPTH, ext};
@@ -33,25 +33,27 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
     /// One value with all that it holds.
     #[inline]
     pub fn value(&mut self, value: &Bound<'py, PyAny>) -> Attempt<()> {
+        if self.atom(value)? { Ok(()) } else { self.compound(value) }
+    }
+
+    /// Writes a value that holds no others; false if it is none of these. Runs no Python code
+    /// before it has a reference of its own.
+    #[inline]
+    fn atom(&mut self, value: &Bound<'py, PyAny>) -> Attempt<bool> {
         if let Ok(text) = value.cast_exact::<PyString>() {
-            return self.text(text);
-        }
-        if let Ok(float) = value.cast_exact::<PyFloat>() {
+            self.text(text)?;
+        } else if let Ok(float) = value.cast_exact::<PyFloat>() {
             self.out.float(float.value());
-            return Ok(());
-        }
-        if let Ok(int) = value.cast_exact::<PyInt>() {
-            return self.int(int);
-        }
-        if value.is_none() {
+        } else if let Ok(int) = value.cast_exact::<PyInt>() {
+            self.int(int)?;
+        } else if value.is_none() {
             self.out.nil();
-            return Ok(());
-        }
-        if let Ok(bool) = value.cast_exact::<PyBool>() {
+        } else if let Ok(bool) = value.cast_exact::<PyBool>() {
             self.out.bool(bool.is_true());
-            return Ok(());
+        } else {
+            return Ok(false);
         }
-        self.compound(value)
+        Ok(true)
     }
 
     fn compound(&mut self, value: &Bound<'py, PyAny>) -> Attempt<()> {
@@ -134,6 +136,7 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
                 self.out.text(utf8);
             }
             None => {
+                let text = text.clone();
                 let wtf8 = text.call_method1("encode", ("utf-8", "surrogatepass"))?;
                 self.out.surrogates(wtf8.cast::<PyBytes>().map_err(PyErr::from)?.as_bytes());
             }
@@ -152,6 +155,7 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
 
     #[cold]
     fn wide_int(&mut self, int: &Bound<'py, PyInt>) -> Attempt<()> {
+        let int = &int.clone();
         if let Ok(value) = int.extract::<u64>() {
             self.out.uint(value);
             return Ok(());
@@ -173,14 +177,33 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
     fn dict(&mut self, dict: &Bound<'py, PyDict>) -> Attempt<()> {
         self.fits(dict.len())?;
         self.out.map(dict.len());
-        for pair in raw::pairs(dict) {
-            let Some((key, value)) = pair else {
-                return Err(Error::new("store", "a dict changed while it was being saved").into());
-            };
-            self.value(&key).map_err(|fail| fail.inside(format!("<key {}>", shown(&key))))?;
-            self.value(&value).map_err(|fail| fail.inside(shown(&key)))?;
+        let len = dict.len();
+        let mut written = 0;
+        for (key, value) in raw::borrowed_pairs(dict) {
+            written += 1;
+            if self.atom(&key)? && self.atom(&value)? {
+                continue;
+            }
+            // What follows may run Python code, which may drop the dict's own references.
+            let (key, value) = (key.to_owned(), value.to_owned());
+            self.held(&key, &value)?;
+            if dict.len() != len {
+                break;
+            }
+        }
+        if written != len {
+            return Err(Error::new("store", "a dict changed while it was being saved").into());
         }
         Ok(())
+    }
+
+    /// The rest of a pair of which at least one is no atom.
+    fn held(&mut self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Attempt<()> {
+        if !is_atom(key) {
+            self.compound(key).map_err(|fail| fail.inside(format!("<key {}>", shown(key))))?;
+            return self.value(value).map_err(|fail| fail.inside(shown(key)));
+        }
+        self.compound(value).map_err(|fail| fail.inside(shown(key)))
     }
 
     fn list(&mut self, list: &Bound<'py, PyList>) -> Attempt<()> {
@@ -251,6 +274,16 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
     }
 }
 
+/// Whether [`ValueEncoder::atom`] writes it.
+#[inline]
+fn is_atom(value: &Bound<'_, PyAny>) -> bool {
+    value.is_exact_instance_of::<PyString>()
+        || value.is_exact_instance_of::<PyFloat>()
+        || value.is_exact_instance_of::<PyInt>()
+        || value.is_none()
+        || value.is_exact_instance_of::<PyBool>()
+}
+
 /// A dict key for an error message: short, and on one line.
 fn shown(key: &Bound<'_, PyAny>) -> String {
     let text = match key.cast::<PyString>() {
@@ -258,11 +291,4 @@ fn shown(key: &Bound<'_, PyAny>) -> String {
         Err(_) => key.repr().map_or_else(|_| "?".into(), |r| r.to_string_lossy().into_owned()),
     };
     text.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-impl Fail {
-    /// Whether Python raised it.
-    pub fn is_python(&self) -> bool {
-        matches!(self, Fail::Python(..))
-    }
 }

@@ -5,9 +5,13 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
-/// A failure on the border: of the core, or raised by Python code that the core called.
+/// A failure on the border: of the core, or raised by Python code that the core called. One pointer
+/// wide, so that a result travels in registers.
 #[derive(Debug)]
-pub enum Fail {
+pub struct Fail(Box<Cause>);
+
+#[derive(Debug)]
+enum Cause {
     /// The core's own.
     Core(Error),
     /// Raised by a hook, a provider or the interpreter; with where in the state, innermost first.
@@ -19,13 +23,13 @@ pub type Attempt<T> = Result<T, Fail>;
 
 impl From<Error> for Fail {
     fn from(error: Error) -> Self {
-        Fail::Core(error)
+        Fail(Box::new(Cause::Core(error)))
     }
 }
 
 impl From<PyErr> for Fail {
     fn from(error: PyErr) -> Self {
-        Fail::Python(error, Vec::new())
+        Fail(Box::new(Cause::Python(error, Vec::new())))
     }
 }
 
@@ -33,21 +37,21 @@ impl Fail {
     /// Says inside which element the failure lies.
     #[cold]
     pub fn inside(self, segment: impl Into<String>) -> Self {
-        match self {
-            Fail::Core(error) => Fail::Core(error.inside(segment)),
-            Fail::Python(error, mut path) => {
+        Fail(Box::new(match *self.0 {
+            Cause::Core(error) => Cause::Core(error.inside(segment)),
+            Cause::Python(error, mut path) => {
                 path.push(segment.into());
-                Fail::Python(error, path)
+                Cause::Python(error, path)
             }
-        }
+        }))
     }
 }
 
 impl From<Fail> for PyErr {
     fn from(fail: Fail) -> Self {
-        Python::attach(|py| match fail {
-            Fail::Core(error) => raised(py, &error).unwrap_or_else(|failed| failed),
-            Fail::Python(error, path) => {
+        Python::attach(|py| match *fail.0 {
+            Cause::Core(error) => raised(py, &error).unwrap_or_else(|failed| failed),
+            Cause::Python(error, path) => {
                 if !path.is_empty() {
                     let segments: Vec<&str> = path.iter().rev().map(String::as_str).collect();
                     // Where it happened is a courtesy; the error itself is what matters.
@@ -96,6 +100,6 @@ fn raised(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
 /// For `?` straight from the core into a function that Python calls.
 impl From<Error> for PyErr {
     fn from(error: Error) -> Self {
-        Fail::Core(error).into()
+        Fail::from(error).into()
     }
 }

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::state::Payload;
+use pyo3::Borrowed;
 use pyo3::buffer::PyBuffer;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -47,24 +48,67 @@ impl<'py> Iterator for Pairs<'_, 'py> {
     }
 }
 
+/// Iterates a dict without owning what it yields.
+#[derive(Debug)]
+pub struct BorrowedPairs<'a, 'py> {
+    dict: &'a Bound<'py, PyDict>,
+    position: ffi::Py_ssize_t,
+}
+
+/// The pairs of a dict; make one owned before anything runs that could change the dict.
+pub fn borrowed_pairs<'a, 'py>(dict: &'a Bound<'py, PyDict>) -> BorrowedPairs<'a, 'py> {
+    BorrowedPairs { dict, position: 0 }
+}
+
+impl<'a, 'py> Iterator for BorrowedPairs<'a, 'py> {
+    type Item = (Borrowed<'a, 'py, PyAny>, Borrowed<'a, 'py, PyAny>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let py = self.dict.py();
+        let mut key = std::ptr::null_mut();
+        let mut value = std::ptr::null_mut();
+        // SAFETY: attached, `dict` is a live dict, the out pointers are valid. The references are
+        // the dict's own: the one user of this iterator writes atoms, which runs no Python code,
+        // and makes everything else owned first.
+        unsafe {
+            if ffi::PyDict_Next(self.dict.as_ptr(), &mut self.position, &mut key, &mut value) == 0 {
+                return None;
+            }
+            Some((Borrowed::from_ptr(py, key), Borrowed::from_ptr(py, value)))
+        }
+    }
+}
+
 /// A str object of `text`.
 #[inline]
 pub fn string<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    let len = text.len() as ffi::Py_ssize_t;
-    if !text.is_ascii() {
-        // SAFETY: attached; pointer and length are those of a live str; the new reference, or null
-        // with an exception set, is handed over to pyo3.
-        return unsafe {
-            Bound::from_owned_ptr_or_err(
-                py,
-                ffi::PyUnicode_DecodeUTF8(text.as_ptr().cast(), len, std::ptr::null()),
-            )
-        };
+    if text.is_ascii() {
+        return ascii(py, text.as_bytes());
     }
+    let len = text.len() as ffi::Py_ssize_t;
+    // SAFETY: attached; pointer and length are those of a live str; the new reference, or null
+    // with an exception set, is handed over to pyo3.
+    unsafe {
+        Bound::from_owned_ptr_or_err(
+            py,
+            ffi::PyUnicode_DecodeUTF8(text.as_ptr().cast(), len, std::ptr::null()),
+        )
+    }
+}
+
+/// A str object of bytes that the caller found to be ASCII.
+#[inline]
+pub fn ascii<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    debug_assert!(text.is_ascii());
     // SAFETY: attached; a new str of `len` ASCII characters owns `len` bytes behind its header, and
     // nobody else sees it before they are written.
     unsafe {
-        let made = Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_New(len, 127))?;
+        let made = Bound::from_owned_ptr_or_err(
+            py,
+            ffi::PyUnicode_New(text.len() as ffi::Py_ssize_t, 127),
+        )?;
+        // The empty str is shared: nothing is written to it.
         let data = ffi::PyUnicode_DATA(made.as_ptr()).cast::<u8>();
         std::ptr::copy_nonoverlapping(text.as_ptr(), data, text.len());
         Ok(made)
@@ -79,7 +123,8 @@ pub fn utf8<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a str> {
     unsafe {
         let object = text.as_ptr();
         if ffi::PyUnicode_IS_COMPACT_ASCII(object) != 0 {
-            let data = ffi::PyUnicode_DATA(object).cast::<u8>();
+            // The characters of a compact ASCII str follow its header.
+            let data = object.cast::<ffi::PyASCIIObject>().add(1).cast::<u8>();
             let len = ffi::PyUnicode_GET_LENGTH(object) as usize;
             return Some(std::str::from_utf8_unchecked(std::slice::from_raw_parts(data, len)));
         }
@@ -203,18 +248,18 @@ pub fn list<'py, E: From<PyErr>>(
 }
 
 /// The memory of an array that outlives the attachment to the interpreter.
-pub struct Borrowed {
+pub struct ArrayMemory {
     buffer: PyBuffer<u8>,
 }
 
-impl Borrowed {
+impl ArrayMemory {
     /// Keeps the buffer exported, so that its memory stays where it is until this is dropped.
     pub fn new(buffer: PyBuffer<u8>) -> Self {
-        Borrowed { buffer }
+        ArrayMemory { buffer }
     }
 }
 
-impl Payload for Borrowed {
+impl Payload for ArrayMemory {
     fn bytes(&self) -> &[u8] {
         // SAFETY: an exported buffer stays valid and of this length until released. What remains:
         // Python code in another thread may write to the array while it is being saved. Each piece

@@ -88,7 +88,7 @@ impl<'py> CaptureSink<'_, 'py> {
         let mark = self.values.array(&parts.dtype, parts.fortran, &parts.shape);
         self.values.close(mark, parts.items.len());
         let payload: Box<dyn crate::state::Payload> = match (parts.items, self.arrays) {
-            (Items::Own(buffer), Arrays::Borrowed) => Box::new(raw::Borrowed::new(buffer)),
+            (Items::Own(buffer), Arrays::Borrowed) => Box::new(raw::ArrayMemory::new(buffer)),
             (Items::Own(buffer), Arrays::Copied) => Box::new(buffer.to_vec(value.py())?),
             (Items::Copy(bytes), _) => Box::new(bytes.as_bytes().to_vec()),
         };

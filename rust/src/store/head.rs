@@ -105,6 +105,9 @@ fn checked<'a>(bytes: &'a [u8], store: &StoreId) -> Result<&'a [u8]> {
         let what = "the store was written by a newer dachi_fast; upgrade the package";
         return Err(Error::new("format-too-new", what).with("format", u64::from(format)));
     }
+    if format == 0 {
+        return Err(Error::new("malformed", "the head of the store has no format"));
+    }
     if take.array::<16>()? != *store {
         let what = "the data file and keys.sealed belong to different stores";
         return Err(Error::new("wrong-context", what));
