@@ -1,7 +1,7 @@
 //! Python values into the codec; the interpreter stays attached.
 
 use super::array;
-use super::errors::Attempt;
+use super::errors::{Attempt, Fail};
 use super::raw;
 use super::types::Types;
 use crate::codec::{Encoder, MAX_DEPTH, ext};
@@ -188,11 +188,11 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
             let (key, value) = (key.to_owned(), value.to_owned());
             self.held(&key, &value)?;
             if dict.len() != len {
-                break;
+                return Err(changed("dict"));
             }
         }
         if written != len {
-            return Err(Error::new("store", "a dict changed while it was being saved").into());
+            return Err(changed("dict"));
         }
         Ok(())
     }
@@ -216,7 +216,7 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
             written += 1;
         }
         if written != len {
-            return Err(Error::new("store", "a list changed while it was being saved").into());
+            return Err(changed("list"));
         }
         Ok(())
     }
@@ -272,6 +272,11 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
         )
         .with("type", kind))
     }
+}
+
+#[cold]
+fn changed(what: &str) -> Fail {
+    Error::new("store", format!("a {what} changed while it was being saved")).into()
 }
 
 /// Whether [`ValueEncoder::atom`] writes it.

@@ -70,7 +70,12 @@ impl Head {
     /// Opens what [`Head::seal`] gave.
     pub fn open(bytes: &[u8], sealer: &Sealer) -> Result<Self> {
         let envelope = checked(bytes, &sealer.context().store)?;
-        let plain = sealer.open(&mut Scratch::default(), PLACE, Committed::Yes, envelope)?;
+        let opened = sealer.open(&mut Scratch::default(), PLACE, Committed::Yes, envelope);
+        let plain = opened.map_err(|error| match error.slug() {
+            // The key is right: keys.sealed, which holds it, opened.
+            "wrong-key" => Error::new("tampered", "the head of the store was edited"),
+            _ => error,
+        })?;
         let mut take = Take::new(&plain);
         let mut head = Head {
             commit: take.u64()?,
