@@ -82,26 +82,43 @@ class KeyFile:
             ) from cause
 
     def _create(self) -> bytes:
+        if self.path.exists():
+            raise FileExistsError
+        key = os.urandom(_KEY_BYTES)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            self._write(_HEADER + key.hex().encode() + b"\n")
         except FileExistsError:
             raise
         except OSError as cause:
             raise KeyAccessError(
                 "key-access", f"cannot make the key file {self.path}: {cause}", path=str(self.path)
             ) from cause
-        key = os.urandom(_KEY_BYTES)
-        with os.fdopen(handle, "wb") as file:
-            file.write(_HEADER + key.hex().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        return key
+
+    def _write(self, content: bytes) -> None:
+        """Makes the file whole or not at all; `FileExistsError` if another process was first."""
+        fresh = self.path.with_name(f".{self.path.name}.{os.urandom(8).hex()}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(fresh, self.path)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links: take the name first
+                os.close(os.open(self.path, flags, 0o600))
+                fresh.replace(self.path)
+        finally:
+            fresh.unlink(missing_ok=True)
         folder = os.open(self.path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-        return key
 
     def _read(self) -> bytes:
         try:

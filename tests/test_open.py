@@ -1,0 +1,415 @@
+"""What is wrong with a path, a key file or a store is said when it is opened."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store
+from dachi_fast.errors import (
+    DachiError,
+    FormatTooNew,
+    IntegrityError,
+    KeyAccessError,
+    KeyringError,
+    Malformed,
+    Missing,
+    NotAStore,
+    RolledBack,
+    StoreIO,
+    StoreLocked,
+    Tampered,
+    WrongContext,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Counter(BaseModule):
+    count: int = Attr(default=0)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyFile:
+    return KeyFile(tmp_path / "key")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, keys: KeyFile) -> Path:
+    """A closed store of two versions."""
+    folder = tmp_path / "store"
+    with Store.open(folder, keys=keys) as store:
+        counter = Counter()
+        for count in (1, 2):
+            counter.count = count
+            store.save(counter, "agent")
+    return folder
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    names = ("data.mdb", "keys.sealed")
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
+
+
+def _refused(kind: type[DachiError], folder: Path, keys: KeyFile, **more: Any) -> DachiError:
+    """Opens in vain; the folder's content must be as before."""
+    before = _content(folder)
+    with pytest.raises(kind) as caught:
+        Store.open(folder, keys=keys, **more)
+    assert _content(folder) == before
+    return caught.value
+
+
+# --- key files ------------------------------------------------------------------------------------
+
+
+def test_another_key_file_is_refused_and_named(folder: Path, tmp_path: Path) -> None:
+    other = KeyFile(tmp_path / "other")
+    Store.open(tmp_path / "other store", keys=other).close()
+    error = _refused(KeyringError, folder, other)
+    assert error.code == "wrong-key"
+    assert error.context["path"] == str(tmp_path / "other")
+    assert str(tmp_path / "other") in str(error)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o777, 0o610])
+def test_a_key_file_that_others_can_use_is_refused(folder: Path, keys: KeyFile, mode: int) -> None:
+    keys.path.chmod(mode)
+    error = _refused(KeyAccessError, folder, keys)
+    assert isinstance(error, PermissionError)
+    assert error.context["mode"] == f"{mode:03o}"
+    assert "chmod 600" in str(error)
+    keys.path.chmod(0o400)
+    Store.open(folder, keys=keys).close()
+
+
+def test_a_new_store_refuses_a_key_file_that_others_can_use(tmp_path: Path, keys: KeyFile) -> None:
+    keys.wrap(b"k" * 32, b"test")
+    keys.path.chmod(0o644)
+    _refused(KeyAccessError, tmp_path / "new", keys)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_key_file_is_made_for_its_owner_alone_and_no_temporary_is_left(
+    tmp_path: Path,
+) -> None:
+    keys = KeyFile(tmp_path / "deep" / "er" / "key")
+    Store.open(tmp_path / "store", keys=keys).close()
+    assert stat.S_IMODE(keys.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(keys.path.parent.stat().st_mode) == 0o700
+    assert list(keys.path.parent.iterdir()) == [keys.path]
+
+
+def test_a_key_file_is_made_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refused)
+    keys = KeyFile(tmp_path / "keys" / "key")
+    Store.open(tmp_path / "store", keys=keys).close()
+    assert list(keys.path.parent.iterdir()) == [keys.path]
+    Store.open(tmp_path / "store", keys=keys).close()
+
+
+def test_processes_that_make_one_key_file_at_once_agree_on_it(tmp_path: Path) -> None:
+    keys = [KeyFile(tmp_path / "key") for _ in range(8)]
+    start = threading.Barrier(len(keys))
+
+    def wrapped(keys: KeyFile) -> bytes:
+        start.wait()
+        return keys.wrap(b"k" * 32, b"test")
+
+    with ThreadPoolExecutor(len(keys)) as pool:
+        sealed = list(pool.map(wrapped, keys))
+    assert {keys[0].unwrap(one, b"test") for one in sealed} == {b"k" * 32}
+
+
+def test_a_key_file_that_is_gone_is_not_made_anew(folder: Path, keys: KeyFile) -> None:
+    keys.path.unlink()
+    error = _refused(KeyringError, folder, keys)
+    assert error.code == "keyring"
+    assert "does not exist" in str(error)
+    assert not keys.path.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"garbage",
+        b"dachi_fast key 1\n",
+        b"dachi_fast key 1\n" + b"ab" * 31,
+        b"dachi_fast key 1\n" + b"ab" * 33,
+        b"dachi_fast key 1\n" + b"zz" * 32,
+        b"dachi_fast key 2\n" + b"ab" * 32,
+        b"\xff" * 5000,
+    ],
+)
+def test_a_file_that_holds_no_key_is_refused(
+    folder: Path, keys: KeyFile, content: bytes, tmp_path: Path
+) -> None:
+    keys.path.write_bytes(content)
+    assert _refused(KeyringError, folder, keys).code == "keyring"
+    _refused(KeyringError, tmp_path / "new", keys)
+    assert keys.path.read_bytes() == content
+
+
+def test_a_folder_in_the_place_of_a_key_file_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir(mode=0o700)
+    _refused(KeyAccessError, folder, KeyFile(tmp_path / "folder"))
+
+
+# --- paths ----------------------------------------------------------------------------------------
+
+
+def test_a_path_that_is_a_file_is_no_store(tmp_path: Path, keys: KeyFile) -> None:
+    path = tmp_path / "file"
+    path.write_text("mine")
+    error = _refused(NotAStore, path, keys)
+    assert error.context["path"] == str(path)
+    assert path.read_text() == "mine"
+    assert not keys.path.exists()
+
+
+def test_a_folder_of_other_things_is_no_store(tmp_path: Path, keys: KeyFile) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    _refused(NotAStore, folder, keys)
+    assert list(folder.iterdir()) == [folder / "notes.txt"]
+    assert not keys.path.exists()
+
+
+def test_a_path_below_a_file_is_no_place_for_a_store(tmp_path: Path, keys: KeyFile) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreIO) as caught:
+        Store.open(tmp_path / "file" / "store", keys=keys)
+    assert isinstance(caught.value, OSError)
+
+
+def test_an_empty_folder_and_missing_parents_become_a_store(tmp_path: Path, keys: KeyFile) -> None:
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "empty", tmp_path / "a" / "b" / "c"):
+        with Store.open(path, keys=keys) as store:
+            assert store.names() == []
+    assert stat.S_IMODE((tmp_path / "a" / "b" / "c").stat().st_mode) == 0o700
+
+
+# --- files of the store ---------------------------------------------------------------------------
+
+
+def test_data_without_its_keys_is_refused(folder: Path, keys: KeyFile) -> None:
+    (folder / "keys.sealed").unlink()
+    error = _refused(Missing, folder, keys)
+    assert "keys.sealed" in str(error)
+
+
+def test_keys_of_another_store_are_refused(folder: Path, keys: KeyFile, tmp_path: Path) -> None:
+    Store.open(tmp_path / "other", keys=keys).close()
+    shutil.copy(tmp_path / "other" / "keys.sealed", folder)
+    assert _refused(WrongContext, folder, keys).code == "wrong-context"
+
+
+def test_data_of_another_store_is_refused(folder: Path, keys: KeyFile, tmp_path: Path) -> None:
+    Store.open(tmp_path / "other", keys=keys).close()
+    shutil.copy(tmp_path / "other" / "data.mdb", folder)
+    for witness in ("default", None):
+        _refused(WrongContext, folder, keys, witness=witness)
+
+
+def _grown(folder: Path, keys: KeyFile) -> None:
+    """Saves more names than there are spare keys, so that keys.sealed is rewritten."""
+    with Store.open(folder, keys=keys) as store:
+        for number in range(257):
+            store.save(Counter(), f"agent {number}")
+
+
+def test_keys_older_than_the_store_are_refused(folder: Path, keys: KeyFile) -> None:
+    old = (folder / "keys.sealed").read_bytes()
+    _grown(folder, keys)
+    assert (folder / "keys.sealed").read_bytes() != old
+    (folder / "keys.sealed").write_bytes(old)
+    error = _refused(RolledBack, folder, keys, witness=None)
+    assert error.context["generation"] == 1
+
+
+def test_keys_newer_than_the_store_are_what_a_crash_leaves(folder: Path, keys: KeyFile) -> None:
+    old = (folder / "data.mdb").read_bytes()
+    _grown(folder, keys)
+    (folder / "data.mdb").write_bytes(old)
+    with Store.open(folder, keys=keys, witness=None) as store:
+        assert store.names() == ["agent"]
+        store.save(Counter(), "other")
+        store.verify()
+
+
+def test_an_edited_or_shortened_keys_file_is_refused(folder: Path, keys: KeyFile) -> None:
+    path = folder / "keys.sealed"
+    good = path.read_bytes()
+    for at in [*range(200), *range(200, len(good), 997), len(good) - 1]:
+        path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        with pytest.raises((IntegrityError, KeyringError, NotAStore, FormatTooNew)):
+            Store.open(folder, keys=keys)
+    for length in [*range(0, 200, 7), len(good) // 2, len(good) - 1]:
+        path.write_bytes(good[:length])
+        with pytest.raises((IntegrityError, KeyringError, NotAStore)):
+            Store.open(folder, keys=keys)
+    path.write_bytes(good)
+    with Store.open(folder, keys=keys) as store:
+        assert store.load("agent").count == 2
+
+
+def test_keys_of_a_newer_format_say_so(folder: Path, keys: KeyFile) -> None:
+    path = folder / "keys.sealed"
+    content = bytearray(path.read_bytes())
+    content[16:20] = (2).to_bytes(4, "little")
+    path.write_bytes(content)
+    error = _refused(FormatTooNew, folder, keys)
+    assert error.context["format"] == 2
+    assert "upgrade" in str(error)
+
+
+def test_a_data_file_that_is_not_lmdb_is_no_store(folder: Path, keys: KeyFile) -> None:
+    for content in (b"x" * 100_000, b"\0" * 100_000):
+        (folder / "data.mdb").write_bytes(content)
+        with pytest.raises((NotAStore, Malformed)):
+            Store.open(folder, keys=keys)
+
+
+# --- open elsewhere -------------------------------------------------------------------------------
+
+_HOLDER = """
+import sys
+from dachi_fast import KeyFile, Store
+with Store.open(sys.argv[1], keys=KeyFile(sys.argv[2]), witness=None):
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_store_that_another_process_has_open_is_locked(folder: Path, keys: KeyFile) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(folder), str(keys.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
+    )
+    assert holder.stdout is not None
+    try:
+        assert holder.stdout.readline() == "open\n"
+        error = _refused(StoreLocked, folder, keys)
+        assert isinstance(error, TimeoutError)
+        assert error.context["path"] == str(folder)
+    finally:
+        holder.communicate("")
+    with Store.open(folder, keys=keys) as store:
+        assert store.load("agent").count == 2
+
+
+def test_a_store_that_this_process_has_open_is_locked(folder: Path, keys: KeyFile) -> None:
+    with Store.open(folder, keys=keys) as store:
+        for path in (folder, folder / ".." / folder.name):
+            with pytest.raises(StoreLocked):
+                Store.open(path, keys=keys)
+        assert store.load("agent").count == 2
+    Store.open(folder, keys=keys).close()
+
+
+def test_a_handle_that_is_dropped_lets_go_of_the_store(folder: Path, keys: KeyFile) -> None:
+    store = Store.open(folder, keys=keys)
+    del store
+    Store.open(folder, keys=keys).close()
+
+
+# --- witnesses ------------------------------------------------------------------------------------
+
+
+def _saved(folder: Path, keys: KeyFile, *counts: int, **more: Any) -> None:
+    with Store.open(folder, keys=keys, **more) as store:
+        for count in counts:
+            counter = Counter()
+            counter.count = count
+            store.save(counter, "agent", base="latest")
+
+
+def _replaced(folder: Path, by: Path) -> None:
+    shutil.rmtree(folder)
+    shutil.copytree(by, folder)
+
+
+def test_yesterdays_store_in_todays_place_is_refused(
+    folder: Path, keys: KeyFile, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path / "yesterday")
+    _saved(folder, keys, 3)
+    _replaced(folder, tmp_path / "yesterday")
+    error = _refused(RolledBack, folder, keys)
+    assert (error.context["commit"], error.context["witnessed_commit"]) == (3, 4)
+    with Store.open(folder, keys=keys, witness=None) as store:
+        assert store.load("agent").count == 2
+
+
+def test_a_branch_of_what_was_seen_is_refused(folder: Path, keys: KeyFile, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "yesterday")
+    _saved(folder, keys, 3)
+    _replaced(folder, tmp_path / "yesterday")
+    for counts in ((30,), (31, 32)):
+        _saved(folder, keys, *counts, witness=None)
+        assert "branch" in str(_refused(RolledBack, folder, keys))
+
+
+def test_a_store_that_went_on_elsewhere_is_accepted(folder: Path, keys: KeyFile) -> None:
+    _saved(folder, keys, 3, 4, 5, witness=None)
+    with Store.open(folder, keys=keys) as store:
+        assert store.load("agent").count == 5
+
+
+def test_a_moved_store_and_a_fresh_machine_are_accepted(
+    folder: Path, keys: KeyFile, tmp_path: Path
+) -> None:
+    folder.rename(tmp_path / "moved")
+    _saved(tmp_path / "moved", keys, 3)
+    with Store.open(
+        tmp_path / "moved", keys=keys, witness=FileWitness(tmp_path / "fresh")
+    ) as store:
+        assert store.load("agent").count == 3
+
+
+def test_data_that_is_gone_is_noticed_by_the_witness(folder: Path, keys: KeyFile) -> None:
+    (folder / "data.mdb").unlink()
+    with pytest.raises(RolledBack):
+        Store.open(folder, keys=keys)
+
+
+@pytest.mark.parametrize(
+    "edit", [lambda b: b"", lambda b: b"x" * len(b), lambda b: bytes(c ^ 1 for c in b)]
+)
+def test_an_edited_witness_is_refused(
+    folder: Path, keys: KeyFile, tmp_path: Path, edit: Callable[[bytes], bytes]
+) -> None:
+    witness = FileWitness(tmp_path / "seen")
+    _saved(folder, keys, 3, witness=witness)
+    [path] = (tmp_path / "seen").iterdir()
+    path.write_bytes(edit(path.read_bytes()))
+    _refused(Tampered, folder, keys, witness=witness)
+
+
+def test_a_witness_that_cannot_be_read_is_named(
+    folder: Path, keys: KeyFile, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreIO, match="witness"):
+        Store.open(folder, keys=keys, witness=FileWitness(tmp_path / "file"))
