@@ -26,7 +26,7 @@ _SECTIONS = {
     "load": "Load",
     "imports": "Import",
 }
-_MAIN_ONLY = {"attribute"}  # sections that are measured on other Pythons too
+_ELSEWHERE = {"attribute"}  # what is measured under other Pythons too
 
 
 @dataclass
@@ -136,7 +136,7 @@ def machine(one: dict[str, Any], passes: int) -> list[str]:
 
 def report(passes: list[dict[str, Any]]) -> str:
     """The text between the markers."""
-    full = [p for p in passes if not _only(p, _MAIN_ONLY)] or passes
+    full = [p for p in passes if not _only(p, _ELSEWHERE)] or passes
     main_python = full[0]["machine_info"]["python_version"]
     lines = machine(full[0], len(full))
     for section, rows in collect(passes, main_python).items():
