@@ -55,6 +55,12 @@ impl Keys {
     }
 }
 
+/// What was written came from a dict or set, so its keys and elements can be hashed.
+#[cold]
+fn unhashable(_: PyErr) -> Error {
+    Error::new("malformed", "a dict key or set element that cannot be hashed")
+}
+
 fn utf8(text: &[u8]) -> Attempt<&str> {
     let refused = |_| Error::new("malformed", "a text is not UTF-8").into();
     std::str::from_utf8(text).map_err(refused)
@@ -107,6 +113,17 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
     }
 
     fn compound(&mut self, py: Python<'py>, token: Token<'a>) -> Attempt<Bound<'py, PyAny>> {
+        if !matches!(
+            token,
+            Token::List(_)
+                | Token::Map(_)
+                | Token::Tuple(_)
+                | Token::Set(_)
+                | Token::Frozenset(_)
+                | Token::Named(_)
+        ) {
+            return self.rare(py, token);
+        }
         if self.depth >= MAX_DEPTH {
             return Err(Error::new("malformed", "values nest too deeply").into());
         }
@@ -117,16 +134,25 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
             Token::Tuple(len) => raw::tuple(py, len, || self.value())?.into_any(),
             Token::Set(len) => {
                 let elements = raw::tuple(py, len, || self.value())?;
-                PySet::new(py, elements.iter())?.into_any()
+                PySet::new(py, elements.iter()).map_err(unhashable)?.into_any()
             }
             Token::Frozenset(len) => {
                 let elements = raw::tuple(py, len, || self.value())?;
-                PyFrozenSet::new(py, elements.iter())?.into_any()
+                PyFrozenSet::new(py, elements.iter()).map_err(unhashable)?.into_any()
             }
             Token::Named(tag) => {
                 let payload = self.value()?;
                 self.types.raised.call1((tag, payload))?
             }
+            _ => return Err(Error::new("malformed", "a value cannot be read").into()),
+        };
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    /// Values that hold no others and are not common.
+    fn rare(&mut self, py: Python<'py>, token: Token<'a>) -> Attempt<Bound<'py, PyAny>> {
+        Ok(match token {
             Token::Array(head) => self.array(py, &head)?,
             Token::Scalar(dtype, item) => array::scalar(self.types, dtype, item)?,
             Token::Binary(bytes) => PyBytes::new(py, bytes).into_any(),
@@ -139,15 +165,13 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
             }
             Token::Complex(real, imag) => PyComplex::from_doubles(py, real, imag).into_any(),
             Token::Surrogates(wtf8) => {
-                PyBytes::new(py, wtf8).call_method1("decode", ("utf-8", "surrogatepass"))?
+                let text =
+                    PyBytes::new(py, wtf8).call_method1("decode", ("utf-8", "surrogatepass"));
+                text.map_err(|_| Error::new("malformed", "a text with surrogates is not WTF-8"))?
             }
             Token::Ellipsis => py.Ellipsis().into_bound(py),
-            Token::Nil | Token::Bool(_) | Token::Int(_) | Token::Float(_) | Token::Text(_) => {
-                return Err(Error::new("malformed", "a value cannot be read").into());
-            }
-        };
-        self.depth -= 1;
-        Ok(value)
+            _ => return Err(Error::new("malformed", "a value cannot be read").into()),
+        })
     }
 
     fn dict(&mut self, py: Python<'py>, len: usize) -> Attempt<Bound<'py, PyAny>> {
@@ -157,7 +181,7 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
                 Some(text) => self.keys.get(py, utf8(text)?)?,
                 None => self.value()?,
             };
-            dict.set_item(key, self.value()?)?;
+            dict.set_item(key, self.value()?).map_err(unhashable)?;
         }
         if dict.len() != len {
             return Err(Error::new("malformed", "a dict holds a key twice").into());
