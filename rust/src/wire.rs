@@ -45,6 +45,39 @@ impl Put for Vec<u8> {
     }
 }
 
+/// Longest string that [`put_short`] takes.
+pub const SHORT_BYTES: usize = 32;
+
+/// Appends at most 32 bytes in moves of sizes known beforehand: a call of `memcpy` would take longer
+/// than the copy. They are written where they belong, because a wide read of a buffer that was just
+/// written in parts would stall.
+#[inline]
+pub fn put_short(out: &mut Vec<u8>, short: &[u8]) {
+    let (start, len) = (out.len(), short.len());
+    out.extend_from_slice(&[0; SHORT_BYTES]);
+    let room = out.get_mut(start..).unwrap_or_default();
+    if let (Some(first), Some(last)) = (short.first_chunk::<16>(), short.last_chunk::<16>()) {
+        place(room, 0, first);
+        place(room, len - 16, last);
+    } else if let (Some(first), Some(last)) = (short.first_chunk::<8>(), short.last_chunk::<8>()) {
+        place(room, 0, first);
+        place(room, len - 8, last);
+    } else if let (Some(first), Some(last)) = (short.first_chunk::<4>(), short.last_chunk::<4>()) {
+        place(room, 0, first);
+        place(room, len - 4, last);
+    } else {
+        room.iter_mut().zip(short).for_each(|(to, from)| *to = *from);
+    }
+    out.truncate(start + len);
+}
+
+#[inline]
+fn place<const N: usize>(room: &mut [u8], at: usize, piece: &[u8; N]) {
+    if let Some(slot) = room.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<N>()) {
+        *slot = *piece;
+    }
+}
+
 /// Reads from a byte slice; every read past the end is `malformed`.
 #[derive(Debug, Clone)]
 pub struct Take<'a> {
@@ -158,6 +191,17 @@ mod tests {
             let mut take = Take::new(&out);
             assert_eq!(take.varint().ok(), Some(value));
             assert!(take.done().is_ok());
+        }
+    }
+
+    #[test]
+    fn short_strings_of_every_length_are_appended() {
+        let text: Vec<u8> = (0..32).collect();
+        for len in 0..=SHORT_BYTES {
+            let mut out = vec![255; 3];
+            put_short(&mut out, text.get(..len).unwrap_or_default());
+            assert_eq!(out.get(..3), Some(&[255; 3][..]));
+            assert_eq!(out.get(3..), text.get(..len));
         }
     }
 

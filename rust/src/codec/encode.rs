@@ -1,19 +1,12 @@
 //! Writes values; the caller walks them.
 
 use super::ext;
+use crate::wire::put_short;
 
 /// An append-only writer of canonical msgpack.
 #[derive(Debug, Default)]
 pub struct Encoder {
     out: Vec<u8>,
-}
-
-/// Copies a piece of known size.
-#[inline]
-fn put<const N: usize>(to: &mut [u8], at: usize, piece: &[u8; N]) {
-    if let Some(slot) = to.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<N>()) {
-        *slot = *piece;
-    }
 }
 
 /// Where the length of an open extension is to be filled in.
@@ -133,42 +126,12 @@ impl Encoder {
     pub fn text(&mut self, text: &str) {
         let len = text.len();
         if len < 32 {
-            return self.short_text(text.as_bytes());
+            self.out.push(0xa0 | len as u8);
+            return put_short(&mut self.out, text.as_bytes());
         }
         self.out.reserve(len + 5);
         self.long(len, [0xd9, 0xda, 0xdb]);
         self.out.extend_from_slice(text.as_bytes());
-    }
-
-    /// Less than 32 bytes, moved in pieces of a size known beforehand: a call of `memcpy` would
-    /// take longer than the copy. With its head it fits 32 bytes.
-    #[inline]
-    fn short_text(&mut self, text: &[u8]) {
-        let len = text.len();
-        let start = self.out.len();
-        // Written where it belongs: a wide read of a buffer just written in parts would stall.
-        self.out.extend_from_slice(&[0; 32]);
-        let Some(([head], body)) =
-            self.out.get_mut(start..).and_then(|room| room.split_first_chunk_mut())
-        else {
-            return;
-        };
-        *head = 0xa0 | len as u8;
-        if let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>()) {
-            put(body, 0, first);
-            put(body, len - 16, last);
-        } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>())
-        {
-            put(body, 0, first);
-            put(body, len - 8, last);
-        } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>())
-        {
-            put(body, 0, first);
-            put(body, len - 4, last);
-        } else {
-            body.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
-        }
-        self.out.truncate(start + 1 + len);
     }
 
     /// Text with lone surrogates, as WTF-8.

@@ -26,7 +26,8 @@ pub fn encode<'py>(
     found: Found,
 ) -> Attempt<()> {
     let side = module_side(module.py())?;
-    let (layouts, seen) = (Layouts::default(), HashSet::default());
+    let layouts = Layouts::default();
+    let seen = HashSet::with_capacity_and_hasher(found.modules, BuildHasherDefault::new());
     Blueprint { out, types, side, found, layouts, seen, depth: 0 }.module(module)
 }
 

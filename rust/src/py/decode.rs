@@ -9,6 +9,8 @@ use crate::error::Error;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PySet, PyString};
 
+/// Dicts with more keys than this mostly have keys of their own.
+const CACHED_MAP: usize = 64;
 /// A power of two: 64 KiB of pointers, enough for a few thousand distinct keys.
 const CACHED_KEYS: usize = 8192;
 
@@ -178,7 +180,8 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
         let dict = PyDict::new(py);
         for _ in 0..len {
             let key = match self.input.short_text() {
-                Some(text) => self.keys.get(py, utf8(text)?)?,
+                Some(text) if len <= CACHED_MAP => self.keys.get(py, utf8(text)?)?,
+                Some(text) => self.short_text(py, text)?,
                 None => self.value()?,
             };
             dict.set_item(key, self.value()?).map_err(unhashable)?;

@@ -2,14 +2,13 @@
 
 use super::array;
 use super::errors::{Attempt, Fail};
-use super::raw;
+use super::raw::{self, Atom};
 use super::types::Types;
 use crate::codec::{Encoder, MAX_DEPTH, ext};
 use crate::error::Error;
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyBool, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString,
-    PyTuple,
+    PyBytes, PyComplex, PyDict, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple,
 };
 
 /// Longest text, bytes or container: msgpack counts in 32 bits.
@@ -40,18 +39,13 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
     /// before it has a reference of its own.
     #[inline]
     fn atom(&mut self, value: &Bound<'py, PyAny>) -> Attempt<bool> {
-        if let Ok(text) = value.cast_exact::<PyString>() {
-            self.text(text)?;
-        } else if let Ok(float) = value.cast_exact::<PyFloat>() {
-            self.out.float(float.value());
-        } else if let Ok(int) = value.cast_exact::<PyInt>() {
-            self.int(int)?;
-        } else if value.is_none() {
-            self.out.nil();
-        } else if let Ok(bool) = value.cast_exact::<PyBool>() {
-            self.out.bool(bool.is_true());
-        } else {
-            return Ok(false);
+        match raw::atom(value) {
+            Some(Atom::Text(text)) => self.text(text)?,
+            Some(Atom::Float(float)) => self.out.float(float),
+            Some(Atom::Int(int)) => self.int(int)?,
+            Some(Atom::None) => self.out.nil(),
+            Some(Atom::Bool(bool)) => self.out.bool(bool),
+            None => return Ok(false),
         }
         Ok(true)
     }
@@ -199,7 +193,7 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
 
     /// The rest of a pair of which at least one is no atom.
     fn held(&mut self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Attempt<()> {
-        if !is_atom(key) {
+        if !raw::is_atom(key) {
             self.compound(key).map_err(|fail| fail.inside(format!("<key {}>", shown(key))))?;
             return self.value(value).map_err(|fail| fail.inside(shown(key)));
         }
@@ -277,16 +271,6 @@ impl<'a, 'py> ValueEncoder<'a, 'py> {
 #[cold]
 fn changed(what: &str) -> Fail {
     Error::new("store", format!("a {what} changed while it was being saved")).into()
-}
-
-/// Whether [`ValueEncoder::atom`] writes it.
-#[inline]
-fn is_atom(value: &Bound<'_, PyAny>) -> bool {
-    value.is_exact_instance_of::<PyString>()
-        || value.is_exact_instance_of::<PyFloat>()
-        || value.is_exact_instance_of::<PyInt>()
-        || value.is_none()
-        || value.is_exact_instance_of::<PyBool>()
 }
 
 /// A dict key for an error message: short, and on one line.

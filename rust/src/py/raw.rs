@@ -9,7 +9,7 @@ use pyo3::Borrowed;
 use pyo3::buffer::PyBuffer;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
 use std::ffi::{c_int, c_void};
 
 /// Iterates a dict; gives `None` as the last item if the dict changed size meanwhile.
@@ -130,6 +130,50 @@ pub fn utf8<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a str> {
         }
     }
     text.to_str().ok()
+}
+
+/// A value that holds no others, by its exact type.
+pub enum Atom<'a, 'py> {
+    /// A str.
+    Text(&'a Bound<'py, PyString>),
+    /// A float.
+    Float(f64),
+    /// An int.
+    Int(&'a Bound<'py, PyInt>),
+    /// None.
+    None,
+    /// A bool.
+    Bool(bool),
+}
+
+/// The value as an atom, told by its type's address alone: pyo3's own test takes a reference to
+/// the type object first.
+#[inline]
+pub fn atom<'a, 'py>(value: &'a Bound<'py, PyAny>) -> Option<Atom<'a, 'py>> {
+    let class = value.get_type_ptr();
+    // SAFETY: the addresses of static types are only compared; a value whose type is exactly the
+    // one compared with is one of it.
+    unsafe {
+        if class == &raw mut ffi::PyUnicode_Type {
+            Some(Atom::Text(value.cast_unchecked()))
+        } else if class == &raw mut ffi::PyFloat_Type {
+            Some(Atom::Float(ffi::PyFloat_AS_DOUBLE(value.as_ptr())))
+        } else if class == &raw mut ffi::PyLong_Type {
+            Some(Atom::Int(value.cast_unchecked()))
+        } else if value.as_ptr() == ffi::Py_None() {
+            Some(Atom::None)
+        } else if class == &raw mut ffi::PyBool_Type {
+            Some(Atom::Bool(value.as_ptr() == ffi::Py_True()))
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether a value is an atom.
+#[inline]
+pub fn is_atom(value: &Bound<'_, PyAny>) -> bool {
+    atom(value).is_some()
 }
 
 /// Whether a value is an instance of a class or its subclasses; virtual subclasses do not count, and

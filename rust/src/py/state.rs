@@ -26,8 +26,9 @@ struct DictSink<'py> {
 }
 
 impl<'py> Sink<'py> for DictSink<'py> {
-    fn leaf(&mut self, path: &str, value: &Bound<'py, PyAny>) -> Attempt<()> {
-        Ok(self.dict.set_item(raw::string(value.py(), path)?, value)?)
+    fn leaf(&mut self, prefix: &str, name: &str, value: &Bound<'py, PyAny>) -> Attempt<()> {
+        let path = raw::string(value.py(), &[prefix, name].concat())?;
+        Ok(self.dict.set_item(path, value)?)
     }
 }
 
@@ -63,11 +64,11 @@ enum Arrays {
 }
 
 impl<'py> Sink<'py> for CaptureSink<'_, 'py> {
-    fn leaf(&mut self, path: &str, value: &Bound<'py, PyAny>) -> Attempt<()> {
-        if path.len() > crate::state::MAX_PATH_BYTES {
+    fn leaf(&mut self, prefix: &str, name: &str, value: &Bound<'py, PyAny>) -> Attempt<()> {
+        if prefix.len() + name.len() > crate::state::MAX_PATH_BYTES {
             return Err(Error::new("too-large", "a path is longer than 4096 bytes").into());
         }
-        self.paths.push(path.as_bytes());
+        self.paths.push_joined(prefix.as_bytes(), name.as_bytes());
         if !self.types.is_array(value) || !self.outside(value)? {
             ValueEncoder::new(&mut self.values, self.types).value(value)?;
         }

@@ -4,11 +4,11 @@
 
 use super::errors::Attempt;
 use super::layout::{Layouts, ModuleSide, Role, module_side};
-use super::raw;
+use super::raw::{self, is_atom};
 use crate::error::Error;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple, PyType};
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -17,8 +17,8 @@ const MAX_DEPTH: usize = 100;
 
 /// Takes the leaves of a walk.
 pub trait Sink<'py> {
-    /// One value under its path.
-    fn leaf(&mut self, path: &str, value: &Bound<'py, PyAny>) -> Attempt<()>;
+    /// One value under its path, which is prefix and name behind one another.
+    fn leaf(&mut self, prefix: &str, name: &str, value: &Bound<'py, PyAny>) -> Attempt<()>;
 }
 
 /// Which values a walk gives.
@@ -45,7 +45,7 @@ pub struct Walk<'a, 'py, S> {
     layouts: Layouts<'py>,
     path: String,
     above: Vec<*mut pyo3::ffi::PyObject>,
-    modules_in_params: bool,
+    found: Found,
 }
 
 /// The children of one module, their keys behind one another in one buffer.
@@ -84,6 +84,8 @@ impl<'py> Children<'py> {
 pub struct Found {
     /// Whether a field that is declared as a plain Param held a module.
     pub modules_in_params: bool,
+    /// How many modules there are; one that is held twice counts twice.
+    pub modules: usize,
 }
 
 /// Gives all leaves of `module` to `sink`.
@@ -103,20 +105,10 @@ pub fn walk<'py, S: Sink<'py>>(
         layouts: Layouts::default(),
         path: String::new(),
         above: Vec::new(),
-        modules_in_params: false,
+        found: Found { modules_in_params: false, modules: 0 },
     };
     walk.module(module)?;
-    Ok(Found { modules_in_params: walk.modules_in_params })
-}
-
-/// Whether a value's type is one of those that are neither modules nor items nor containers.
-#[inline]
-fn is_atom(value: &Bound<'_, PyAny>) -> bool {
-    value.is_exact_instance_of::<PyString>()
-        || value.is_exact_instance_of::<PyFloat>()
-        || value.is_exact_instance_of::<PyInt>()
-        || value.is_none()
-        || value.is_exact_instance_of::<PyBool>()
+    Ok(walk.found)
 }
 
 /// Whether a value is a module.
@@ -169,7 +161,7 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
             if children.found.len() == before {
                 self.raw(&field.text, field.role, &value)?;
             } else if field.role == Role::Param {
-                self.modules_in_params = true;
+                self.found.modules_in_params = true;
             }
         }
         self.undeclared(module, layout.fields(), &declared, &mut children)?;
@@ -189,6 +181,7 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
             return Err(self.too_deep(&self.path).into());
         }
         self.above.push(module.as_ptr());
+        self.found.modules += 1;
         Ok(())
     }
 
@@ -211,12 +204,8 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
 
     #[inline]
     fn leaf(&mut self, name: &str, value: &Bound<'py, PyAny>) -> Attempt<()> {
-        let len = self.path.len();
-        self.path.push_str(name);
-        let given = self.sink.leaf(&self.path, value);
-        let given = given.map_err(|fail| fail.inside(self.path.clone()));
-        self.path.truncate(len);
-        given
+        let given = self.sink.leaf(&self.path, name, value);
+        given.map_err(|fail| fail.inside(self.joined(name)))
     }
 
     fn joined(&self, name: &str) -> String {

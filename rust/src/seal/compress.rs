@@ -1,5 +1,6 @@
 //! zstd, with contexts kept alive: a fresh one costs 10 to 38 us, more than a small node.
 
+use super::envelope::{SALT_BYTES, random};
 use crate::error::{Error, Result};
 use zstd::bulk::{Compressor, Decompressor};
 
@@ -21,7 +22,13 @@ pub struct Scratch {
     /// Pieces of one large value resemble each other: after one that did not shrink, some are
     /// taken as they are.
     passes: u32,
+    salts: Vec<[u8; SALT_BYTES]>,
+    /// How many draws this operation has made.
+    draws: usize,
 }
+
+/// Salts drawn at once: one draw of many costs what one of one does.
+const MAX_DRAW: usize = 32;
 
 /// How many pieces go uncompressed after one that did not shrink.
 const PASSES_AFTER_MISS: u32 = 15;
@@ -31,6 +38,27 @@ fn failed(_: std::io::Error) -> Error {
 }
 
 impl Scratch {
+    /// A fresh salt; an operation that asks for many gets them drawn ahead.
+    pub fn salt(&mut self) -> Result<[u8; SALT_BYTES]> {
+        if let Some(salt) = self.salts.pop() {
+            return Ok(salt);
+        }
+        self.draws += 1;
+        if self.draws <= 2 {
+            return random();
+        }
+        let drawn = random::<{ MAX_DRAW * SALT_BYTES }>()?;
+        self.salts.extend(drawn.as_chunks().0);
+        self.salts.pop().ok_or_else(|| Error::new("store", "the system gives no random bytes"))
+    }
+
+    /// Drops salts drawn ahead. They must not outlive one operation: a process that forks between
+    /// two would share them with its child, and one salt must never seal two nodes.
+    pub fn forget_salts(&mut self) {
+        self.salts.clear();
+        self.draws = 0;
+    }
+
     /// The compressed form of `raw` if it is smaller by a tenth.
     pub fn compress(&mut self, raw: &[u8]) -> Option<&[u8]> {
         if raw.len() < MIN_BYTES {

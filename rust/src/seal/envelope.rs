@@ -8,7 +8,7 @@ use aws_lc_rs::hkdf;
 use std::fmt;
 
 const VERSION: u8 = 1;
-const SALT_BYTES: usize = 24;
+pub const SALT_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 const HEADER_BYTES: usize = 1 + 1 + 4 + SALT_BYTES;
 const PAD: usize = 64;
@@ -178,7 +178,7 @@ impl Sealer {
         wanted: impl FnOnce(&[u8]) -> bool,
     ) -> Result<bool> {
         let begin = out.len();
-        let salt = random::<SALT_BYTES>()?;
+        let salt = scratch.salt()?;
         out.push(VERSION);
         out.push(place.kind);
         out.put_u32(self.context.epoch);

@@ -1,6 +1,7 @@
 //! One state as the walk leaves it: two arenas, and the large arrays where they lie.
 
 use crate::error::{Error, Result};
+use crate::wire::{SHORT_BYTES, put_short};
 
 /// Many byte strings behind one another.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -48,11 +49,17 @@ impl Arena {
         self.ends.push(self.bytes.len());
     }
 
-    /// Appends one string given in two parts.
+    /// Appends one string given in two parts, which are mostly short.
     #[inline]
     pub fn push_joined(&mut self, prefix: &[u8], rest: &[u8]) {
-        self.bytes.extend_from_slice(prefix);
-        self.push(rest);
+        for part in [prefix, rest] {
+            if part.len() <= SHORT_BYTES {
+                put_short(&mut self.bytes, part);
+            } else {
+                self.bytes.extend_from_slice(part);
+            }
+        }
+        self.ends.push(self.bytes.len());
     }
 
     /// The string at `at`; empty beyond the end.

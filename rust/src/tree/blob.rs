@@ -33,8 +33,7 @@ pub fn in_parallel<T: Send>(
     count: usize,
     work: impl Fn(usize, &mut Scratch) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if count <= 1 || cores == 1 {
+    if count <= 1 || cores() == 1 {
         return with_scratch(|scratch| (0..count).map(|at| work(at, scratch)).collect());
     }
     let next = AtomicUsize::new(0);
@@ -51,7 +50,7 @@ pub fn in_parallel<T: Send>(
         })
     };
     let mut all = std::thread::scope(|scope| -> Result<Vec<(usize, T)>> {
-        let helpers: Vec<_> = (1..cores.min(count)).map(|_| scope.spawn(run)).collect();
+        let helpers: Vec<_> = (1..cores().min(count)).map(|_| scope.spawn(run)).collect();
         let mut all = run()?;
         for helper in helpers {
             let done = helper.join().map_err(|_| Error::new("store", "a worker thread died"))?;
@@ -63,6 +62,12 @@ pub fn in_parallel<T: Send>(
     Ok(all.into_iter().map(|(_, done)| done).collect())
 }
 
+/// How many threads may work at once; asking the system reads files and takes 14 us.
+fn cores() -> usize {
+    static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
 /// Runs `work` with this thread's warm contexts.
 pub fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
     thread_local! {
@@ -70,6 +75,7 @@ pub fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
     }
     let mut scratch = SCRATCH.take();
     let done = work(&mut scratch);
+    scratch.forget_salts();
     SCRATCH.set(scratch);
     done
 }
