@@ -6,6 +6,10 @@ use zstd::bulk::{Compressor, Decompressor};
 
 /// Level 3 costs twice the time of level 1 for 5 % fewer bytes on agent states.
 const LEVEL: i32 = 1;
+/// For small nodes: level 1 spends most of its time on a Huffman table for each.
+const SMALL_LEVEL: i32 = -1;
+/// Up to this many bytes a node is small.
+const SMALL_BYTES: usize = 4096;
 /// Below this a header eats what compression gains.
 const MIN_BYTES: usize = 128;
 /// What a sealed node's body may decompress to at most; nodes are cut far below it.
@@ -15,6 +19,7 @@ pub const MAX_RAW_BYTES: usize = 64 << 20;
 #[derive(Default)]
 pub struct Scratch {
     compressor: Option<Compressor<'static>>,
+    small: Option<Compressor<'static>>,
     decompressor: Option<Decompressor<'static>>,
     /// Room for a plaintext on its way into or out of an envelope.
     pub plain: Vec<u8>,
@@ -69,12 +74,17 @@ impl Scratch {
             self.passes -= 1;
             return None;
         }
-        if self.compressor.is_none() {
-            self.compressor = Compressor::new(LEVEL).ok();
+        let (slot, level) = if raw.len() <= SMALL_BYTES {
+            (&mut self.small, SMALL_LEVEL)
+        } else {
+            (&mut self.compressor, LEVEL)
+        };
+        if slot.is_none() {
+            *slot = Compressor::new(level).ok();
         }
         let worth = raw.len() - raw.len() / 10;
         self.packed.resize(zstd::zstd_safe::compress_bound(raw.len()), 0);
-        let packed = self.compressor.as_mut()?.compress_to_buffer(raw, &mut self.packed[..]);
+        let packed = slot.as_mut()?.compress_to_buffer(raw, &mut self.packed[..]);
         match packed {
             Ok(len) if len < worth => {
                 self.passes = 0;
