@@ -1,5 +1,7 @@
 """Memory for AI agents that learn."""
 
+from typing import TYPE_CHECKING, Any
+
 from dachi_fast.act import Action as Action
 from dachi_fast.act import Condition as Condition
 from dachi_fast.act import Fallback as Fallback
@@ -19,7 +21,6 @@ from dachi_fast.module import Param as Param
 from dachi_fast.module import Shared as Shared
 from dachi_fast.spec._registry import Registry as Registry
 from dachi_fast.spec._registry import registry as registry
-from dachi_fast.spec._spec import BaseSpec as BaseSpec
 from dachi_fast.store import ABSENT as ABSENT
 from dachi_fast.store import Change as Change
 from dachi_fast.store import LedgerEntry as LedgerEntry
@@ -28,3 +29,21 @@ from dachi_fast.store import Store as Store
 from dachi_fast.store import Version as Version
 from dachi_fast.store import default_store as default_store
 from dachi_fast.witness import FileWitness as FileWitness
+
+if TYPE_CHECKING:
+    from dachi_fast.spec._spec import BaseSpec as BaseSpec
+
+
+def __getattr__(name: str) -> Any:
+    # The first pydantic class of a process takes two thirds of this package's import time: it is
+    # made when a blueprint is first wanted.
+    if name == "BaseSpec":
+        from dachi_fast.spec._spec import BaseSpec
+
+        globals()[name] = BaseSpec
+        return BaseSpec
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "BaseSpec"})

@@ -10,7 +10,6 @@ from dachi_fast.module._fields import ATTR, ITEM_ATTR, ITEM_SHARED, PLAIN, SHARE
 from dachi_fast.module._layout import layout_of
 from dachi_fast.module._views import plain_class
 from dachi_fast.spec import from_spec, full_kind_of
-from dachi_fast.spec._blueprint import joined
 
 _NO_STRUCTURE = (ATTR, ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED)
 
@@ -26,6 +25,8 @@ def restored(blueprint: object, state: dict[str, Any]) -> BaseModule:
         SpecError: a kind is not registered in this process.
         StateError: the state does not fit the classes of this process.
     """
+    from dachi_fast.spec._blueprint import joined  # pydantic's first class is slow to make
+
     module: BaseModule = from_spec(joined(blueprint, state))
     load_owned(module, state)
     return module
@@ -38,6 +39,8 @@ def restored_into(module: BaseModule, blueprint: object, state: dict[str, Any]) 
         SpecError: the module is of another class, or a kind is not registered in this process.
         StateError: the state does not fit; nothing was changed.
     """
+    from dachi_fast.spec._blueprint import joined
+
     check_kind(module, blueprint)
     spec = joined(blueprint, state)
     if _structure(from_spec(spec)) == _structure(module):
