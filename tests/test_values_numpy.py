@@ -131,6 +131,50 @@ def test_a_scalar_text_of_no_characters_comes_back(value: np.generic) -> None:
     assert token(codec.decode(codec.encode(value))) == token(value)
 
 
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        STRUCTURED["aligned"],
+        STRUCTURED["with padding and offsets"],
+        np.dtype([("in", STRUCTURED["aligned"], (2,)), ("end", "u1")]),
+        np.dtype([("long", "g"), ("last", "?")], align=True),
+    ],
+    ids=str,
+)
+def test_what_lay_in_memory_between_the_fields_is_not_saved(dtype: np.dtype[Any]) -> None:
+    arrays = [np.frombuffer(fill * dtype.itemsize * 6, dtype) for fill in (b"\0", b"\xaa")]
+    first, second = (np.array(array.reshape(2, 3)) for array in arrays)
+    _assign(second, first)
+    encoded = codec.encode(first)
+    assert codec.encode(second) == encoded
+    assert b"\xaa" not in codec.encode(second.T)
+    assert codec.encode(second[0, 0]) == codec.encode(first[0, 0])
+    assert codec.encode(codec.decode(encoded)) == encoded
+
+
+def _assign(to: Any, values: Any) -> None:
+    """Assigns field by field, so that padding stays as it was."""
+    for name in to.dtype.names:
+        if to[name].dtype.names:
+            _assign(to[name], values[name])
+        else:
+            to[name] = values[name]
+
+
+@pytest.mark.parametrize("order", _ORDERS)
+def test_the_unused_bytes_of_long_doubles_are_not_saved(order: Any) -> None:
+    dtype = np.dtype("g").newbyteorder(order)
+    clean, dirty = np.ones(5, dtype), np.ones(5, dtype)
+    used = 10 if np.finfo(np.longdouble).nmant == 63 else 16
+    unused = slice(used, 16) if dtype.isnative else slice(16 - used)
+    clean.view("u1").reshape(5, 16)[:, unused] = 0
+    dirty.view("u1").reshape(5, 16)[:, unused] = 0xAA
+    assert codec.encode(dirty) == codec.encode(clean)
+    assert codec.encode(dirty[0]) == codec.encode(clean[0])
+    pairs = [array[:4].view(np.dtype("G").newbyteorder(order)) for array in (clean, dirty)]
+    assert codec.encode(pairs[0]) == codec.encode(pairs[1])
+
+
 def test_nan_in_an_array_keeps_its_bits_and_not_a_time_stays_one() -> None:
     bits = np.array([0x7FF8000000000001, 0xFFF80000DEADBEEF, 0x7FF0000000000001], dtype="<u8")
     floats = bits.view("<f8")

@@ -47,7 +47,7 @@ def _content(value: Any, kind: type) -> Any:
     if isinstance(value, np.ndarray):
         return _array(value)
     if isinstance(value, np.generic):
-        return _dtype(value.dtype), value.tobytes()
+        return _dtype(value.dtype), _items(value)
     return _named(value)
 
 
@@ -55,7 +55,15 @@ def _array(value: np.ndarray[Any, Any]) -> Any:
     # Where both orders hold, or none does, there is no order to keep.
     c_order, fortran = value.flags.c_contiguous, value.flags.f_contiguous
     order = "F" if fortran and not c_order else "C"
-    return _dtype(value.dtype), value.shape, order, value.tobytes()
+    return _dtype(value.dtype), value.shape, order, _items(value)
+
+
+def _items(value: Any) -> Any:
+    """Gives the bytes of an array or scalar; of records field by field: padding is no content."""
+    names = value.dtype.names
+    if value.dtype.char in "gG":  # a long double does not use all its bytes
+        return repr(value.tolist())
+    return [_items(value[name]) for name in names] if names else value.tobytes()
 
 
 def _dtype(dtype: np.dtype[Any]) -> Any:

@@ -14,7 +14,7 @@ import datetime
 import enum
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -388,6 +388,36 @@ def dtype_text(dtype: np.dtype[Any]) -> str | None:
         f"arrays of {dtype} cannot be saved; use a structured dtype of fields that do not overlap",
         type=str(dtype),
     )
+
+
+# Of the 16 bytes of a long double, x86 uses 10.
+_LONG_DOUBLE_BYTES = 10 if np.finfo(np.longdouble).nmant == 63 else 16
+
+
+def _has_padding(dtype: np.dtype[Any]) -> bool:
+    dtype = dtype.base
+    if dtype.names is None:
+        return dtype.char in "gG" and dtype.alignment > _LONG_DOUBLE_BYTES
+    fields = [dtype[name] for name in dtype.names]
+    used = sum(field.itemsize for field in fields)
+    return used < dtype.itemsize or any(_has_padding(field) for field in fields)
+
+
+def unpadded(value: Any) -> np.ndarray[Any, Any]:
+    """Gives an array, or a scalar as one, with zeros where its items have bytes of no value."""
+    array: np.ndarray[Any, Any] = np.asarray(value)
+    if not _has_padding(array.dtype):
+        return array
+    order: Literal["C", "F"] = "F" if array.flags.fnc else "C"
+    clean = np.zeros(array.shape, array.dtype, order)
+    if array.dtype.names is not None:
+        for name in array.dtype.names:
+            clean[name] = unpadded(array[name])
+        return clean
+    clean[...] = array
+    numbers = clean.reshape(-1, order="A").view("u1").reshape(-1, 16)
+    numbers[:, slice(_LONG_DOUBLE_BYTES, 16) if array.dtype.isnative else slice(0, 6)] = 0
+    return clean
 
 
 def _field(part: Any) -> tuple[object, ...]:

@@ -43,6 +43,7 @@ impl Items<'_> {
 pub fn parts<'py>(types: &Types<'py>, array: &Bound<'py, PyAny>) -> Attempt<Parts<'py>> {
     let py = array.py();
     let dtype = dtype_text(types, &array.getattr(intern!(py, "dtype"))?)?;
+    let array = &unpadded(array, &dtype)?;
     let shape: Vec<usize> = array.getattr(intern!(py, "shape"))?.extract()?;
     let flags = array.getattr(intern!(py, "flags"))?;
     let c_order: bool = flags.getattr(intern!(py, "c_contiguous"))?.extract()?;
@@ -58,6 +59,16 @@ pub fn parts<'py>(types: &Types<'py>, array: &Bound<'py, PyAny>) -> Attempt<Part
         Items::Copy(bytes.cast_into::<PyBytes>().map_err(PyErr::from)?)
     };
     Ok(Parts { dtype, fortran, shape, items })
+}
+
+/// The array with zeros where no value fills the bytes of its items: numpy leaves there whatever
+/// lay in memory before.
+fn unpadded<'py>(array: &Bound<'py, PyAny>, dtype: &str) -> PyResult<Bound<'py, PyAny>> {
+    if dtype.starts_with('[') || dtype.ends_with("f16") || dtype.ends_with("c32") {
+        let values = array.py().import(intern!(array.py(), "dachi_fast.values"))?;
+        return values.call_method1(intern!(array.py(), "unpadded"), (array,));
+    }
+    Ok(array.clone())
 }
 
 /// numpy's name of a dtype that can be stored.
@@ -116,7 +127,7 @@ pub fn encode_scalar<'py>(
         return Err(Error::new("unsupported-type", what).with("type", kind).into());
     }
     let text = dtype_text(types, &dtype)?;
-    let bytes = scalar.call_method0(intern!(py, "tobytes"))?;
+    let bytes = unpadded(scalar, &text)?.call_method0(intern!(py, "tobytes"))?;
     let bytes = bytes.cast::<PyBytes>().map_err(PyErr::from)?.as_bytes();
     // Of an empty text numpy gives one zero item.
     let size: usize = dtype.getattr(intern!(py, "itemsize"))?.extract()?;
