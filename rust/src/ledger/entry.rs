@@ -2,7 +2,7 @@
 
 use super::json::{Member, object};
 use crate::error::{Error, Result};
-use crate::seal::{Committed, NodeId, Place, Scratch, Sealer, kind, random, sha256};
+use crate::seal::{Committed, NodeId, Place, Sealer, kind, random, sha256, with_scratch};
 use crate::wire::{Put, Take};
 
 /// `prev` of the first entry.
@@ -107,7 +107,7 @@ pub fn seal_detail(sealer: &Sealer, seq: u64, detail: &Detail) -> Result<([u8; 3
     plain.put_bytes(detail.root.as_bytes());
     let mut out = Vec::new();
     let place = Place { kind: kind::LEDGER, id: node_id(seq) };
-    sealer.seal(&mut Scratch::default(), place, Committed::No, &plain, &mut out)?;
+    with_scratch(|scratch| sealer.seal(scratch, place, Committed::No, &plain, &mut out))?;
     Ok((commitment, out))
 }
 
@@ -141,7 +141,7 @@ impl Detail {
     /// Opens a sealed detail and proves it against its entry.
     pub fn open(sealer: &Sealer, entry: &Entry, sealed: &[u8]) -> Result<(Self, [u8; 16])> {
         let place = Place { kind: kind::LEDGER, id: node_id(entry.seq) };
-        let plain = sealer.open(&mut Scratch::default(), place, Committed::No, sealed)?;
+        let plain = with_scratch(|scratch| sealer.open(scratch, place, Committed::No, sealed))?;
         let mut take = Take::new(&plain);
         let salt: [u8; 16] = take.array()?;
         let detail = Detail {

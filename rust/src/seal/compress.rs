@@ -42,6 +42,18 @@ fn failed(_: std::io::Error) -> Error {
     Error::new("malformed", "a node cannot be decompressed")
 }
 
+/// Runs `work` with this thread's warm contexts.
+pub fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+    thread_local! {
+        static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
+    }
+    let mut scratch = SCRATCH.take();
+    let done = work(&mut scratch);
+    scratch.forget_salts();
+    SCRATCH.set(scratch);
+    done
+}
+
 impl Scratch {
     /// A fresh salt; an operation that asks for many gets them drawn ahead.
     pub fn salt(&mut self) -> Result<[u8; SALT_BYTES]> {

@@ -22,7 +22,7 @@ mod compress;
 mod digest;
 mod envelope;
 
-pub use compress::Scratch;
+pub use compress::{Scratch, with_scratch};
 pub use digest::{hmac, same_secret, sha256};
 pub use envelope::{Committed, Context, NodeId, Place, Sealer, StoreId, hash_kind, random};
 

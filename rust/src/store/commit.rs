@@ -81,7 +81,7 @@ impl Store {
         use crate::seal::{Committed, Place};
         let place = Place { kind: kind::LEDGER, id: ledger::node_id(seq) };
         let mut batch = Batch::default();
-        crate::tree::with_scratch(|scratch| {
+        crate::seal::with_scratch(|scratch| {
             batch.add(place.id, |out| self.sealer.seal(scratch, place, Committed::No, record, out))
         })?;
         Ok(batch)

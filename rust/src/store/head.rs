@@ -8,7 +8,7 @@
 
 use crate::error::{Error, Result};
 use crate::ledger::Frontier;
-use crate::seal::{Committed, NodeId, Place, Scratch, Sealer, StoreId, kind};
+use crate::seal::{Committed, NodeId, Place, Sealer, StoreId, kind, with_scratch};
 use crate::tree::{Map, Node};
 use crate::wire::{Put, Take};
 
@@ -63,14 +63,14 @@ impl Head {
         let mut out = MAGIC.to_vec();
         out.put_u32(FORMAT);
         out.extend_from_slice(&sealer.context().store);
-        sealer.seal(&mut Scratch::default(), PLACE, Committed::Yes, &plain, &mut out)?;
+        with_scratch(|scratch| sealer.seal(scratch, PLACE, Committed::Yes, &plain, &mut out))?;
         Ok(out)
     }
 
     /// Opens what [`Head::seal`] gave.
     pub fn open(bytes: &[u8], sealer: &Sealer) -> Result<Self> {
         let envelope = checked(bytes, &sealer.context().store)?;
-        let opened = sealer.open(&mut Scratch::default(), PLACE, Committed::Yes, envelope);
+        let opened = with_scratch(|scratch| sealer.open(scratch, PLACE, Committed::Yes, envelope));
         let plain = opened.map_err(|error| match error.slug() {
             // The key is right: keys.sealed, which holds it, opened.
             "wrong-key" => Error::new("tampered", "the head of the store was edited"),

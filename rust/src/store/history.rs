@@ -6,8 +6,8 @@ use super::{Store, unknown_name};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::ledger::{self, Detail, Entry, GENESIS};
-use crate::seal::{Committed, Place, kind, sha256};
-use crate::tree::{Entry as Leaf, Nodes, Value, unshared, with_scratch};
+use crate::seal::{Committed, Place, kind, sha256, with_scratch};
+use crate::tree::{Entry as Leaf, Nodes, Value, unshared};
 use std::collections::BTreeMap;
 
 /// One leaf that differs between two versions, as encoded values.

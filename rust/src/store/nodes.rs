@@ -2,8 +2,8 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::seal::{Committed, NodeId, Place, Sealer};
-use crate::tree::{Nodes, with_scratch};
+use crate::seal::{Committed, NodeId, Place, Sealer, with_scratch};
+use crate::tree::Nodes;
 
 /// Opens the nodes of one namespace.
 pub struct Opened<'a> {

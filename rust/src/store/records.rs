@@ -8,7 +8,7 @@
 use super::head::{put_map, take_map};
 use crate::error::{Error, Result};
 use crate::keys::Key;
-use crate::seal::{Committed, NodeId, Place, Scratch, Sealer, hmac, kind};
+use crate::seal::{Committed, NodeId, Place, Sealer, hmac, kind, with_scratch};
 use crate::tree::{Map, Node, Value, put_value, take_value};
 use crate::wire::{Put, Take};
 
@@ -142,14 +142,14 @@ pub fn seal_root(sealer: &Sealer, map: &Map) -> Result<Vec<u8>> {
     let (mut plain, mut out) = (Vec::new(), Vec::new());
     put_map(map, &mut plain);
     let place = root_place(&sealer.context().namespace);
-    sealer.seal(&mut Scratch::default(), place, Committed::Yes, &plain, &mut out)?;
+    with_scratch(|scratch| sealer.seal(scratch, place, Committed::Yes, &plain, &mut out))?;
     Ok(out)
 }
 
 /// Opens what [`seal_root`] gave.
 pub fn open_root(sealer: &Sealer, sealed: &[u8]) -> Result<Map> {
     let place = root_place(&sealer.context().namespace);
-    let plain = sealer.open(&mut Scratch::default(), place, Committed::Yes, sealed)?;
+    let plain = with_scratch(|scratch| sealer.open(scratch, place, Committed::Yes, sealed))?;
     let mut take = Take::new(&plain);
     let map = take_map(&mut take)?;
     take.done()?;

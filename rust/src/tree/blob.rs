@@ -4,7 +4,7 @@ use super::writer::{Known, Writer};
 use super::{Hash, Nodes};
 use crate::engine::Batch;
 use crate::error::{Error, Result};
-use crate::seal::{Committed, NodeId, Place, Scratch, Sealer, hash_kind, kind};
+use crate::seal::{Committed, NodeId, Place, Scratch, Sealer, hash_kind, kind, with_scratch};
 use crate::wire::{Put, Take};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -66,18 +66,6 @@ pub fn in_parallel<T: Send>(
 fn cores() -> usize {
     static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
-}
-
-/// Runs `work` with this thread's warm contexts.
-pub fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
-    thread_local! {
-        static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
-    }
-    let mut scratch = SCRATCH.take();
-    let done = work(&mut scratch);
-    scratch.forget_salts();
-    SCRATCH.set(scratch);
-    done
 }
 
 /// Writes what is new of `bytes`; `bytes` may change under us, so each piece is copied once and the

@@ -26,7 +26,7 @@ mod map;
 mod packed;
 mod writer;
 
-pub use blob::{Blob, with_scratch, write as write_blob};
+pub use blob::{Blob, write as write_blob};
 pub use leaf::{Entry, Value, put_value, take_value};
 pub use map::{Edits, Map, Node, entries, get, refs, unshared, visit};
 pub use packed::{Shape, write_state};
