@@ -42,7 +42,8 @@ values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
-keys = st.text(st.characters(exclude_characters="."), min_size=1)
+# Keys of modules are parts of paths, which are UTF-8.
+keys = st.text(st.characters(codec="utf-8", exclude_characters="."), min_size=1)
 leaves = st.builds(Twig, number=st.integers())
 
 
