@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dachi_fast import ABSENT, Attr, BaseModule, Change, KeyFile, Param, Store
+from dachi_fast import ABSENT, AdaptModule, Attr, BaseModule, Change, KeyFile, Param, Store
 from dachi_fast.errors import (
     Conflict,
     SpecError,
@@ -32,6 +32,15 @@ class Team(BaseModule):
     label: str
     members: list[BaseModule] = Param(default_factory=list)
     notes: dict[str, Any] = Attr(default_factory=dict)
+
+
+class Needy(BaseModule):
+    weight: Param[int]
+    parts: list[BaseModule] = Param(default_factory=list)
+
+
+class Flow(BaseModule):
+    step: AdaptModule[Needy] = Param()
 
 
 class Picky(BaseModule):
@@ -250,6 +259,19 @@ def test_what_was_loaded_shares_nothing_with_what_was_saved(store: Store) -> Non
     first.value["array"][:] = 1
     assert second.value["list"] == [1]
     assert second.value["array"].tolist() == agent.value["array"].tolist() == [0, 0, 0]
+
+
+def test_what_an_adapt_module_holds_comes_back_though_its_params_have_no_defaults(
+    store: Store,
+) -> None:
+    """Symptom: a load failed on a missing field. Cause: the held module's Params were looked up
+    under the name of its spec, and nothing stands there. Fix: under the name of the module."""
+    flow = Flow(step=AdaptModule(Needy(weight=Param(data=2), parts=[Needy(weight=Param(data=3))])))
+    store.save(flow, "flow")
+    assert same(store.load("flow").state_dict(), flow.state_dict())
+    other = Flow(step=AdaptModule(Needy(weight=Param(data=9))))
+    store.load_into(other, "flow")
+    assert same(other.state_dict(), flow.state_dict())
 
 
 # --- rollback and diff ----------------------------------------------------------------------------

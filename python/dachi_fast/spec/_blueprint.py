@@ -91,7 +91,9 @@ class _Join:
         self.seen[value["id"]] = made
         for name, inner in value.items():
             if name not in made:
-                made[name] = self.value(inner, f"{path}{name}.")
+                # The state of what an AdaptModule holds stands under another name than its spec.
+                key = "_adapted" if name == "_adapted_param" else name
+                made[name] = self.value(inner, f"{path}{key}.")
         for name in self.params_of(value["kind"]):
             key = path + name
             if name not in made and key in self.state:
