@@ -254,6 +254,7 @@ def test_yesterdays_store_in_todays_place_is_refused(
     _replaced(folder, tmp_path / "yesterday")
     error = _refused(RolledBack, folder, keys)
     assert (error.context["commit"], error.context["witnessed_commit"]) == (3, 4)
+    assert "older" in str(error)
     with Store.open(folder, keys=keys, witness=None) as store:
         assert store.load("agent").count == 2
 
