@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import dachi_fast
 from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store
 from dachi_fast.errors import (
     DachiError,
@@ -29,7 +30,8 @@ from dachi_fast.errors import (
     WrongContext,
 )
 
-ROOT = Path(__file__).resolve().parent.parent
+# The package under test: the working tree, or the wheel of another Python.
+INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 
 
 class Counter(BaseModule):
@@ -201,7 +203,7 @@ def test_a_store_that_another_process_has_open_is_locked(folder: Path, keys: Key
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
+        env={**os.environ, "PYTHONPATH": str(INSTALLED)},
     )
     assert holder.stdout is not None
     try:

@@ -16,10 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import dachi_fast
 from dachi_fast import Attr, BaseModule, KeyFile, Store
 from dachi_fast.errors import DachiError, KeyAccessError, StoreIO
 
 ROOT = Path(__file__).resolve().parent.parent
+# The package under test: the working tree, or the wheel of another Python.
+INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 NOBODY = 65_534
 
 
@@ -63,7 +66,7 @@ def _read(folder: Path, keys: Path) -> tuple[int, dict[str, object]]:
         text=True,
         check=False,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'python'}:{ROOT}"},
+        env={**os.environ, "PYTHONPATH": f"{INSTALLED}:{ROOT}"},
     )
     said: dict[str, object] = json.loads(done.stdout) if done.stdout else {}
     return done.returncode, said

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import dachi_fast
 from dachi_fast._core import codec
 from dachi_fast.errors import DachiError, Malformed, SpecError, StateError
 from tests.samples import CASES
@@ -23,6 +24,8 @@ _slow = settings(suppress_health_check=_UNHURRIED)
 _often = settings(_slow, max_examples=400)
 _seldom = settings(_slow, max_examples=30)
 _ROOT = Path(__file__).resolve().parent.parent
+# The package under test: the working tree, or the wheel of another Python.
+INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 
 
 @_often
@@ -155,6 +158,6 @@ def test_a_deep_nest_of_bytes_does_not_exhaust_the_stack_of_a_thread() -> None:
         text=True,
         check=False,
         cwd=_ROOT,
-        env={"PYTHONPATH": str(_ROOT / "python")},
+        env={"PYTHONPATH": str(INSTALLED)},
     )
     assert (done.returncode, done.stdout.split()) == (0, ["refused"] * 3), done.stderr

@@ -15,10 +15,13 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
+import dachi_fast
 from dachi_fast import Attr, BaseModule, KeyFile, Store
 from tests.tokens import same
 
 ROOT = Path(__file__).resolve().parents[2]
+# The package under test: the working tree, or the wheel of another Python.
+INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 NAMES = ("one", "two")
 
 
@@ -97,7 +100,7 @@ def _killed(what: str, folder: Path, rng: random.Random, most_acks: int) -> dict
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'python'}:{ROOT}"},
+        env={**os.environ, "PYTHONPATH": f"{INSTALLED}:{ROOT}"},
     )
     assert child.stdout is not None
     assert child.stderr is not None
