@@ -309,7 +309,7 @@ def test_data_that_is_gone_is_noticed_without_a_witness(
 
 
 @pytest.mark.parametrize(
-    "edit", [lambda b: b"", lambda b: b"x" * len(b), lambda b: bytes(c ^ 1 for c in b)]
+    "edit", [lambda b: b[:40], lambda b: b"x" * len(b), lambda b: bytes(c ^ 1 for c in b)]
 )
 def test_an_edited_witness_is_refused(
     folder: Path, keys: KeyFile, tmp_path: Path, edit: Callable[[bytes], bytes]
@@ -319,6 +319,21 @@ def test_an_edited_witness_is_refused(
     [path] = (tmp_path / "seen").iterdir()
     path.write_bytes(edit(path.read_bytes()))
     _refused(Tampered, folder, keys, witness=witness)
+
+
+@pytest.mark.parametrize("unwritten", [b"", bytes(8192)])
+def test_a_witness_that_was_made_but_never_written_is_as_good_as_none(
+    folder: Path, keys: KeyFile, tmp_path: Path, unwritten: bytes
+) -> None:
+    # Symptom: a store whose creation was killed could not be opened. Cause: the witness file was
+    # there, its record was not yet. Fix: a file of nothing (or of blocks that a power failure left
+    # unfilled) holds no record, which is no sign of an edit.
+    witness = FileWitness(tmp_path / "seen")
+    _saved(folder, keys, 3, witness=witness)
+    [path] = (tmp_path / "seen").iterdir()
+    path.write_bytes(unwritten)
+    with Store.open(folder, keys=keys, witness=witness) as store:
+        assert store.history("agent")[0].number == 3
 
 
 def test_a_witness_that_cannot_be_read_is_named(

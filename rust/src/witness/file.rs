@@ -48,9 +48,11 @@ impl FileWitness {
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(self.failed(&cause)),
         };
-        let newest = (0..2).filter_map(|slot| self.slot(&file, slot)).max_by_key(|s| s.commit);
-        match newest {
+        let records = [Self::record(&file, 0), Self::record(&file, 1)];
+        match records.iter().filter_map(|record| self.seen(record)).max_by_key(|s| s.commit) {
             Some(seen) => Ok(Some(seen)),
+            // Whoever made the file died, or lost power, before the record was there.
+            None if records.iter().flatten().all(|byte| *byte == 0) => Ok(None),
             None => Err(Error::new(
                 "tampered",
                 "the witness holds no valid record; if it was lost \
@@ -60,9 +62,20 @@ impl FileWitness {
         }
     }
 
-    fn slot(&self, file: &File, slot: u64) -> Option<Seen> {
+    /// What lies in a slot; zeros where nothing was written.
+    fn record(file: &File, slot: u64) -> [u8; RECORD_BYTES] {
         let mut record = [0u8; RECORD_BYTES];
-        file.read_exact_at(&mut record, slot * SLOT_BYTES).ok()?;
+        let mut filled = 0;
+        while let Some(rest) = record.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, slot * SLOT_BYTES + filled as u64) {
+                Ok(0) | Err(_) => break,
+                Ok(read) => filled += read,
+            }
+        }
+        record
+    }
+
+    fn seen(&self, record: &[u8; RECORD_BYTES]) -> Option<Seen> {
         let (body, mac) = record.split_at_checked(RECORD_BYTES - 32)?;
         if !same_secret(mac, &hmac(&self.key, &[body])) {
             return None;
@@ -123,6 +136,11 @@ mod tests {
         let path = std::env::temp_dir().join(format!("dachi-witness-{}", std::process::id()));
         let witness = FileWitness::new(&path, [3; 32]);
         assert_eq!(witness.newest().ok(), Some(None));
+        // Made, but never written: its maker was killed, or its blocks were never filled.
+        for unwritten in [vec![], vec![0; RECORD_BYTES], vec![0; SLOT_BYTES as usize * 2]] {
+            assert!(std::fs::write(&path, unwritten).is_ok());
+            assert_eq!(witness.newest().ok(), Some(None));
+        }
         for commit in [1, 2, 3, 2] {
             assert!(witness.advance(&seen(commit)).is_ok());
         }
