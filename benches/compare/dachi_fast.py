@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from benches.compare import Durability
 from dachi_fast import BaseModule, KeyFile, Store, _core
-from dachi_fast.store import _purpose
+from dachi_fast.store._store import purpose
 
 _NAME = "agent"
 
@@ -31,7 +31,7 @@ class Codec:
 def unsynced(folder: Path, keys: KeyFile) -> Store:
     """Opens a new store that never waits for the disk; nobody should keep data in it."""
     store_id, root = os.urandom(16), os.urandom(32)
-    wrapped = keys.wrap(root, _purpose(store_id))
+    wrapped = keys.wrap(root, purpose(store_id))
     witness = folder.with_name("witness")
     core = _core.store.Store(folder, store_id, root, wrapped, witness, bench_only_no_sync=True)
     return Store(core, folder)

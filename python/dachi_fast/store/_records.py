@@ -1,0 +1,126 @@
+"""What the store's methods give."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+Row = tuple[int, int, int, int, str, int, int, str]
+"""A version as the core gives it."""
+
+
+@final
+class _Absent:
+    """What a change shows where a path did not exist."""
+
+    def __repr__(self) -> str:
+        return "<absent>"
+
+    def __reduce__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One saved version of an agent.
+
+    Attributes:
+        number: from 1, in the order of saves.
+        created: when it was saved, UTC.
+        justification: why, in the words of who saved it.
+        base: the number of the version it follows, None for the first.
+        restores: the number of the version it is equal to, if it came from a rollback.
+        entries: how many values its state has.
+        size_bytes: how many bytes they take, encoded.
+        root: hash of the state's tree in hex: equal states of one agent have equal roots.
+    """
+
+    number: int
+    created: datetime.datetime
+    justification: str
+    base: int | None
+    restores: int | None
+    entries: int
+    size_bytes: int
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value that differs between two versions.
+
+    Attributes:
+        path: its dot path.
+        before: the value before, `ABSENT` if the path was not there.
+        after: the value after, `ABSENT` if the path is gone.
+    """
+
+    path: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `Store.verify` proved.
+
+    Attributes:
+        names: agents.
+        versions: versions of all of them.
+        ledger_entries: entries of the ledger.
+        nodes: encrypted records that these consist of.
+        size_bytes: their bytes, decrypted.
+        unused_nodes: records that nothing refers to any more.
+    """
+
+    names: int
+    versions: int
+    ledger_entries: int
+    nodes: int
+    size_bytes: int
+    unused_nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One entry of the ledger, proved by the hash chain.
+
+    Attributes:
+        seq: from 0.
+        operation: ``create``, ``store``, ``rollback`` ...
+        timestamp: RFC 3339, UTC, six digits.
+        prev: hash of the entry before.
+        detail_commitment: SHA-256 over salt and detail.
+        hash: SHA-256 over the canonical JSON of the fields above.
+        agent_id: the name it concerns; None when that was forgotten.
+        memory_type: what kind of memory; None when that was forgotten.
+        justification: why; None when that was forgotten.
+        root: hash of the state's tree in hex; None when that was forgotten.
+        salt: hex; opens the commitment. None when that was forgotten.
+    """
+
+    seq: int
+    operation: str
+    timestamp: str
+    prev: str
+    detail_commitment: str
+    hash: str
+    agent_id: str | None
+    memory_type: str | None
+    justification: str | None
+    root: str | None
+    salt: str | None
+
+
+def version_of(row: Row) -> Version:
+    """Gives a version from the core's row."""
+    number, created_ns, base, restores, justification, entries, size_bytes, root = row
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    created = epoch + datetime.timedelta(microseconds=created_ns // 1000)
+    return Version(
+        number, created, justification, base or None, restores or None, entries, size_bytes, root
+    )

@@ -1,0 +1,122 @@
+"""Opening stores."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from dachi_fast._core import store as _core_store
+from dachi_fast._dirs import data_folder
+from dachi_fast.keys import KeyFile
+from dachi_fast.store._evidence import Evidence
+from dachi_fast.store._saves import Saves
+from dachi_fast.store._versions import Versions
+from dachi_fast.witness import FileWitness
+
+if TYPE_CHECKING:
+    from dachi_fast.store._handle import Bases
+    from dachi_fast.types import KeyProvider
+
+# By store id and folder: a store that is closed and opened again still knows what it loaded; a copy
+# of it, which goes its own way, does not.
+_bases: dict[tuple[bytes, Path], Bases] = {}
+
+
+class Store(Saves, Versions, Evidence):
+    """An embedded store of agents: encrypted, versioned, ledgered, proved on every read.
+
+    Open one with `Store.open`. Methods may be called from any thread; a handle does not survive a
+    fork. One process at a time has a store open.
+
+    Example:
+        >>> from dachi_fast import Attr, BaseModule, KeyFile, Store
+        >>> class Counter(BaseModule):
+        ...     count: int = Attr(default=0)
+        >>> with Store.open("agents.store", keys=KeyFile("agents.key")) as store:
+        ...     counter = Counter()
+        ...     counter.count += 1
+        ...     version = store.save(counter, "counter", justification="first step")
+        ...     same = store.load("counter")
+        >>> version.number, same.count
+        (1, 1)
+    """
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        keys: KeyProvider,
+        witness: FileWitness | Literal["default"] | None = "default",
+    ) -> Self:
+        """Opens the store in a folder, or makes one.
+
+        Args:
+            path: a folder of its own; made if it does not exist.
+            keys: wraps the store's root key, for instance `KeyFile("agents.key")`.
+            witness: remembers the newest commit outside the store, so that an older copy put in
+                the store's place is refused. ``"default"``: a `FileWitness` in the user's state
+                folder. None: no witness, and an older copy is not noticed.
+
+        Returns:
+            The open store.
+
+        Raises:
+            NotAStore: the path is a file, or a folder of other things.
+            StoreLocked: it is open elsewhere.
+            FormatTooNew: a newer dachi_fast wrote it.
+            KeyringError: the key is missing or another one; `KeyAccessError` if its protection is
+                too weak.
+            RolledBack: it is older than, or no continuation of, what was last seen here.
+            IntegrityError: it was edited or damaged.
+            StoreIO: no permission, or the disk failed.
+
+        Example:
+            >>> from dachi_fast import KeyFile, Store
+            >>> store = Store.open("open.store", keys=KeyFile("open.key"))
+            >>> store.names()
+            []
+            >>> store.close()
+        """
+        folder = Path(path).absolute()
+        found = _core_store.probe(folder)
+        if found is None:
+            store_id, root = os.urandom(16), os.urandom(32)
+            wrapped = keys.wrap(root, purpose(store_id))
+        else:
+            store_id, wrapped = found
+            root = keys.unwrap(wrapped, purpose(store_id))
+        seen = FileWitness() if witness == "default" else witness
+        witness_folder = None if seen is None else seen.folder.absolute()
+        core = _core_store.Store(folder, store_id, root, wrapped, witness_folder)
+        return cls(core, folder, _bases.setdefault((store_id, folder), {}))
+
+
+def purpose(store_id: bytes) -> bytes:
+    """Gives what a provider binds a store's root key to."""
+    return b"dachi_fast root key of store " + store_id.hex().encode()
+
+
+_default: dict[int, Store] = {}
+_default_lock = threading.Lock()
+
+
+def default_store() -> Store:
+    """Gives this process's default store, opened on first use.
+
+    It lies at ``$DACHI_FAST_STORE``, else in the user's data folder
+    (``$XDG_DATA_HOME/dachi_fast/default.store``); its key is the default `KeyFile`.
+
+    Raises:
+        StoreLocked: another process has it open.
+        StoreError: it cannot be opened.
+        KeyringError: its key is missing or another one.
+    """
+    with _default_lock:
+        store = _default.get(os.getpid())
+        if store is None or store.closed:
+            path = os.environ.get("DACHI_FAST_STORE") or data_folder() / "default.store"
+            _default[os.getpid()] = store = Store.open(path, keys=KeyFile())
+        return store

@@ -1,0 +1,83 @@
+//! `dachi_fast._core.store`: an open store.
+
+mod evidence;
+mod saves;
+mod versions;
+
+use crate::engine::lmdb::Sync;
+use crate::error::Error;
+use crate::store::{self, Options, Store as Core};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+
+#[pyfunction]
+fn probe<'py>(
+    py: Python<'py>,
+    folder: PathBuf,
+) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
+    let found = py.detach(|| store::probe(&folder))?;
+    Ok(found
+        .map(|locked| (PyBytes::new(py, &locked.store), PyBytes::new(py, &locked.wrapped_root))))
+}
+
+/// An open store; methods may be called from any thread.
+#[pyclass(frozen, module = "dachi_fast._core.store")]
+pub struct Store {
+    open: RwLock<Option<Arc<Core>>>,
+}
+
+impl Store {
+    fn core(&self) -> PyResult<Arc<Core>> {
+        let open = self.open.read().map_err(|_| Error::new("store", "the store's handle broke"))?;
+        let closed = || Error::new("closed", "this store was closed; open it again");
+        Ok(open.as_ref().map(Arc::clone).ok_or_else(closed)?)
+    }
+}
+
+#[pymethods]
+impl Store {
+    #[new]
+    #[pyo3(signature = (folder, store_id, root_key, wrapped_root, witness_folder, *, bench_only_no_sync=false))]
+    fn new(
+        py: Python<'_>,
+        folder: PathBuf,
+        store_id: [u8; 16],
+        root_key: &[u8],
+        wrapped_root: &[u8],
+        witness_folder: Option<PathBuf>,
+        bench_only_no_sync: bool,
+    ) -> PyResult<Self> {
+        let options = Options {
+            folder,
+            id: store_id,
+            root: crate::py::keys::key(root_key)?,
+            wrapped_root: wrapped_root.to_vec(),
+            witness_folder,
+            sync: if bench_only_no_sync { Sync::BenchOnlyNever } else { Sync::Always },
+        };
+        let core = py.detach(|| Core::open(options))?;
+        Ok(Store { open: RwLock::new(Some(Arc::new(core))) })
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.core().is_err()
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let mut open =
+            self.open.write().map_err(|_| Error::new("store", "the store's handle broke"))?;
+        let core = open.take();
+        drop(open);
+        py.detach(|| drop(core));
+        Ok(())
+    }
+}
+
+/// Fills the submodule.
+pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Store>()?;
+    module.add_function(wrap_pyfunction!(probe, module)?)
+}
