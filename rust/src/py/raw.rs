@@ -219,12 +219,8 @@ extern "C" fn visit(object: *mut ffi::PyObject, context: *mut c_void) -> c_int {
             visit.found.last_dict = object as usize;
             return 0;
         }
-        if class == &raw mut ffi::PyUnicode_Type
-            || class == &raw mut ffi::PyFloat_Type
-            || class == &raw mut ffi::PyLong_Type
-            || class == &raw mut ffi::PyList_Type
-            || class == &raw mut ffi::PyBool_Type
-        {
+        // The wanted classes are made in Python; what is not cannot be derived from one.
+        if ffi::PyType_HasFeature(class, ffi::Py_TPFLAGS_HEAPTYPE) == 0 {
             return 0;
         }
         for at in 0..visit.wanted_len {
