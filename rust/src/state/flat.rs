@@ -73,6 +73,27 @@ impl Arena {
         self.bytes.get(start..end).unwrap_or_default()
     }
 
+    /// The places of the strings, in ascending order of the strings.
+    ///
+    /// Most comparisons are of the eight bytes behind what all strings share: no memory is chased.
+    pub fn ascending(&self) -> Vec<u32> {
+        let first = self.get(0);
+        let shared = self.iter().fold(first.len(), |shared, string| {
+            let both = first.iter().zip(string).take(shared);
+            both.take_while(|(a, b)| a == b).count()
+        });
+        let rest = |at: u32| self.get(at as usize).get(shared..).unwrap_or_default();
+        let mut order: Vec<(u64, u32)> = (0..self.len() as u32)
+            .map(|at| {
+                let mut eight = [0; 8];
+                eight.iter_mut().zip(rest(at)).for_each(|(to, from)| *to = *from);
+                (u64::from_be_bytes(eight), at)
+            })
+            .collect();
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| rest(a.1).cmp(rest(b.1))));
+        order.into_iter().map(|(_, at)| at).collect()
+    }
+
     /// The strings in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|at| self.get(at))
