@@ -1,4 +1,5 @@
 //! Nodes in memory, and numbers that look random.
+#![allow(dead_code)] // each test uses a part of it
 
 use _core::engine::Batch;
 use _core::error::{Error, Result};
@@ -40,6 +41,7 @@ pub struct Store {
     sealer: Sealer,
     ids: Ids,
     known: Known,
+    pub lost: Vec<NodeId>,
 }
 
 impl Store {
@@ -50,6 +52,7 @@ impl Store {
             sealer: Sealer::new(context, &[3; 32], &[4; 32]),
             ids: Ids::after(0, 1),
             known: Known::default(),
+            lost: Vec::new(),
         }
     }
 
@@ -57,10 +60,25 @@ impl Store {
     pub fn write<T>(&mut self, work: impl FnOnce(&Memory, &mut Writer<'_>) -> T) -> (T, usize) {
         let mut writer = Writer::new(&self.known, &self.sealer, &mut self.ids);
         let done = work(&self.memory, &mut writer);
-        let (batches, known) = writer.finish().unwrap();
-        let new = self.keep(&batches);
-        self.known = known;
+        let written = writer.finish().unwrap();
+        let new = self.keep(&written.batches);
+        self.known = written.known;
         (done, new)
+    }
+
+    /// Edits a map, and notes the nodes that only the old one needed; gives how many are new.
+    pub fn edit(&mut self, map: &Map, edits: Edits) -> (Map, usize) {
+        let mut writer = Writer::apart(&self.sealer, &mut self.ids);
+        let edited = map.apply(&self.memory, &mut writer, edits).unwrap();
+        let written = writer.finish().unwrap();
+        let new = self.keep(&written.batches);
+        self.lost = written.lost;
+        (edited, new)
+    }
+
+    /// What the next writer knows of.
+    pub fn forget_known_but(&mut self, known: Known) {
+        self.known = known;
     }
 
     fn keep(&mut self, batches: &[Batch]) -> usize {
@@ -77,7 +95,7 @@ impl Store {
     }
 
     pub fn apply(&mut self, map: &Map, edits: Edits) -> Map {
-        self.write(|memory, writer| map.apply(memory, writer, edits).unwrap()).0
+        self.edit(map, edits).0
     }
 
     /// The ids of all nodes that belong to a root.

@@ -46,6 +46,11 @@ impl Batch {
         Ok(())
     }
 
+    /// Takes nodes out again.
+    pub fn drop_nodes(&mut self, ids: &std::collections::HashSet<NodeId>) {
+        self.parts.retain(|(id, _, _)| !ids.contains(id));
+    }
+
     /// The nodes in the order they were added.
     pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &[u8])> {
         let part = |&(id, start, end): &(NodeId, usize, usize)| {

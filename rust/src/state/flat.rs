@@ -146,6 +146,15 @@ impl Flat {
         self.values.bytes().len() + outside
     }
 
+    /// The paths of values longer than `limit`.
+    pub fn large(&self, limit: usize) -> impl Iterator<Item = &[u8]> {
+        let mut outside = self.outside.iter().map(|part| part.entry).peekable();
+        (0..self.paths.len()).filter_map(move |entry| {
+            let outside = outside.next_if(|at| *at == entry).is_some();
+            (outside || self.values.get(entry).len() > limit).then(|| self.paths.get(entry))
+        })
+    }
+
     /// The error for two values under one path.
     pub fn duplicate(path: &[u8]) -> Error {
         let path = String::from_utf8_lossy(path).into_owned();

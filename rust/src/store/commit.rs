@@ -6,7 +6,8 @@ use crate::engine::{Batch, Engine};
 use crate::error::{Error, Result};
 use crate::ledger::{self, Detail, Entry, leaf_hash};
 use crate::seal::{Sealer, kind, sha256};
-use crate::tree::{Edits, Ids, Known, Nodes, Writer, refs};
+use crate::state::Flat;
+use crate::tree::{Edits, Ids, Known, MAX_INLINE_BYTES, Writer, Written, known_of};
 use crate::witness::Seen;
 
 /// Nanoseconds since 1970.
@@ -43,9 +44,9 @@ impl Store {
     pub(super) fn commit(&self, current: &mut Current, changes: Changes<'_>) -> Result<()> {
         self.check_current(current)?;
         let mut ids = Ids::after(changes.last_id, changes.created_ns);
-        let mut writer = Writer::new(&current.known, &self.sealer, &mut ids);
+        let mut writer = Writer::apart(&self.sealer, &mut ids);
         let top = current.head.top.apply(&self.top_nodes(), &mut writer, changes.top)?;
-        let (mut batches, known) = writer.finish()?;
+        let Written { mut batches, .. } = writer.finish()?;
         batches.extend(changes.batches);
         let mut head = Head {
             commit: current.head.commit + 1,
@@ -74,7 +75,7 @@ impl Store {
         head.frontier.push(leaf_hash(json.as_bytes()));
         let record = ledger::encode(&entry, &changes.sealer.context().namespace, &detail);
         batches.push(self.ledger_batch(seq, &record)?);
-        self.write(current, &batches, head, known)
+        self.write(current, &batches, head)
     }
 
     fn ledger_batch(&self, seq: u64, record: &[u8]) -> Result<Batch> {
@@ -87,13 +88,7 @@ impl Store {
         Ok(batch)
     }
 
-    fn write(
-        &self,
-        current: &mut Current,
-        batches: &[Batch],
-        head: Head,
-        known: Known,
-    ) -> Result<()> {
+    fn write(&self, current: &mut Current, batches: &[Batch], head: Head) -> Result<()> {
         let sealed = head.seal(&self.sealer)?;
         let expected = Some(current.sealed_head.as_slice()).filter(|head| !head.is_empty());
         if let Err(error) = self.engine.commit(batches, &[], expected, &sealed) {
@@ -102,7 +97,6 @@ impl Store {
         }
         current.head = head;
         current.sealed_head = sealed;
-        current.known = known;
         self.advance_witness(current)
     }
 
@@ -174,26 +168,20 @@ impl Store {
         Ok(())
     }
 
-    /// Reads what the latest version and the namespace's map refer to.
-    pub(super) fn know(&self, agent: &mut Agent) -> Result<Known> {
+    /// What of the latest version a save of `flat` may refer to.
+    pub(super) fn know(&self, agent: &mut Agent, flat: &Flat) -> Result<Known> {
         if let Some(known) = agent.known.take() {
             return Ok(known);
         }
-        let mut known = Known::default();
         let nodes = self.nodes(&agent.sealer);
-        if let Some(root) = agent.latest.as_ref().and_then(|latest| latest.state.as_ref()) {
-            remember(&nodes, root, &mut known)?;
-        }
-        if let Some(blob) = agent.latest.as_ref().and_then(|latest| latest.blueprint.blob) {
+        let Some(latest) = &agent.latest else { return Ok(Known::default()) };
+        let mut known = match &latest.state {
+            Some(root) => known_of(&nodes, root, flat.large(MAX_INLINE_BYTES))?,
+            None => Known::default(),
+        };
+        if let Some(blob) = latest.blueprint.blob {
             blob.refs(&nodes, &mut |hash, _, id| known.insert(hash, id).is_none())?;
-        }
-        if let Some(root) = &agent.map.root {
-            remember(&nodes, root, &mut known)?;
         }
         Ok(known)
     }
-}
-
-fn remember(nodes: &dyn Nodes, root: &crate::tree::Node, known: &mut Known) -> Result<()> {
-    refs(nodes, root, &mut |hash, _, id| known.insert(hash, id).is_none())
 }

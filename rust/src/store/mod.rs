@@ -52,8 +52,6 @@ struct Current {
     head: Head,
     /// As it lies on disk.
     sealed_head: Vec<u8>,
-    /// Nodes of the top map.
-    known: Known,
     agents: HashMap<String, Agent>,
     /// Set when a sync failed: what is on disk is not known any more.
     failed: bool,
@@ -64,7 +62,7 @@ struct Agent {
     sealer: Arc<Sealer>,
     map: Map,
     latest: Option<Version>,
-    /// Nodes that the latest version and the map refer to; None until they were read.
+    /// Nodes that the latest version refers to; None until they were read.
     known: Option<Known>,
     shape: Option<Arc<Shape>>,
 }

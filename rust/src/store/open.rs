@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::keys::{FILE_NAME, Key, Keyring, Locked, SPARES};
 use crate::ledger::{Frontier, GENESIS};
 use crate::seal::{StoreId, hmac, random};
-use crate::tree::{Known, Map};
+use crate::tree::Map;
 use crate::witness::FileWitness;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -140,7 +140,6 @@ impl Store {
         let current = Current {
             head,
             sealed_head: sealed.unwrap_or_default(),
-            known: Known::default(),
             agents: HashMap::new(),
             failed: false,
         };

@@ -10,7 +10,7 @@ use crate::keys::SPARES;
 use crate::ledger::Detail;
 use crate::seal::Sealer;
 use crate::state::Flat;
-use crate::tree::{Edits, Ids, Known, Map, Shape, Value, Writer, write_blob, write_state};
+use crate::tree::{Edits, Ids, Known, Map, Shape, Value, Writer, Written, write_blob, write_state};
 use crate::wire::Put;
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl Store {
         let last_id = current.head.last_id;
         let agent = current.agents.get_mut(save.name).ok_or_else(|| unknown_name(save.name))?;
         check_base(save, agent.latest.as_ref())?;
-        let known = self.know(agent)?;
+        let known = self.know(agent, flat)?;
         let shape = shape_of(agent, flat)?;
         let drafted = self.draft(save, agent, &shape, flat, &known, (created_ns, last_id));
         // Whatever happens next, what was known stays known.
@@ -95,8 +95,8 @@ impl Store {
             state,
             blueprint,
         };
-        self.finish_draft(save.name, agent, version, writer)
-            .map(|draft| Draft { last_id: ids.last(), ..draft })
+        let written = writer.finish()?;
+        self.finish_draft(save.name, agent, version, written, ids)
     }
 
     fn finish_draft(
@@ -104,7 +104,8 @@ impl Store {
         name: &str,
         agent: &Agent,
         version: Version,
-        mut writer: Writer<'_>,
+        state: Written,
+        mut ids: Ids,
     ) -> Result<Draft> {
         let mut number = Vec::new();
         number.put_u64(version.number);
@@ -115,9 +116,11 @@ impl Store {
         if is_new {
             edits.insert(own_name_key(), Some(name.as_bytes().to_vec()));
         }
+        let mut writer = Writer::apart(&agent.sealer, &mut ids);
         let map = agent.map.apply(&self.nodes(&agent.sealer), &mut writer, edits)?;
-        let (batches, known) = writer.finish()?;
-        Ok(Draft { version, map, batches, known, last_id: 0, is_new })
+        let mut batches = writer.finish()?.batches;
+        batches.extend(state.batches);
+        Ok(Draft { version, map, batches, known: state.known, last_id: ids.last(), is_new })
     }
 
     fn commit_draft(
@@ -176,11 +179,8 @@ impl Store {
             justification: justification.to_owned(),
             ..old
         };
-        let mut ids = Ids::after(last_id, created_ns);
-        let known = Known::default();
-        let writer = Writer::new(&known, &agent.sealer, &mut ids);
-        let draft = self.finish_draft(name, agent, version, writer)?;
-        let draft = Draft { last_id: ids.last(), ..draft };
+        let ids = Ids::after(last_id, created_ns);
+        let draft = self.finish_draft(name, agent, version, Written::default(), ids)?;
         let version =
             self.commit_draft(current, name, justification, "rollback", created_ns, draft)?;
         if let Some(agent) = current.agents.get_mut(name) {

@@ -6,6 +6,7 @@ use crate::engine::Batch;
 use crate::error::{Error, Result};
 use crate::seal::{Committed, NodeId, Place, Scratch, Sealer, hash_kind, kind, with_scratch};
 use crate::wire::{Put, Take};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a piece: 16 of BLAKE3's blocks, which AVX-512 hashes side by side. 16,256 would fill
@@ -107,9 +108,19 @@ fn pieces(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Vec<(Hash, NodeId)>> 
         Ok((refs, batch))
     })?;
     let mut all = Vec::with_capacity(cut.len());
-    for (refs, batch) in done {
-        refs.iter().for_each(|(hash, id)| writer.refer(*hash, *id));
-        all.extend(refs);
+    for (refs, mut batch) in done {
+        // Equal pieces were sealed side by side; the first one stays.
+        let mut twins = HashSet::new();
+        for (hash, id) in refs {
+            let first = writer.find(&hash).unwrap_or(id);
+            if first == id {
+                writer.refer(hash, id);
+            } else {
+                twins.insert(id);
+            }
+            all.push((hash, first));
+        }
+        batch.drop_nodes(&twins);
         writer.add_batch(batch);
     }
     Ok(all)
@@ -117,7 +128,7 @@ fn pieces(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Vec<(Hash, NodeId)>> 
 
 /// Seals a piece unless its like is on disk.
 fn write_piece(
-    known: &Known,
+    known: Option<&Known>,
     sealer: &Sealer,
     scratch: &mut Scratch,
     (piece, id): (&[u8], NodeId),
@@ -128,7 +139,7 @@ fn write_piece(
     batch.add_if(id, |out| {
         sealer.seal_if(scratch, place, Committed::No, piece, out, |copy| {
             found.0 = hash_kind(kind::CHUNK, copy);
-            match known.get(&found.0) {
+            match known.and_then(|known| known.get(&found.0)) {
                 Some(on_disk) => {
                     found.1 = *on_disk;
                     false

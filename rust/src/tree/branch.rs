@@ -124,33 +124,38 @@ fn flag(byte: u8) -> Result<bool> {
     }
 }
 
-/// Builds the branches over a level of children, up to the root; None over nothing.
+/// Builds the branches over a level of leaves, up to the root; None over nothing.
 pub fn build(writer: &mut Writer<'_>, mut level: Vec<Child>) -> Result<Option<Node>> {
-    let mut height = 1;
+    let mut height = 0;
     while level.len() > 1 {
         let mut above = Vec::new();
-        let mut ends = Ends::new(usize::from(height));
+        let mut ends = Ends::new(height + 1);
         let mut group: Vec<Child> = Vec::new();
-        for child in level {
+        let count = level.len();
+        for (at, child) in level.into_iter().enumerate() {
             let end = ends.after(&child.last);
             group.push(child);
-            if end {
-                above.push(branch(writer, height, &std::mem::take(&mut group))?);
+            if end || at + 1 == count {
+                above.push(join(height, &group, |a, b| writer.node(kind::BRANCH, a, b))?);
+                group.clear();
             }
-        }
-        if !group.is_empty() {
-            above.push(branch(writer, height, &group)?);
         }
         level = above;
         height += 1;
-        if height > MAX_HEIGHT {
-            return Err(Error::new("too-large", "a map has too many entries"));
-        }
     }
     Ok(level.pop().map(|child| child.node))
 }
 
-fn branch(writer: &mut Writer<'_>, height: u8, children: &[Child]) -> Result<Child> {
+/// A branch over `children` of this height, made by `node` from its content and ids.
+pub fn join(
+    height: usize,
+    children: &[Child],
+    node: impl FnOnce(&[u8], &[u8]) -> Result<(Hash, NodeId)>,
+) -> Result<Child> {
+    let height = u8::try_from(height + 1).unwrap_or(u8::MAX);
+    if height > MAX_HEIGHT {
+        return Err(Error::new("too-large", "a map has too many entries"));
+    }
     let (mut a, mut b) = (Vec::new(), Vec::new());
     let packed = children.first().is_some_and(|child| child.node.packed);
     a.put_u8(height);
@@ -165,7 +170,7 @@ fn branch(writer: &mut Writer<'_>, height: u8, children: &[Child]) -> Result<Chi
         entries = entries.saturating_add(node.entries);
         size_bytes = size_bytes.saturating_add(node.size_bytes);
     }
-    let (hash, id) = writer.node(kind::BRANCH, &a, &b)?;
+    let (hash, id) = node(&a, &b)?;
     let last = children.last().map(|child| child.last.clone()).unwrap_or_default();
     Ok(Child { last, node: Node { height, packed, hash, id, keys: None, entries, size_bytes } })
 }

@@ -1,13 +1,11 @@
-//! Reading any map, and editing plain ones.
+//! Reading maps.
 
-use super::branch::{self, Child};
-use super::ends::Ends;
-use super::leaf::{self, Entry, MAX_INLINE_BYTES, Value, Visit};
-use super::writer::Writer;
-use super::{Nodes, blob};
+use super::Nodes;
+use super::branch::Child;
+use super::leaf::{self, Entry, Value, Visit};
 use crate::error::Result;
 use crate::seal::{NodeId, kind};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 pub use super::branch::Node;
 
@@ -91,55 +89,26 @@ pub fn refs(
 
 /// The value of one key: as many nodes as the tree is high.
 pub fn get(nodes: &dyn Nodes, root: &Node, key: &[u8]) -> Result<Option<Value>> {
+    let Some(leaf) = leaf_of(nodes, root, key)? else {
+        return Ok(None);
+    };
+    let mut entries = leaf_entries(nodes, &leaf)?;
+    let found = entries.binary_search_by(|entry| entry.key.as_slice().cmp(key));
+    Ok(found.ok().map(|at| entries.swap_remove(at).value))
+}
+
+/// The leaf that a key belongs to; None behind the last.
+pub fn leaf_of(nodes: &dyn Nodes, root: &Node, key: &[u8]) -> Result<Option<Node>> {
     let mut node = root.clone();
     while node.height > 0 {
-        let children = node.children(nodes)?;
-        match children.into_iter().find(|child| child.last.as_slice() >= key) {
-            Some(child) => node = child.node,
-            None => return Ok(None),
+        let mut children = node.children(nodes)?;
+        let at = children.partition_point(|child| child.last.as_slice() < key);
+        if at == children.len() {
+            return Ok(None);
         }
+        node = children.swap_remove(at).node;
     }
-    let found = leaf_entries(nodes, &node)?.into_iter().find(|entry| entry.key == key);
-    Ok(found.map(|entry| entry.value))
-}
-
-/// The entries of two maps that are not in both, never opening a subtree that both share.
-pub fn unshared(nodes: &dyn Nodes, a: &Node, b: &Node) -> Result<(Vec<Entry>, Vec<Entry>)> {
-    let (mut left, mut right) = (vec![a.clone()], vec![b.clone()]);
-    loop {
-        drop_common(&mut left, &mut right);
-        let height = left.iter().chain(&right).map(|node| node.height).max().unwrap_or(0);
-        if height == 0 {
-            break;
-        }
-        for side in [&mut left, &mut right] {
-            let mut below = Vec::new();
-            for node in std::mem::take(side) {
-                if node.height == height {
-                    below.extend(node.children(nodes)?.into_iter().map(|child| child.node));
-                } else {
-                    below.push(node);
-                }
-            }
-            *side = below;
-        }
-    }
-    let read = |side: Vec<Node>| -> Result<Vec<Entry>> {
-        let mut all = Vec::new();
-        for node in side {
-            all.extend(leaf_entries(nodes, &node)?);
-        }
-        Ok(all)
-    };
-    Ok((read(left)?, read(right)?))
-}
-
-fn drop_common(left: &mut Vec<Node>, right: &mut Vec<Node>) {
-    let identity = |node: &Node| (node.hash, node.keys.map(|(hash, _)| hash));
-    let in_left: HashSet<_> = left.iter().map(identity).collect();
-    let common: HashSet<_> = right.iter().map(identity).filter(|id| in_left.contains(id)).collect();
-    left.retain(|node| !common.contains(&identity(node)));
-    right.retain(|node| !common.contains(&identity(node)));
+    Ok(Some(node))
 }
 
 /// Edits of a plain map: new values, and None for what is removed.
@@ -164,121 +133,122 @@ impl Map {
         }
     }
 
-    /// The entries whose keys begin with `prefix`, in order. Opens the leaves that may hold some.
+    /// The entries whose keys begin with `prefix`, in order.
     pub fn prefixed(&self, nodes: &dyn Nodes, prefix: &[u8]) -> Result<Vec<Entry>> {
-        let Some(root) = &self.root else {
-            return Ok(Vec::new());
-        };
+        self.range(nodes, &Range::prefix(prefix), Order::Ascending, usize::MAX)
+    }
+
+    /// The first `limit` entries of a range, in this order. Opens the nodes that hold them.
+    pub fn range(
+        &self,
+        nodes: &dyn Nodes,
+        range: &Range,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Entry>> {
         let mut found = Vec::new();
-        for leaf in leaves(nodes, root)? {
-            if !leaf.last.is_empty() && leaf.last.as_slice() < prefix {
-                continue;
-            }
-            let mut beyond = false;
-            for entry in leaf_entries(nodes, &leaf.node)? {
-                beyond = entry.key.as_slice() > prefix && !entry.key.starts_with(prefix);
-                if entry.key.starts_with(prefix) {
-                    found.push(entry);
-                }
-            }
-            if beyond {
-                break;
-            }
+        if let Some(root) = &self.root {
+            collect(nodes, root, range, order, limit, &mut found)?;
         }
         Ok(found)
     }
 
-    /// The map with `edits`. Opens the branches and the leaves that change.
-    pub fn apply(&self, nodes: &dyn Nodes, writer: &mut Writer<'_>, edits: Edits) -> Result<Map> {
-        let old = match &self.root {
-            Some(root) => leaves(nodes, root)?,
-            None => Vec::new(),
+    /// How many entries a range has: as many nodes as the tree is high, twice.
+    pub fn count(&self, nodes: &dyn Nodes, range: &Range) -> Result<u64> {
+        let Some(root) = &self.root else {
+            return Ok(0);
         };
-        let mut splice = Splice { writer, done: Vec::new(), open: Vec::new(), ends: Ends::new(0) };
-        let mut edits = edits.into_iter().peekable();
-        let count = old.len();
-        for (at, child) in old.into_iter().enumerate() {
-            // The last leaf takes all further edits: there is no later one.
-            let is_last = at + 1 == count;
-            let within = |key: &[u8]| is_last || key <= child.last.as_slice();
-            let touched = edits.peek().is_some_and(|(key, _)| is_last || within(key));
-            if !touched && splice.ends.at_start() {
-                splice.keep(child);
-                continue;
-            }
-            for entry in leaf_entries(nodes, &child.node)? {
-                while let Some((key, value)) = edits.next_if(|(key, _)| *key < entry.key) {
-                    splice.put_edit(key, value)?;
-                }
-                match edits.next_if(|(key, _)| *key == entry.key) {
-                    Some((key, value)) => splice.put_edit(key, value)?,
-                    None => splice.put(entry)?,
-                }
-            }
-            while let Some((key, value)) = edits.next_if(|(key, _)| within(key)) {
-                splice.put_edit(key, value)?;
-            }
-        }
-        for (key, value) in edits {
-            splice.put_edit(key, value)?;
-        }
-        splice.close()?;
-        let Splice { writer, done, .. } = splice;
-        Ok(Map { root: branch::build(writer, done)? })
+        let end = match &range.end {
+            Some(end) => rank(nodes, root, end)?,
+            None => root.entries,
+        };
+        Ok(end.saturating_sub(rank(nodes, root, &range.start)?))
     }
 }
 
-/// Streams entries into leaves.
-struct Splice<'a, 'w> {
-    writer: &'a mut Writer<'w>,
-    done: Vec<Child>,
-    open: Vec<Entry>,
-    ends: Ends,
+/// Keys from `start` to before `end`; None is beyond all keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// The first key that belongs to it.
+    pub start: Vec<u8>,
+    /// The first key behind it that does not.
+    pub end: Option<Vec<u8>>,
 }
 
-impl Splice<'_, '_> {
-    /// Keeps a leaf as it is.
-    fn keep(&mut self, child: Child) {
-        self.writer.refer(child.node.hash, child.node.id);
-        self.done.push(child);
+/// From which side a range is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// From the smallest key.
+    Ascending,
+    /// From the largest key.
+    Descending,
+}
+
+impl Range {
+    /// All keys that begin with `prefix`.
+    pub fn prefix(prefix: &[u8]) -> Self {
+        let mut end = prefix.to_vec();
+        while let Some(last) = end.pop() {
+            if let Some(next) = last.checked_add(1) {
+                end.push(next);
+                break;
+            }
+        }
+        Range { start: prefix.to_vec(), end: Some(end).filter(|end| !end.is_empty()) }
     }
 
-    fn put_edit(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<()> {
-        let Some(bytes) = value else { return Ok(()) };
-        let value = if bytes.len() > MAX_INLINE_BYTES {
-            Value { inline: Vec::new(), blob: Some(blob::write(self.writer, &bytes)?) }
-        } else {
-            Value::inline(bytes)
-        };
-        self.put(Entry { key, value })
+    fn ends_by(&self, key: &[u8]) -> bool {
+        self.end.as_ref().is_some_and(|end| key >= end.as_slice())
     }
+}
 
-    fn put(&mut self, entry: Entry) -> Result<()> {
-        let end = self.ends.after(&entry.key);
-        self.open.push(entry);
-        if end { self.close() } else { Ok(()) }
+fn collect(
+    nodes: &dyn Nodes,
+    node: &Node,
+    range: &Range,
+    order: Order,
+    limit: usize,
+    found: &mut Vec<Entry>,
+) -> Result<()> {
+    if node.height == 0 {
+        let mut entries = leaf_entries(nodes, node)?;
+        entries.retain(|entry| entry.key >= range.start && !range.ends_by(&entry.key));
+        if order == Order::Descending {
+            entries.reverse();
+        }
+        entries.truncate(limit.saturating_sub(found.len()));
+        found.append(&mut entries);
+        return Ok(());
     }
+    let children = node.children(nodes)?;
+    let first = children.partition_point(|child| child.last < range.start);
+    // All keys of a child are beyond the last one of the child before it.
+    let behind = children.partition_point(|child| !range.ends_by(&child.last)) + 1;
+    let within = children.get(first..behind.min(children.len())).unwrap_or_default();
+    let mut visit = |child: &Child| match found.len() < limit {
+        true => collect(nodes, &child.node, range, order, limit, found),
+        false => Ok(()),
+    };
+    match order {
+        Order::Ascending => within.iter().try_for_each(&mut visit),
+        Order::Descending => within.iter().rev().try_for_each(&mut visit),
+    }
+}
 
-    fn close(&mut self) -> Result<()> {
-        let entries = std::mem::take(&mut self.open);
-        let Some(last) = entries.last().map(|entry| entry.key.clone()) else {
-            return Ok(());
-        };
-        let (a, b) = leaf::encode(&entries);
-        let (hash, id) = self.writer.node(kind::LEAF, &a, &b)?;
-        let size_bytes = entries.iter().map(|entry| entry.value.size_bytes()).sum();
-        let node = Node {
-            height: 0,
-            packed: false,
-            hash,
-            id,
-            keys: None,
-            entries: entries.len() as u64,
-            size_bytes,
-        };
-        self.done.push(Child { last, node });
-        Ok(())
+/// How many keys are smaller than `key`.
+fn rank(nodes: &dyn Nodes, root: &Node, key: &[u8]) -> Result<u64> {
+    let (mut node, mut before) = (root.clone(), 0);
+    while node.height > 0 {
+        let mut children = node.children(nodes)?;
+        let at = children.partition_point(|child| child.last.as_slice() < key);
+        before += children.iter().take(at).map(|child| child.node.entries).sum::<u64>();
+        if at == children.len() {
+            return Ok(before);
+        }
+        node = children.swap_remove(at).node;
     }
+    let smaller = |entry: &&Entry| entry.key.as_slice() < key;
+    Ok(before + leaf_entries(nodes, &node)?.iter().filter(smaller).count() as u64)
 }
 
 impl Value {

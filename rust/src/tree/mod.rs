@@ -19,18 +19,23 @@
 
 mod blob;
 mod branch;
+mod diff;
+mod edit;
 mod ends;
 mod keys;
+mod known;
 mod leaf;
 mod map;
 mod packed;
 mod writer;
 
 pub use blob::{Blob, write as write_blob};
-pub use leaf::{Entry, Value, put_value, take_value};
-pub use map::{Edits, Map, Node, entries, get, refs, unshared, visit};
+pub use diff::unshared;
+pub use known::known_of;
+pub use leaf::{Entry, MAX_INLINE_BYTES, Value, put_value, take_value};
+pub use map::{Edits, Map, Node, Order, Range, entries, get, refs, visit};
 pub use packed::{Shape, write_state};
-pub use writer::{Ids, Known, Writer};
+pub use writer::{Ids, Known, Writer, Written};
 
 use crate::error::Result;
 use crate::seal::NodeId;

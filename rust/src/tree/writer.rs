@@ -69,7 +69,8 @@ const GROUP: usize = 48;
 
 /// Collects nodes under one sealer.
 pub struct Writer<'a> {
-    known: &'a Known,
+    /// None: nothing is shared.
+    known: Option<&'a Known>,
     sealer: &'a Sealer,
     ids: &'a mut Ids,
     /// Places and ranges in `plain` of the nodes to seal.
@@ -77,6 +78,18 @@ pub struct Writer<'a> {
     plain: Vec<u8>,
     batches: Vec<Batch>,
     refers: Known,
+    lost: Vec<NodeId>,
+}
+
+/// What a writer collected.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The new nodes, sealed.
+    pub batches: Vec<Batch>,
+    /// What the new version refers to.
+    pub known: Known,
+    /// Nodes that the old version needed and the new one does not.
+    pub lost: Vec<NodeId>,
 }
 
 impl std::fmt::Debug for Writer<'_> {
@@ -86,17 +99,28 @@ impl std::fmt::Debug for Writer<'_> {
 }
 
 impl<'a> Writer<'a> {
-    /// Refers to `known` nodes where it can.
+    /// Refers to `known` nodes where it can, and to its own: equal contents are one node.
     pub fn new(known: &'a Known, sealer: &'a Sealer, ids: &'a mut Ids) -> Self {
+        Writer { known: Some(known), ..Self::apart(sealer, ids) }
+    }
+
+    /// Shares nothing: a node belongs to one place and goes with it. For plain maps.
+    pub fn apart(sealer: &'a Sealer, ids: &'a mut Ids) -> Self {
         Writer {
-            known,
+            known: None,
             sealer,
             ids,
             pending: Vec::new(),
             plain: Vec::new(),
             batches: Vec::new(),
             refers: Known::default(),
+            lost: Vec::new(),
         }
+    }
+
+    /// Says that the new version does not need a node that the old one did.
+    pub fn lose(&mut self, id: NodeId) {
+        self.lost.push(id);
     }
 
     /// The sealer of new nodes.
@@ -106,10 +130,11 @@ impl<'a> Writer<'a> {
 
     /// The node of this hash, if it is on disk or collected already.
     pub fn find(&mut self, hash: &Hash) -> Option<NodeId> {
+        let known = self.known?;
         if let Some(id) = self.refers.get(hash) {
             return Some(*id);
         }
-        let id = *self.known.get(hash)?;
+        let id = *known.get(hash)?;
         self.refers.insert(*hash, id);
         Some(id)
     }
@@ -129,8 +154,8 @@ impl<'a> Writer<'a> {
         self.ids.next_id()
     }
 
-    /// What is on disk already.
-    pub fn known(&self) -> &'a Known {
+    /// What is on disk already; None where nothing is shared.
+    pub fn known(&self) -> Option<&'a Known> {
         self.known
     }
 
@@ -162,8 +187,8 @@ impl<'a> Writer<'a> {
         Ok(id)
     }
 
-    /// Seals what is pending; gives all new nodes, and what the new version refers to.
-    pub fn finish(mut self) -> Result<(Vec<Batch>, Known)> {
+    /// Seals what is pending.
+    pub fn finish(mut self) -> Result<Written> {
         let groups: Vec<_> = self.pending.chunks(GROUP).collect();
         let (sealer, plain) = (self.sealer, &self.plain);
         let sealed = blob::in_parallel(groups.len(), |group, scratch| {
@@ -175,7 +200,7 @@ impl<'a> Writer<'a> {
             Ok(batch)
         })?;
         self.batches.extend(sealed);
-        Ok((self.batches, self.refers))
+        Ok(Written { batches: self.batches, known: self.refers, lost: self.lost })
     }
 }
 
