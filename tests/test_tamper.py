@@ -260,7 +260,7 @@ def test_an_older_head_put_back_while_the_store_is_open_is_refused(victim: Victi
         asks += _asks(store).values()
         _overwrite(victim.folder, new, old)
         for ask in asks:
-            with pytest.raises(Tampered):
+            with pytest.raises(RolledBack):
                 ask()
     with pytest.raises(RolledBack):
         Store.open(victim.folder, keys=victim.keys)

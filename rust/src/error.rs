@@ -9,10 +9,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// A failure: `slug` names its kind for programs, `message` says it to people.
 ///
 /// Boxed, because results travel through hot loops that almost never fail.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     slug: &'static str,
     message: Cow<'static, str>,

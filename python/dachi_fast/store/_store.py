@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from dachi_fast._core import store as _core_store
 from dachi_fast._dirs import data_folder
+from dachi_fast.errors import StoreLocked
 from dachi_fast.keys import KeyFile
 from dachi_fast.store._evidence import Evidence
 from dachi_fast.store._saves import Saves
@@ -27,8 +28,9 @@ _bases: dict[tuple[bytes, Path], Bases] = {}
 class Store(Saves, Versions, Evidence):
     """An embedded store of agents: encrypted, versioned, ledgered, proved on every read.
 
-    Open one with `Store.open`. Methods may be called from any thread; a handle does not survive a
-    fork. One process at a time has a store open.
+    Open one with `Store.open`. Methods may be called from any thread, and any number of processes
+    may have a store open: one commits at a time, and saves that meet share one commit. A handle
+    does not survive a fork.
 
     Example:
         >>> from dachi_fast import Attr, BaseModule, KeyFile, Store
@@ -65,7 +67,7 @@ class Store(Saves, Versions, Evidence):
 
         Raises:
             NotAStore: the path is a file, or a folder of other things.
-            StoreLocked: it is open elsewhere.
+            StoreLocked: this process has it open already; share that handle.
             FormatTooNew: a newer dachi_fast wrote it.
             KeyringError: the key is missing or another one; `KeyAccessError` if its protection is
                 too weak.
@@ -81,16 +83,23 @@ class Store(Saves, Versions, Evidence):
             >>> store.close()
         """
         folder = Path(path).absolute()
-        found = _core_store.probe(folder)
-        if found is None:
-            store_id, root = os.urandom(16), os.urandom(32)
-            wrapped = keys.wrap(root, purpose(store_id))
-        else:
-            store_id, wrapped = found
-            root = keys.unwrap(wrapped, purpose(store_id))
         seen = FileWitness() if witness == "default" else witness
         witness_folder = None if seen is None else seen.folder.absolute()
-        core = _core_store.Store(folder, store_id, root, wrapped, witness_folder)
+        while True:
+            found = _core_store.probe(folder)
+            if found is None:
+                store_id, root = os.urandom(16), os.urandom(32)
+                wrapped = keys.wrap(root, purpose(store_id))
+            else:
+                store_id, wrapped = found
+                root = keys.unwrap(wrapped, purpose(store_id))
+            try:
+                core = _core_store.Store(folder, store_id, root, wrapped, witness_folder)
+                break
+            except StoreLocked:
+                # Did another process make the store while this one was about to?
+                if found is not None or _core_store.probe(folder) is None:
+                    raise
         return cls(core, folder, _bases.setdefault((store_id, folder), {}))
 
 

@@ -7,6 +7,7 @@ pub mod lmdb;
 
 use crate::error::Result;
 use crate::seal::NodeId;
+use std::sync::Arc;
 
 /// Sealed nodes on their way to disk, in a few large buffers.
 #[derive(Debug, Default)]
@@ -75,6 +76,20 @@ impl Batch {
     }
 }
 
+/// What one commit writes.
+#[derive(Debug)]
+pub struct Write {
+    /// New nodes.
+    pub batches: Vec<Arc<Batch>>,
+    /// Nodes to delete.
+    pub dead: Vec<NodeId>,
+    /// The head from now on.
+    pub head: Vec<u8>,
+}
+
+/// Works out what to write over the newest head; None for nothing.
+pub type Make<'a> = &'a mut dyn FnMut(Option<&[u8]>) -> Result<Option<Write>>;
+
 /// A place for nodes and a head.
 pub trait Engine: Send + Sync {
     /// The head's bytes; None in a new store.
@@ -83,13 +98,8 @@ pub trait Engine: Send + Sync {
     fn node(&self, id: NodeId, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool>;
     /// Calls `each` with every node's id and bytes, ascending.
     fn scan(&self, each: &mut dyn FnMut(NodeId, &[u8]) -> Result<()>) -> Result<()>;
-    /// Writes `batches`, deletes `dead` and replaces the head, all or nothing; returned means on
-    /// disk. `conflict` if the head is no longer `expected`.
-    fn commit(
-        &self,
-        batches: &[Batch],
-        dead: &[NodeId],
-        expected: Option<&[u8]>,
-        head: &[u8],
-    ) -> Result<()>;
+    /// Calls `make` with the newest head and writes what it gives, all or nothing; returned means
+    /// on disk. Nobody else commits in between: an engine with a lock holds it, one that replaces
+    /// the head by compare-and-set calls `make` again when it lost. `make` may read nodes.
+    fn commit(&self, make: Make<'_>) -> Result<()>;
 }

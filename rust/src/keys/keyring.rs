@@ -173,6 +173,15 @@ impl Keyring {
         })
     }
 
+    /// The keys of a newer file of the same root.
+    pub fn reopened(&self, newer: Locked) -> Result<Self> {
+        if newer.wrapped_root != self.wrapped_root {
+            let what = "the store's keys were put under another root meanwhile; open it again";
+            return Err(Error::new("keyring", what));
+        }
+        newer.unlock(self.root.clone())
+    }
+
     /// Makes `count` spare namespaces; [`Keyring::write`] must follow.
     pub fn add_spares(&mut self, count: usize) -> Result<()> {
         for _ in 0..count {

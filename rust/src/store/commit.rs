@@ -1,14 +1,15 @@
-//! One commit: nodes, ledger entry and head in one transaction, then the witness.
+//! One commit: what one or many operations change, as nodes, ledger entries and a head.
 
+use super::Store;
 use super::head::Head;
-use super::{Agent, Current, Store};
-use crate::engine::{Batch, Engine};
+use super::records;
+use super::view::{Agent, View};
+use crate::engine::{Batch, Write};
 use crate::error::{Error, Result};
-use crate::ledger::{self, Detail, Entry, leaf_hash};
-use crate::seal::{Sealer, kind, sha256};
-use crate::state::Flat;
-use crate::tree::{Edits, Ids, Known, MAX_INLINE_BYTES, Writer, Written, known_of};
-use crate::witness::Seen;
+use crate::ledger::{self, Detail, Entry, Frontier, leaf_hash};
+use crate::seal::{self, NodeId, Place, Sealer, kind, sha256, with_scratch};
+use crate::tree::{Edits, Ids, Writer, Written};
+use std::sync::Arc;
 
 /// Nanoseconds since 1970.
 pub fn now_ns() -> u64 {
@@ -16,172 +17,207 @@ pub fn now_ns() -> u64 {
     since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// What one commit changes.
-pub struct Changes<'a> {
-    /// Sealed nodes of a namespace.
-    pub batches: Vec<Batch>,
-    /// Names and root records.
-    pub top: Edits,
-    /// What the ledger calls it.
-    pub operation: &'a str,
-    /// What the ledger says of it.
-    pub detail: Detail,
-    /// Seals the detail.
-    pub sealer: &'a Sealer,
-    /// When.
-    pub created_ns: u64,
-    /// The time part of the last node id given.
-    pub last_id: u64,
+/// A commit in the making, over the newest one; nobody else commits meanwhile.
+pub struct Commit<'s> {
+    store: &'s Store,
+    view: Arc<View>,
+    created_ns: u64,
+    done: Staged,
 }
 
-impl Store {
-    /// The time of a commit: the clock's, but never before the last commit's.
-    pub(super) fn commit_time(current: &Current) -> u64 {
-        now_ns().max(current.head.created_ns)
+/// What operations have changed so far.
+struct Staged {
+    /// Names and root records.
+    top: Edits,
+    agents: Vec<(String, Agent)>,
+    batches: Vec<Arc<Batch>>,
+    dead: Vec<NodeId>,
+    entries: u64,
+    chain: [u8; 32],
+    frontier: Frontier,
+    last_id: u64,
+}
+
+/// What one operation changes: all of it or, if the operation fails, nothing.
+pub struct Change<'c> {
+    /// The store.
+    pub store: &'c Store,
+    /// The commit that this one follows.
+    pub view: &'c Arc<View>,
+    /// When: the clock's time, but never before the last commit's.
+    pub created_ns: u64,
+    done: &'c Staged,
+    staged: Staged,
+}
+
+impl Staged {
+    fn over(head: &Head) -> Self {
+        Staged::after(head.chain, head.frontier.clone(), head.last_id)
     }
 
-    /// Makes one commit durable; on an error nothing is changed.
-    pub(super) fn commit(&self, current: &mut Current, changes: Changes<'_>) -> Result<()> {
-        self.check_current(current)?;
-        let mut ids = Ids::after(changes.last_id, changes.created_ns);
-        let mut writer = Writer::apart(&self.sealer, &mut ids);
-        let top = current.head.top.apply(&self.top_nodes(), &mut writer, changes.top)?;
-        let Written { mut batches, .. } = writer.finish()?;
-        batches.extend(changes.batches);
+    fn after(chain: [u8; 32], frontier: Frontier, last_id: u64) -> Self {
+        Staged {
+            top: Edits::new(),
+            agents: Vec::new(),
+            batches: Vec::new(),
+            dead: Vec::new(),
+            entries: 0,
+            chain,
+            frontier,
+            last_id,
+        }
+    }
+}
+
+impl<'s> Commit<'s> {
+    /// Nothing yet, over `view`.
+    pub fn over(store: &'s Store, view: Arc<View>) -> Self {
+        let created_ns = now_ns().max(view.head.created_ns);
+        let done = Staged::over(&view.head);
+        Commit { store, view, created_ns, done }
+    }
+
+    /// Lets one operation add to the commit.
+    pub fn take(&mut self, job: &mut dyn FnMut(&mut Change<'_>) -> Result<()>) -> Result<()> {
+        let done = &self.done;
+        let staged = Staged::after(done.chain, done.frontier.clone(), done.last_id);
+        let (store, view, created_ns) = (self.store, &self.view, self.created_ns);
+        let mut change = Change { store, view, created_ns, done, staged };
+        job(&mut change)?;
+        let staged = change.staged;
+        self.done.top.extend(staged.top);
+        self.done.agents.extend(staged.agents);
+        self.done.batches.extend(staged.batches);
+        self.done.dead.extend(staged.dead);
+        self.done.entries += staged.entries;
+        self.done.chain = staged.chain;
+        self.done.frontier = staged.frontier;
+        self.done.last_id = staged.last_id;
+        Ok(())
+    }
+
+    /// What the engine is to write, the view once it is written, and the agents in it; None if
+    /// nothing changed.
+    pub fn finish(self) -> Result<Option<(Write, Committed)>> {
+        let Commit { store, view, created_ns, done } = self;
+        if done.entries == 0 {
+            return Ok(None);
+        }
+        let mut ids = Ids::after(done.last_id, created_ns);
+        let mut writer = Writer::apart(&store.sealer, &mut ids);
+        let top = view.head.top.apply(&store.top_nodes(), &mut writer, done.top)?;
+        let Written { batches: top_nodes, .. } = writer.finish()?;
         let mut head = Head {
-            commit: current.head.commit + 1,
-            created_ns: changes.created_ns,
+            commit: view.head.commit + 1,
+            created_ns,
             last_id: ids.last(),
+            chain: done.chain,
+            frontier: done.frontier,
             top,
-            ..current.head.clone()
+            ..view.head.clone()
         };
         {
-            let keyring =
-                self.keyring.lock().map_err(|_| Error::new("store", "the keys are gone"))?;
+            let keyring = store.keyring()?;
             head.key_generation = keyring.generation;
             head.key_hash = keyring.hash;
         }
-        let seq = head.frontier.size();
-        let (commitment, detail) = ledger::seal_detail(changes.sealer, seq, &changes.detail)?;
+        let sealed = head.seal(&store.sealer)?;
+        let mut batches = done.batches;
+        batches.extend(top_nodes.into_iter().map(Arc::new));
+        let write = Write { batches, dead: done.dead, head: sealed.clone() };
+        let view = Arc::new(View { head, sealed, foreign: view.foreign });
+        Ok(Some((write, Committed { view, agents: done.agents })))
+    }
+}
+
+/// What a commit leaves in memory once it is durable.
+pub struct Committed {
+    /// The commit.
+    pub view: Arc<View>,
+    /// The agents that it changed, by name.
+    pub agents: Vec<(String, Agent)>,
+}
+
+/// Tells an operation that it must wait for the next commit; never seen outside.
+pub const LATER: &str = "later";
+
+impl Change<'_> {
+    /// The namespace that a name leads to; None if nothing was saved under it. An operation earlier
+    /// in this commit may have changed it: its nodes cannot be read yet.
+    pub fn agent(&self, name: &str) -> Result<Option<Arc<Agent>>> {
+        let agent = self.store.agent(self.view, name)?;
+        let namespace = agent.as_ref().map(|agent| agent.sealer.context().namespace);
+        let changed = self.done.agents.iter().any(|(changed, agent)| {
+            changed == name || Some(agent.sealer.context().namespace) == namespace
+        });
+        if changed {
+            return Err(Error::new(LATER, "changed by another operation of this commit"));
+        }
+        Ok(agent)
+    }
+
+    /// Whether a namespace is in use.
+    pub fn is_used(&self, namespace: &[u8; 16]) -> Result<bool> {
+        let key = records::root_key(namespace);
+        let nodes = self.store.top_nodes();
+        Ok(self.done.top.contains_key(&key) || self.view.head.top.get(&nodes, &key)?.is_some())
+    }
+
+    /// Adds nodes that were sealed before.
+    pub fn add_batches(&mut self, batches: &[Arc<Batch>], last_id: u64) {
+        self.staged.batches.extend(batches.iter().map(Arc::clone));
+        self.staged.last_id = self.staged.last_id.max(last_id);
+    }
+
+    /// The agent with `edits` of its namespace's map. One without a root record gets its name, too.
+    pub fn edit(&mut self, name: &str, agent: &Agent, mut edits: Edits) -> Result<Agent> {
+        let sealer = &agent.sealer;
+        let namespace = sealer.context().namespace;
+        if agent.root.is_empty() {
+            edits.insert(records::own_name_key(), Some(name.as_bytes().to_vec()));
+            let key = records::name_key(&self.store.store_key, name);
+            self.staged.top.insert(key, Some(namespace.to_vec()));
+        }
+        let mut ids = Ids::after(self.staged.last_id, self.created_ns);
+        let mut writer = Writer::apart(sealer, &mut ids);
+        let map = agent.map.apply(&self.store.nodes(sealer), &mut writer, edits)?;
+        let Written { batches, .. } = writer.finish()?;
+        self.staged.last_id = ids.last();
+        self.staged.batches.extend(batches.into_iter().map(Arc::new));
+        let root = records::seal_root(sealer, &map)?;
+        self.staged.top.insert(records::root_key(&namespace), Some(root.clone()));
+        Ok(Agent { map, root, as_of: self.view.head.commit + 1, ..agent.clone() })
+    }
+
+    /// What a name leads to from this commit on.
+    pub fn put_agent(&mut self, name: &str, agent: Agent) {
+        self.staged.agents.push((name.to_owned(), agent));
+    }
+
+    /// Adds a ledger entry; `sealer` seals its detail.
+    pub fn log(&mut self, operation: &str, detail: &Detail, sealer: &Sealer) -> Result<()> {
+        let seq = self.staged.frontier.size();
+        let (commitment, sealed) = ledger::seal_detail(sealer, seq, detail)?;
         let entry = Entry {
             seq,
-            operation: changes.operation.to_owned(),
-            created_ns: changes.created_ns,
-            prev: head.chain,
+            operation: operation.to_owned(),
+            created_ns: self.created_ns,
+            prev: self.staged.chain,
             commitment,
         };
         let json = entry.json();
-        head.chain = sha256(&[json.as_bytes()]);
-        head.frontier.push(leaf_hash(json.as_bytes()));
-        let record = ledger::encode(&entry, &changes.sealer.context().namespace, &detail);
-        batches.push(self.ledger_batch(seq, &record)?);
-        self.write(current, &batches, head)
-    }
-
-    fn ledger_batch(&self, seq: u64, record: &[u8]) -> Result<Batch> {
-        use crate::seal::{Committed, Place};
+        self.staged.chain = sha256(&[json.as_bytes()]);
+        self.staged.frontier.push(leaf_hash(json.as_bytes()));
+        self.staged.entries += 1;
+        let record = ledger::encode(&entry, &sealer.context().namespace, &sealed);
         let place = Place { kind: kind::LEDGER, id: ledger::node_id(seq) };
         let mut batch = Batch::default();
-        crate::seal::with_scratch(|scratch| {
-            batch.add(place.id, |out| self.sealer.seal(scratch, place, Committed::No, record, out))
+        with_scratch(|scratch| {
+            batch.add(place.id, |out| {
+                self.store.sealer.seal(scratch, place, seal::Committed::No, &record, out)
+            })
         })?;
-        Ok(batch)
-    }
-
-    fn write(&self, current: &mut Current, batches: &[Batch], head: Head) -> Result<()> {
-        let sealed = head.seal(&self.sealer)?;
-        let expected = Some(current.sealed_head.as_slice()).filter(|head| !head.is_empty());
-        if let Err(error) = self.engine.commit(batches, &[], expected, &sealed) {
-            current.failed = error.slug() == "io";
-            return Err(error);
-        }
-        current.head = head;
-        current.sealed_head = sealed;
-        self.advance_witness(current)
-    }
-
-    /// The first commit of a new store.
-    pub(super) fn commit_creation(&self) -> Result<()> {
-        let mut current = self.current()?;
-        let created_ns = Self::commit_time(&current);
-        let changes = Changes {
-            batches: Vec::new(),
-            top: Edits::new(),
-            operation: "create",
-            detail: Detail::default(),
-            sealer: &self.sealer,
-            created_ns,
-            last_id: 0,
-        };
-        self.commit(&mut current, changes)
-    }
-
-    /// What lies on disk must be what this process committed or read last.
-    pub(super) fn check_current(&self, current: &Current) -> Result<()> {
-        let on_disk = self.engine.head()?.unwrap_or_default();
-        if on_disk == current.sealed_head {
-            return Ok(());
-        }
-        Err(Error::new("tampered", "the head of the store was replaced while it was open"))
-    }
-
-    fn seen(head: &Head) -> Seen {
-        let (commit, lineage) = (head.commit, head.lineage);
-        Seen { commit, lineage, entries: head.frontier.size(), chain: head.chain }
-    }
-
-    /// A witness that cannot be written does not undo a commit that is on disk: it lags, which is
-    /// safe, and is found out at the next open.
-    fn advance_witness(&self, current: &Current) -> Result<()> {
-        if let Some(witness) = &self.witness {
-            let _ = witness.advance(&Self::seen(&current.head));
-        }
+        self.staged.batches.push(Arc::new(batch));
         Ok(())
-    }
-
-    /// The store must be the witnessed one or continue it.
-    pub(super) fn check_witness(&self) -> Result<()> {
-        let Some(witness) = &self.witness else {
-            return Ok(());
-        };
-        let Some(seen) = witness.newest()? else {
-            return Ok(());
-        };
-        let current = self.current()?;
-        let head = &current.head;
-        let rolled_back = |what: &'static str| {
-            Err(Error::new("rolled-back", what)
-                .with("commit", head.commit)
-                .with("witnessed_commit", seen.commit))
-        };
-        if head.lineage != seen.lineage || head.commit < seen.commit {
-            return rolled_back("the store is older than, or not the one, that was last seen here");
-        }
-        let chain = match seen.entries.checked_sub(1) {
-            Some(last) if seen.entries == head.frontier.size() => (last, head.chain).1,
-            Some(last) => self.chain_at(head, last)?,
-            None => ledger::GENESIS,
-        };
-        if chain != seen.chain {
-            return rolled_back("the store is a branch of the one that was last seen here");
-        }
-        Ok(())
-    }
-
-    /// What of the latest version a save of `flat` may refer to.
-    pub(super) fn know(&self, agent: &mut Agent, flat: &Flat) -> Result<Known> {
-        if let Some(known) = agent.known.take() {
-            return Ok(known);
-        }
-        let nodes = self.nodes(&agent.sealer);
-        let Some(latest) = &agent.latest else { return Ok(Known::default()) };
-        let mut known = match &latest.state {
-            Some(root) => known_of(&nodes, root, flat.large(MAX_INLINE_BYTES))?,
-            None => Known::default(),
-        };
-        if let Some(blob) = latest.blueprint.blob {
-            blob.refs(&nodes, &mut |hash, _, id| known.insert(hash, id).is_none())?;
-        }
-        Ok(known)
     }
 }

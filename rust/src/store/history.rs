@@ -35,18 +35,10 @@ pub struct LedgerEntry {
 impl Store {
     /// The versions of a name, oldest first.
     pub fn history(&self, name: &str) -> Result<Vec<Version>> {
-        self.check_witness()?;
-        let mut current = self.current()?;
-        self.check_current(&current)?;
-        let agent = self.agent(&mut current, name)?;
-        // A first save that failed leaves an agent without versions behind.
-        let agent = agent.filter(|agent| agent.latest.is_some());
-        let agent = agent.ok_or_else(|| unknown_name(name))?;
-        let (map, sealer) = (agent.map.clone(), std::sync::Arc::clone(&agent.sealer));
-        drop(current);
-        let nodes = self.nodes(&sealer);
+        let agent = self.agent(&*self.view()?, name)?.ok_or_else(|| unknown_name(name))?;
+        let nodes = self.nodes(&agent.sealer);
         let mut versions = Vec::new();
-        for entry in map.prefixed(&nodes, &versions_prefix(MAIN))? {
+        for entry in agent.map.prefixed(&nodes, &versions_prefix(MAIN))? {
             versions.push(Version::decode(&entry.value.whole(&nodes)?)?);
         }
         Ok(versions)
@@ -54,16 +46,11 @@ impl Store {
 
     /// The names that something was saved under, ascending.
     pub fn names(&self) -> Result<Vec<String>> {
-        let current = self.current()?;
-        self.check_current(&current)?;
-        let head = current.head.clone();
-        drop(current);
+        let view = self.view()?;
         let mut names = Vec::new();
-        for entry in head.top.prefixed(&self.top_nodes(), b"r")? {
-            let id = entry.key.get(1..).and_then(|id| id.try_into().ok());
-            let id = id.ok_or_else(|| Error::new("malformed", "a root record without an id"))?;
+        for id in self.namespaces(&view)? {
             let sealer = self.namespace_sealer(&id)?;
-            let map = self.namespace_map(&head, &sealer)?;
+            let map = self.namespace_map(&view.head, &sealer)?;
             let name = map.get(&self.nodes(&sealer), &super::records::own_name_key())?;
             let name = name.and_then(|name| String::from_utf8(name).ok());
             names.push(name.ok_or_else(|| Error::new("malformed", "a namespace has no name"))?);
@@ -88,11 +75,8 @@ impl Store {
 
     /// The newest `limit` entries of the ledger, newest first, each proved by the hash chain.
     pub fn ledger(&self, limit: u64) -> Result<Vec<LedgerEntry>> {
-        self.check_witness()?;
-        let current = self.current()?;
-        self.check_current(&current)?;
-        let head = current.head.clone();
-        drop(current);
+        let view = self.view()?;
+        let head = &view.head;
         let size = head.frontier.size();
         let mut chain = head.chain;
         let mut found = Vec::new();

@@ -32,19 +32,14 @@ impl Store {
     }
 
     pub(super) fn pinned(&self, name: &str, number: Option<u64>) -> Result<(Version, Arc<Sealer>)> {
-        self.check_witness()?;
-        let mut current = self.current()?;
-        self.check_current(&current)?;
-        let agent = self.agent(&mut current, name)?.ok_or_else(|| unknown_name(name))?;
+        let agent = self.agent(&*self.view()?, name)?.ok_or_else(|| unknown_name(name))?;
         let sealer = Arc::clone(&agent.sealer);
         let latest = agent.latest.as_ref().ok_or_else(|| unknown_name(name))?;
         let number = match number {
             Some(number) if number != latest.number => number,
             _ => return Ok((latest.clone(), sealer)),
         };
-        let map = agent.map.clone();
-        drop(current);
-        let found = read_version(&map, &self.nodes(&sealer), number)?;
+        let found = read_version(&agent.map, &self.nodes(&sealer), number)?;
         found.map(|version| (version, sealer)).ok_or_else(|| unknown_version(name, number))
     }
 

@@ -1,21 +1,23 @@
 //! Opening and creating.
 
+use super::Store;
 use super::commit::now_ns;
 use super::head::Head;
-use super::{Current, Store};
+use super::queue::Queue;
+use super::view::View;
 use crate::engine::Engine;
 use crate::engine::lmdb::{Lmdb, Sync};
 use crate::error::{Error, Result};
 use crate::keys::{FILE_NAME, Key, Keyring, Locked, SPARES};
-use crate::ledger::{Frontier, GENESIS};
+use crate::ledger::{Detail, Frontier, GENESIS};
 use crate::seal::{StoreId, hmac, random};
 use crate::tree::Map;
 use crate::witness::FileWitness;
-use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, RwLock};
 
 /// LMDB's data file in the store's folder.
 const DATA_FILE: &str = "data.mdb";
@@ -81,18 +83,28 @@ pub fn probe(folder: &Path) -> Result<Option<Locked>> {
     Ok(None)
 }
 
-fn locked(folder: &Path) -> Result<File> {
+/// How `store.lock` is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// Nobody else has the store open.
+    Alone,
+    /// Others may have it open, too.
+    Shared,
+}
+
+/// Takes `store.lock`: alone if nobody has the store open, else shared, as soon as nobody holds it
+/// alone any more.
+fn locked(folder: &Path) -> Result<(File, Hold)> {
     let path = folder.join(LOCK_FILE);
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.map_err(|cause| io(&path, "open", &cause))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::new(
-            "locked",
-            format!("{} is open elsewhere; close that handle or process first", folder.display()),
-        )
-        .with("path", folder.display().to_string())),
+        Ok(()) => Ok((file, Hold::Alone)),
+        Err(TryLockError::WouldBlock) => {
+            file.lock_shared().map_err(|cause| io(&path, "lock", &cause))?;
+            Ok((file, Hold::Shared))
+        }
         Err(TryLockError::Error(cause)) => Err(io(&path, "lock", &cause)),
     }
 }
@@ -116,12 +128,20 @@ fn keys(options: &Options, found: Option<Locked>) -> Result<Keyring> {
 
 impl Store {
     /// Opens the store at a path, or makes one.
+    ///
+    /// `locked` when somebody else made it since the caller looked: look again.
     pub fn open(options: Options) -> Result<Self> {
         let folder = options.folder.clone();
         make_folder(&folder)?;
-        let lock = locked(&folder)?;
+        let (lock, hold) = locked(&folder)?;
         // Again under the lock: somebody may have made the store since the caller looked.
         let found = probe(&folder)?;
+        if found.as_ref().is_some_and(|found| found.store != options.id)
+            || (found.is_none() && hold == Hold::Shared)
+        {
+            let what = "somebody else made the store meanwhile; open it again";
+            return Err(Error::new("locked", what));
+        }
         let keyring = keys(&options, found)?;
         let sealer = keyring.store_sealer()?;
         let engine = Lmdb::open(&folder, options.sync)?;
@@ -130,19 +150,12 @@ impl Store {
             let name: String = keyring.store.iter().map(|byte| format!("{byte:02x}")).collect();
             FileWitness::new(&folder.join(name), hmac(store_key.bytes(), &[b"witness"]))
         });
-        let sealed = engine.head()?;
-        let is_new = sealed.is_none();
-        let head = match &sealed {
-            Some(sealed) => Head::open(sealed, &sealer)?,
-            None => first_head(&keyring)?,
-        };
+        let sealed = engine.head()?.unwrap_or_default();
+        let head =
+            if sealed.is_empty() { first_head(&keyring)? } else { Head::open(&sealed, &sealer)? };
         check_keys(&head, &keyring)?;
-        let current = Current {
-            head,
-            sealed_head: sealed.unwrap_or_default(),
-            agents: HashMap::new(),
-            failed: false,
-        };
+        let is_new = sealed.is_empty();
+        let view = View { foreign: head.commit, head, sealed };
         let store = Store {
             folder,
             process: std::process::id(),
@@ -151,12 +164,24 @@ impl Store {
             sealer,
             keyring: Mutex::new(keyring),
             witness,
-            current: Mutex::new(current),
+            view: RwLock::new(Arc::new(view)),
+            agents: Mutex::default(),
+            spares: Mutex::default(),
+            proved: Mutex::default(),
+            queue: Queue::default(),
+            failed: AtomicBool::new(false),
             _lock: lock,
         };
-        store.check_witness()?;
+        store.view()?;
         if is_new {
-            store.commit_creation()?;
+            store.write(|change| {
+                let sealer = &change.store.sealer;
+                change.log("create", &Detail::default(), sealer)
+            })?;
+        }
+        if hold == Hold::Alone {
+            let shared = store._lock.lock_shared();
+            shared.map_err(|cause| io(&store.folder.join(LOCK_FILE), "lock", &cause))?;
         }
         Ok(store)
     }
@@ -183,7 +208,7 @@ fn first_head(keyring: &Keyring) -> Result<Head> {
 }
 
 /// A key file may be ahead of the head (a crash after it was written), never behind it.
-fn check_keys(head: &Head, keyring: &Keyring) -> Result<()> {
+pub(super) fn check_keys(head: &Head, keyring: &Keyring) -> Result<()> {
     let same = keyring.generation == head.key_generation && keyring.hash == head.key_hash;
     if same || keyring.generation > head.key_generation {
         return Ok(());

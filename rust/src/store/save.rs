@@ -1,16 +1,19 @@
 //! Saving an agent.
 
-use super::commit::Changes;
-use super::records::{
-    self, MAIN, Version, branch_key, check_name, name_key, own_name_key, root_key, version_key,
-};
-use super::{Agent, Current, Store, unknown_name, unknown_version};
+use super::commit::{Change, now_ns};
+use super::records::{MAIN, Version, branch_key, check_name, version_key};
+use super::view::{Agent, View};
+use super::{Store, unknown_name, unknown_version};
+use crate::engine::Batch;
 use crate::error::{Error, Result};
-use crate::keys::SPARES;
+use crate::keys::{Locked, SPARES};
 use crate::ledger::Detail;
-use crate::seal::Sealer;
+use crate::seal::{Sealer, random};
 use crate::state::Flat;
-use crate::tree::{Edits, Ids, Known, Map, Shape, Value, Writer, Written, write_blob, write_state};
+use crate::tree::{
+    Edits, Ids, Known, MAX_INLINE_BYTES, Map, Node, Shape, Value, Writer, Written, known_of,
+    write_blob, write_state,
+};
 use crate::wire::Put;
 use std::sync::Arc;
 
@@ -31,198 +34,221 @@ pub struct Save<'a> {
     pub base: Option<u64>,
 }
 
-/// A version ready to be committed.
+/// A state sealed under its namespace's key, ready for the next commit.
 struct Draft {
-    version: Version,
-    map: Map,
-    batches: Vec<crate::engine::Batch>,
-    known: Known,
+    name: String,
+    justification: String,
+    base: Option<u64>,
+    /// The branch as it was when the state was compared with its latest version.
+    agent: Arc<Agent>,
+    state: Option<Node>,
+    blueprint: Value,
+    batches: Vec<Arc<Batch>>,
+    known: Arc<Known>,
+    shape: Arc<Shape>,
     last_id: u64,
-    is_new: bool,
 }
+
+/// Tells a save to begin again: its namespace went to somebody else meanwhile.
+const AGAIN: &str = "again";
+/// How often a save begins again.
+const ATTEMPTS: usize = 8;
 
 impl Store {
     /// Saves a state as the next version of a name; returned means on disk.
+    ///
+    /// The state is compared, compressed and sealed outside of any lock; the commit, which other
+    /// saves share, only adds the version to its namespace.
     pub fn save(&self, save: &Save<'_>, flat: &Flat) -> Result<Version> {
         check_name(save.name)?;
         check_justification(save.justification)?;
         flat.check()?;
-        let mut guard = self.current()?;
-        let current = &mut *guard;
-        if self.agent(current, save.name)?.is_none() {
-            let agent = self.new_agent(current)?;
-            current.agents.insert(save.name.to_owned(), agent);
+        for _ in 1..ATTEMPTS {
+            let draft = self.draft(save, flat)?;
+            match self.write(move |change| draft.commit(change)) {
+                Err(error) if error.slug() == AGAIN => {}
+                done => return done,
+            }
         }
-        let created_ns = Self::commit_time(current);
-        let last_id = current.head.last_id;
-        let agent = current.agents.get_mut(save.name).ok_or_else(|| unknown_name(save.name))?;
-        check_base(save, agent.latest.as_ref())?;
-        let known = self.know(agent, flat)?;
-        let shape = shape_of(agent, flat)?;
-        let drafted = self.draft(save, agent, &shape, flat, &known, (created_ns, last_id));
-        // Whatever happens next, what was known stays known.
-        agent.known = Some(known);
-        agent.shape = Some(shape);
-        let draft = drafted?;
-        self.commit_draft(current, save.name, save.justification, "store", created_ns, draft)
+        Err(Error::new("conflict", "the name was taken or forgotten while it was being saved")
+            .with("name", save.name))
     }
 
-    fn draft(
-        &self,
-        save: &Save<'_>,
-        agent: &Agent,
-        shape: &Shape,
-        flat: &Flat,
-        known: &Known,
-        (created_ns, last_id): (u64, u64),
-    ) -> Result<Draft> {
-        let base = agent.latest.as_ref().map_or(0, |latest| latest.number);
-        let mut ids = Ids::after(last_id, created_ns);
-        let mut writer = Writer::new(known, &agent.sealer, &mut ids);
-        let state = write_state(&mut writer, shape, flat)?;
+    fn draft(&self, save: &Save<'_>, flat: &Flat) -> Result<Draft> {
+        let view = self.writable_view()?;
+        let agent = match self.agent(&view, save.name)? {
+            Some(agent) => agent,
+            None => Arc::new(self.new_agent(&view)?),
+        };
+        check_base(save.name, save.base, agent.latest.as_ref())?;
+        let known = self.know(&agent, flat)?;
+        let shape = shape_of(&agent, flat)?;
+        let mut ids = Ids::after(view.head.last_id, now_ns());
+        let mut writer = Writer::new(&known, &agent.sealer, &mut ids);
+        let state = write_state(&mut writer, &shape, flat)?;
         let blueprint = if flat.blueprint.len() > INLINE_BLUEPRINT_BYTES {
             let blob = write_blob(&mut writer, &flat.blueprint)?;
             Value { inline: Vec::new(), blob: Some(blob) }
         } else {
             Value::inline(flat.blueprint.clone())
         };
-        let version = Version {
-            number: base + 1,
-            created_ns,
-            base,
-            restores: 0,
+        let Written { batches, known, .. } = writer.finish()?;
+        Ok(Draft {
+            name: save.name.to_owned(),
             justification: save.justification.to_owned(),
+            base: save.base,
+            agent,
             state,
             blueprint,
-        };
-        let written = writer.finish()?;
-        self.finish_draft(save.name, agent, version, written, ids)
+            batches: batches.into_iter().map(Arc::new).collect(),
+            known: Arc::new(known),
+            shape,
+            last_id: ids.last(),
+        })
     }
 
-    fn finish_draft(
-        &self,
-        name: &str,
-        agent: &Agent,
-        version: Version,
-        state: Written,
-        mut ids: Ids,
-    ) -> Result<Draft> {
-        let mut number = Vec::new();
-        number.put_u64(version.number);
-        let mut edits = Edits::new();
-        edits.insert(version_key(MAIN, version.number), Some(version.encode()));
-        edits.insert(branch_key(MAIN), Some(number));
-        let is_new = agent.map.root.is_none();
-        if is_new {
-            edits.insert(own_name_key(), Some(name.as_bytes().to_vec()));
+    /// What of the latest version a save of `flat` may refer to.
+    fn know(&self, agent: &Agent, flat: &Flat) -> Result<Arc<Known>> {
+        if let Some(known) = &agent.known {
+            return Ok(Arc::clone(known));
         }
-        let mut writer = Writer::apart(&agent.sealer, &mut ids);
-        let map = agent.map.apply(&self.nodes(&agent.sealer), &mut writer, edits)?;
-        let mut batches = writer.finish()?.batches;
-        batches.extend(state.batches);
-        Ok(Draft { version, map, batches, known: state.known, last_id: ids.last(), is_new })
-    }
-
-    fn commit_draft(
-        &self,
-        current: &mut Current,
-        name: &str,
-        justification: &str,
-        operation: &str,
-        created_ns: u64,
-        draft: Draft,
-    ) -> Result<Version> {
-        let agent = current.agents.get(name).ok_or_else(|| unknown_name(name))?;
-        let sealer = Arc::clone(&agent.sealer);
-        let namespace = sealer.context().namespace;
-        let mut top = Edits::new();
-        top.insert(root_key(&namespace), Some(records::seal_root(&sealer, &draft.map)?));
-        if draft.is_new {
-            top.insert(name_key(&self.store_key, name), Some(namespace.to_vec()));
-        }
-        let detail = Detail {
-            agent_id: name.to_owned(),
-            memory_type: "state".to_owned(),
-            justification: justification.to_owned(),
-            root: draft.version.root_hex(),
+        let nodes = self.nodes(&agent.sealer);
+        let Some(latest) = &agent.latest else { return Ok(Arc::default()) };
+        let mut known = match &latest.state {
+            Some(root) => known_of(&nodes, root, flat.large(MAX_INLINE_BYTES))?,
+            None => Known::default(),
         };
-        let last_id = draft.last_id;
-        let batches = draft.batches;
-        let changes =
-            Changes { batches, top, operation, detail, sealer: &sealer, created_ns, last_id };
-        self.commit(current, changes)?;
-        if let Some(agent) = current.agents.get_mut(name) {
-            agent.map = draft.map;
-            agent.latest = Some(draft.version.clone());
-            agent.known = Some(draft.known);
+        if let Some(blob) = latest.blueprint.blob {
+            blob.refs(&nodes, &mut |hash, _, id| known.insert(hash, id).is_none())?;
         }
-        Ok(draft.version)
+        Ok(Arc::new(known))
     }
 
     /// Makes an old version the latest again, as a new one; the nodes are shared.
     pub fn rollback(&self, name: &str, to: u64, justification: &str) -> Result<Version> {
         check_justification(justification)?;
-        let mut guard = self.current()?;
-        let current = &mut *guard;
-        let created_ns = Self::commit_time(current);
-        let last_id = current.head.last_id;
-        let agent = self.agent(current, name)?.ok_or_else(|| unknown_name(name))?;
-        let nodes = self.nodes(&agent.sealer);
-        let old = super::read_version(&agent.map, &nodes, to)?;
-        let old = old.ok_or_else(|| unknown_version(name, to))?;
-        let base = agent.latest.as_ref().map_or(0, |latest| latest.number);
-        let version = Version {
-            number: base + 1,
-            created_ns,
-            base,
-            restores: to,
-            justification: justification.to_owned(),
-            ..old
-        };
-        let ids = Ids::after(last_id, created_ns);
-        let draft = self.finish_draft(name, agent, version, Written::default(), ids)?;
-        let version =
-            self.commit_draft(current, name, justification, "rollback", created_ns, draft)?;
-        if let Some(agent) = current.agents.get_mut(name) {
+        self.writable_view()?;
+        let (name, justification) = (name.to_owned(), justification.to_owned());
+        self.write(move |change| {
+            let agent = change.agent(&name)?.ok_or_else(|| unknown_name(&name))?;
+            let nodes = change.store.nodes(&agent.sealer);
+            let old = super::read_version(&agent.map, &nodes, to)?;
+            let old = old.ok_or_else(|| unknown_version(&name, to))?;
+            let version = Version { restores: to, justification: justification.clone(), ..old };
             // The nodes of the old state are not known; the next save reads them.
-            agent.known = None;
-            agent.shape = None;
-        }
-        Ok(version)
+            let agent = Agent { known: None, shape: None, ..Agent::clone(&agent) };
+            add_version(change, &name, &agent, version, "rollback")
+        })
     }
 
     /// A namespace for a new name: one of the spare ones, which have keys on disk already.
-    fn new_agent(&self, current: &Current) -> Result<Agent> {
-        let used: Vec<[u8; 16]> =
-            current.agents.values().map(|agent| agent.sealer.context().namespace).collect();
-        let sealer = match self.spare(current, &used)? {
+    fn new_agent(&self, view: &View) -> Result<Agent> {
+        let sealer = match self.take_spare(view)? {
             Some(sealer) => sealer,
             None => {
-                let mut keyring =
-                    self.keyring.lock().map_err(|_| Error::new("store", "the keys are gone"))?;
-                keyring.add_spares(SPARES)?;
-                keyring.write(&self.folder)?;
-                drop(keyring);
-                let spare = self.spare(current, &used)?;
+                self.write(|change| change.store.make_spares())?;
+                let spare = self.take_spare(view)?;
                 spare.ok_or_else(|| Error::new("store", "no spare namespace"))?
             }
         };
-        let sealer = Arc::new(sealer);
-        Ok(Agent { sealer, map: Map::default(), latest: None, known: None, shape: None })
+        Ok(Agent {
+            sealer: Arc::new(sealer),
+            map: Map::default(),
+            root: Vec::new(),
+            latest: None,
+            known: None,
+            shape: None,
+            as_of: view.head.commit,
+        })
     }
 
-    fn spare(&self, current: &Current, used: &[[u8; 16]]) -> Result<Option<Sealer>> {
-        let keyring = self.keyring.lock().map_err(|_| Error::new("store", "the keys are gone"))?;
-        // The newest keys are the likeliest to be free.
-        for namespace in keyring.namespaces().iter().rev() {
-            let taken = used.contains(&namespace.id)
-                || current.head.top.get(&self.top_nodes(), &root_key(&namespace.id))?.is_some();
-            if !taken {
-                return keyring.sealer(&namespace.id).map(Some);
-            }
+    /// Takes a spare namespace; None if there are no more.
+    fn take_spare(&self, view: &View) -> Result<Option<Sealer>> {
+        let mut spares = self.spares()?;
+        if spares.is_empty() {
+            let used = self.namespaces(view)?;
+            let keyring = self.keyring()?;
+            let free = keyring.namespaces().iter().map(|namespace| namespace.id);
+            spares.extend(free.filter(|id| !used.contains(id)));
         }
-        Ok(None)
+        // At random: other processes take spares, too.
+        let at = u64::from_le_bytes(random()?) as usize % spares.len().max(1);
+        if at >= spares.len() {
+            return Ok(None);
+        }
+        let id = spares.swap_remove(at);
+        drop(spares);
+        self.namespace_sealer(&id).map(Some)
     }
+
+    /// Adds spare namespaces to `keys.sealed`. Runs inside a commit, so that nobody else writes it.
+    fn make_spares(&self) -> Result<()> {
+        let mut keyring = self.keyring()?;
+        if let Some(locked) = Locked::read(&self.folder)?
+            && locked.generation > keyring.generation
+        {
+            *keyring = keyring.reopened(locked)?;
+        }
+        keyring.add_spares(SPARES)?;
+        keyring.write(&self.folder)
+    }
+}
+
+impl Draft {
+    fn commit(&self, change: &mut Change<'_>) -> Result<Version> {
+        let mine = self.agent.sealer.context().namespace;
+        let agent = match change.agent(&self.name)? {
+            Some(agent) if agent.sealer.context().namespace == mine => agent,
+            None if self.agent.root.is_empty() && !change.is_used(&mine)? => {
+                Arc::clone(&self.agent)
+            }
+            _ => return Err(Error::new(AGAIN, "the namespace went to somebody else")),
+        };
+        check_base(&self.name, self.base, agent.latest.as_ref())?;
+        let version = Version {
+            number: 0,
+            created_ns: 0,
+            base: 0,
+            restores: 0,
+            justification: self.justification.clone(),
+            state: self.state.clone(),
+            blueprint: self.blueprint.clone(),
+        };
+        change.add_batches(&self.batches, self.last_id);
+        let agent = Agent {
+            known: Some(Arc::clone(&self.known)),
+            shape: Some(Arc::clone(&self.shape)),
+            ..Agent::clone(&agent)
+        };
+        add_version(change, &self.name, &agent, version, "store")
+    }
+}
+
+/// Makes `version` the next one of an agent.
+fn add_version(
+    change: &mut Change<'_>,
+    name: &str,
+    agent: &Agent,
+    version: Version,
+    operation: &str,
+) -> Result<Version> {
+    let base = agent.latest.as_ref().map_or(0, |latest| latest.number);
+    let version = Version { number: base + 1, base, created_ns: change.created_ns, ..version };
+    let mut number = Vec::new();
+    number.put_u64(version.number);
+    let mut edits = Edits::new();
+    edits.insert(version_key(MAIN, version.number), Some(version.encode()));
+    edits.insert(branch_key(MAIN), Some(number));
+    let agent = change.edit(name, agent, edits)?;
+    let detail = Detail {
+        agent_id: name.to_owned(),
+        memory_type: "state".to_owned(),
+        justification: version.justification.clone(),
+        root: version.root_hex(),
+    };
+    change.log(operation, &detail, &agent.sealer)?;
+    change.put_agent(name, Agent { latest: Some(version.clone()), ..agent });
+    Ok(version)
 }
 
 fn shape_of(agent: &Agent, flat: &Flat) -> Result<Arc<Shape>> {
@@ -239,13 +265,12 @@ fn check_justification(justification: &str) -> Result<()> {
     Err(Error::new("too-large", "a justification is longer than 16 KiB"))
 }
 
-fn check_base(save: &Save<'_>, latest: Option<&Version>) -> Result<()> {
-    let Some(base) = save.base else { return Ok(()) };
+fn check_base(name: &str, base: Option<u64>, latest: Option<&Version>) -> Result<()> {
+    let Some(base) = base else { return Ok(()) };
     let latest = latest.map_or(0, |latest| latest.number);
     if base == latest {
         return Ok(());
     }
-    let name = save.name;
     let what = if base == 0 {
         format!(
             "{name:?} was saved before and this object did not come from there: load it first, \

@@ -2,6 +2,7 @@
 
 use super::head::Head;
 use super::records::{MAIN, Version, versions_prefix};
+use super::view::View;
 use super::{Store, nodes::Opened};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -40,14 +41,11 @@ impl Store {
     /// Proves every node, version and ledger entry against the head, and the head against the
     /// witness.
     pub fn verify(&self, progress: Progress<'_>) -> Result<Report> {
-        self.check_witness()?;
-        let current = self.current()?;
-        self.check_current(&current)?;
-        let head = current.head.clone();
-        drop(current);
-        let report = Report { entries: self.verify_ledger(&head)?, ..Report::default() };
+        let view = self.view()?;
+        let head = &view.head;
+        let report = Report { entries: self.verify_ledger(head)?, ..Report::default() };
         let mut proof = Proof { seen: HashSet::new(), report, progress, store: self };
-        proof.all(&head)?;
+        proof.all(&view)?;
         let mut on_disk = 0u64;
         self.engine.scan(&mut |_, _| {
             on_disk += 1;
@@ -61,14 +59,13 @@ impl Store {
 }
 
 impl Proof<'_, '_> {
-    fn all(&mut self, head: &Head) -> Result<()> {
+    fn all(&mut self, view: &View) -> Result<()> {
+        let head = &view.head;
         let top = self.store.top_nodes();
         if let Some(root) = &head.top.root {
             self.tree(&top, root)?;
         }
-        for entry in head.top.prefixed(&top, b"r")? {
-            let id = entry.key.get(1..).and_then(|id| id.try_into().ok());
-            let id = id.ok_or_else(|| Error::new("malformed", "a root record without an id"))?;
+        for id in self.store.namespaces(view)? {
             self.report.namespaces += 1;
             self.namespace(head, &id)?;
         }

@@ -92,9 +92,17 @@ impl FileWitness {
         })
     }
 
-    /// Remembers `seen` if it is newer than what stands there.
+    /// Remembers `seen` if it is newer than what stands there. Other processes do the same: a lock
+    /// on the file keeps an older one from coming last.
     pub fn advance(&self, seen: &Seen) -> Result<()> {
-        if self.newest().ok().flatten().is_some_and(|known| known.commit >= seen.commit) {
+        self.write_if_newer(seen).map_err(|cause| self.failed(&cause))
+    }
+
+    fn write_if_newer(&self, seen: &Seen) -> std::io::Result<()> {
+        let file = self.opened()?;
+        file.lock()?;
+        let newest = (0..2).filter_map(|slot| self.seen(&Self::record(&file, slot)));
+        if newest.map(|known| known.commit).max().is_some_and(|commit| commit >= seen.commit) {
             return Ok(());
         }
         let mut record = MAGIC.to_vec();
@@ -104,22 +112,21 @@ impl FileWitness {
         record.extend_from_slice(&seen.chain);
         let mac = hmac(&self.key, &[&record]);
         record.extend_from_slice(&mac);
-        self.write(&record, seen.commit % 2 * SLOT_BYTES).map_err(|cause| self.failed(&cause))
+        file.write_all_at(&record, seen.commit % 2 * SLOT_BYTES)
     }
 
-    fn write(&self, record: &[u8], at: u64) -> std::io::Result<()> {
+    fn opened(&self) -> std::io::Result<File> {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        let file = match options.open(&self.path) {
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        match options.open(&self.path) {
             Err(cause) if cause.kind() == ErrorKind::NotFound => {
                 if let Some(folder) = self.path.parent() {
                     std::fs::create_dir_all(folder)?;
                 }
-                options.open(&self.path)?
+                options.open(&self.path)
             }
-            opened => opened?,
-        };
-        file.write_all_at(record, at)
+            opened => opened,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! LMDB as an engine: one environment, nodes in one database, the head in another.
 
-use super::{Batch, Engine};
+use super::{Engine, Make};
 use crate::error::{Error, Result};
 use crate::seal::NodeId;
 use heed::types::{Bytes, Str};
@@ -129,24 +129,19 @@ impl Engine for Lmdb {
         Ok(())
     }
 
-    fn commit(
-        &self,
-        batches: &[Batch],
-        dead: &[NodeId],
-        expected: Option<&[u8]>,
-        head: &[u8],
-    ) -> Result<()> {
+    fn commit(&self, make: Make<'_>) -> Result<()> {
         let mut txn = self.env.write_txn().map_err(failed)?;
-        if self.meta.get(&txn, HEAD).map_err(failed)? != expected {
-            return Err(Error::new("conflict", "another writer replaced the head of the store"));
-        }
-        for (id, bytes) in batches.iter().flat_map(Batch::nodes) {
+        let newest = self.meta.get(&txn, HEAD).map_err(failed)?.map(<[u8]>::to_vec);
+        let Some(write) = make(newest.as_deref())? else {
+            return Ok(());
+        };
+        for (id, bytes) in write.batches.iter().flat_map(|batch| batch.nodes()) {
             self.nodes.put(&mut txn, &id.0, bytes).map_err(failed)?;
         }
-        for id in dead {
+        for id in &write.dead {
             self.nodes.delete(&mut txn, &id.0).map_err(failed)?;
         }
-        self.meta.put(&mut txn, HEAD, head).map_err(failed)?;
+        self.meta.put(&mut txn, HEAD, &write.head).map_err(failed)?;
         txn.commit().map_err(failed)
     }
 }

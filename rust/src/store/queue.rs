@@ -1,0 +1,220 @@
+//! Shared commits: whoever comes first leads, and takes everybody who waits into one commit with one
+//! sync.
+
+use super::Store;
+use super::commit::{Change, Commit, Committed, LATER};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+/// An operation; may be run more than once, when a commit failed or must wait.
+type Job = Box<dyn FnMut(&mut Change<'_>) -> Result<()> + Send>;
+
+/// Operations that one commit takes at most: each holds its sealed nodes in memory.
+const MOST_SHARED: usize = 256;
+
+/// Operations that wait for a commit.
+#[derive(Default)]
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<Ticket>,
+    /// Whether somebody commits now.
+    led: bool,
+}
+
+struct Ticket {
+    job: Job,
+    outcome: Arc<Outcome>,
+}
+
+/// How an operation ended; whoever waits for it takes the result, and it stays settled.
+#[derive(Default)]
+struct Outcome {
+    settled: AtomicBool,
+    result: Mutex<Option<Result<()>>>,
+}
+
+impl Outcome {
+    fn take(&self) -> Option<Result<()>> {
+        self.result.lock().ok().and_then(|mut result| result.take())
+    }
+}
+
+/// The tickets of one commit; whatever happens to the leader, nobody waits for ever.
+struct Leading<'q> {
+    queue: &'q Queue,
+    tickets: Vec<Ticket>,
+}
+
+impl Ticket {
+    /// The first result counts.
+    fn settle(&self, result: Result<()>) {
+        if !self.outcome.settled.swap(true, Ordering::AcqRel)
+            && let Ok(mut slot) = self.outcome.result.lock()
+        {
+            *slot = Some(result);
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.outcome.settled.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        for ticket in &self.tickets {
+            ticket.settle(Err(Error::new("store", "the commit died; nothing was saved")));
+        }
+        if let Ok(mut state) = self.queue.state.lock() {
+            state.led = false;
+        }
+        self.queue.changed.notify_all();
+    }
+}
+
+impl Queue {
+    fn state(&self) -> Result<MutexGuard<'_, State>> {
+        self.state.lock().map_err(|_| Error::new("store", "the queue of commits broke"))
+    }
+}
+
+impl Store {
+    /// Runs an operation in the next commit, perhaps with others; returned means on disk. The
+    /// operation sees the newest commit, and nobody else commits before it is done.
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        mut job: impl FnMut(&mut Change<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let given = Arc::new(Mutex::new(None));
+        let giving = Arc::clone(&given);
+        self.commit_shared(Box::new(move |change| {
+            let made = job(change)?;
+            if let Ok(mut slot) = giving.lock() {
+                *slot = Some(made);
+            }
+            Ok(())
+        }))?;
+        let made = given.lock().ok().and_then(|mut slot| slot.take());
+        made.ok_or_else(|| Error::new("store", "an operation gave nothing"))
+    }
+
+    fn commit_shared(&self, job: Job) -> Result<()> {
+        let outcome = Arc::new(Outcome::default());
+        let mut state = self.queue.state()?;
+        state.waiting.push(Ticket { job, outcome: Arc::clone(&outcome) });
+        loop {
+            if let Some(result) = outcome.take() {
+                return result;
+            }
+            if state.led {
+                let woken = self.queue.changed.wait(state);
+                state = woken.map_err(|_| Error::new("store", "the queue of commits broke"))?;
+                continue;
+            }
+            state.led = true;
+            let count = state.waiting.len().min(MOST_SHARED);
+            let tickets: Vec<Ticket> = state.waiting.drain(..count).collect();
+            drop(state);
+            let mut leading = Leading { queue: &self.queue, tickets };
+            self.lead(&mut leading.tickets);
+            let later = leading.tickets.extract_if(.., |ticket| !ticket.is_settled());
+            let later: Vec<Ticket> = later.collect();
+            state = self.queue.state()?;
+            state.waiting.splice(0..0, later);
+            drop(state);
+            drop(leading);
+            state = self.queue.state()?;
+        }
+    }
+
+    /// Commits the operations together; what is not settled after that waits for the next commit.
+    fn lead(&self, tickets: &mut [Ticket]) {
+        match self.attempt(tickets) {
+            Ok(()) => {}
+            // One of them may be too large; the others are not to suffer.
+            Err(error) if error.slug() == "full" && tickets.len() > 1 => {
+                for ticket in tickets.iter_mut().filter(|ticket| !ticket.is_settled()) {
+                    if let Err(error) = self.attempt(std::slice::from_mut(ticket)) {
+                        ticket.settle(Err(error));
+                    }
+                }
+            }
+            Err(error) => tickets.iter().for_each(|ticket| ticket.settle(Err(error.clone()))),
+        }
+    }
+
+    /// One commit of all operations that succeed and that can share it.
+    fn attempt(&self, tickets: &mut [Ticket]) -> Result<()> {
+        let mut accepted = Vec::new();
+        let mut committed = None;
+        let mut refused = None;
+        let written = self.engine.commit(&mut |on_disk| {
+            let made = self.merge(tickets, on_disk, &mut accepted);
+            match made {
+                Ok(None) => Ok(None),
+                Ok(Some((write, after))) => {
+                    committed = Some(after);
+                    Ok(Some(write))
+                }
+                Err(error) => {
+                    refused = Some(());
+                    Err(error)
+                }
+            }
+        });
+        if let Err(error) = written {
+            if refused.is_none() && error.slug() == "io" {
+                self.failed.store(true, Ordering::Relaxed);
+            }
+            return Err(error);
+        }
+        if let Some(after) = committed {
+            self.remember(after)?;
+        }
+        for at in accepted {
+            if let Some(ticket) = tickets.get(at) {
+                ticket.settle(Ok(()));
+            }
+        }
+        Ok(())
+    }
+
+    fn merge(
+        &self,
+        tickets: &mut [Ticket],
+        on_disk: Option<&[u8]>,
+        accepted: &mut Vec<usize>,
+    ) -> Result<Option<(crate::engine::Write, Committed)>> {
+        accepted.clear();
+        let view = self.continued(&self.known_view()?, on_disk)?;
+        let mut commit = Commit::over(self, view);
+        for (at, ticket) in tickets.iter_mut().enumerate() {
+            if ticket.is_settled() {
+                continue;
+            }
+            match commit.take(&mut ticket.job) {
+                Ok(()) => accepted.push(at),
+                Err(error) if error.slug() == LATER => {}
+                Err(error) => ticket.settle(Err(error)),
+            }
+        }
+        commit.finish()
+    }
+
+    /// The commit is durable: from now on it is what this process and the witness know.
+    fn remember(&self, after: Committed) -> Result<()> {
+        for (name, agent) in after.agents {
+            self.keep_agent(&name, &Arc::new(agent))?;
+        }
+        self.publish(&after.view)?;
+        self.advance_witness(&after.view.head);
+        Ok(())
+    }
+}

@@ -1,0 +1,270 @@
+//! What this process knows of the store: the newest commit it has seen, and what it has read there.
+
+use super::head::Head;
+use super::nodes::Opened;
+use super::records::{self, MAIN, Version};
+use super::{Store, read_version};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::keys::{Keyring, Locked};
+use crate::ledger::GENESIS;
+use crate::seal::Sealer;
+use crate::tree::{Known, Map, Shape};
+use crate::witness::Seen;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+
+/// One commit, as it lies on disk. It never changes; a newer one takes its place.
+pub struct View {
+    /// The head.
+    pub head: Head,
+    /// The same as it lies on disk; empty before the first commit.
+    pub sealed: Vec<u8>,
+    /// The newest commit that another process made: what was read before it may be outdated.
+    pub foreign: u64,
+}
+
+/// One branch of a namespace as of a commit, with what makes the next save of it cheap.
+#[derive(Clone)]
+pub struct Agent {
+    /// Seals the namespace's nodes.
+    pub sealer: Arc<Sealer>,
+    /// The namespace's map.
+    pub map: Map,
+    /// Its sealed root, as it lies in the top map.
+    pub root: Vec<u8>,
+    /// The newest version; None before the first.
+    pub latest: Option<Version>,
+    /// Nodes that the latest version refers to; None until a save has needed them.
+    pub known: Option<Arc<Known>>,
+    /// The paths of the latest version; None until a save has needed them.
+    pub shape: Option<Arc<Shape>>,
+    /// The commit that this was read from or written by.
+    pub as_of: u64,
+}
+
+fn poisoned<T>(_: T) -> Error {
+    Error::new("store", "an earlier operation died; reopen the store")
+}
+
+impl Store {
+    /// The newest commit on disk, which must continue what this process has seen and what the
+    /// witness has.
+    pub(super) fn view(&self) -> Result<Arc<View>> {
+        self.usable()?;
+        // The witness first: what it has seen is on disk already.
+        let seen = self.witness.as_ref().map_or(Ok(None), |witness| witness.newest())?;
+        let known = self.known_view()?;
+        let view = self.continued(&known, self.engine.head()?.as_deref())?;
+        self.check_witness(&view.head, seen)?;
+        Ok(view)
+    }
+
+    /// The newest commit that this process knows: enough to prepare a write, which is done over
+    /// whatever is the newest by then.
+    pub(super) fn writable_view(&self) -> Result<Arc<View>> {
+        self.usable()?;
+        self.known_view()
+    }
+
+    pub(super) fn known_view(&self) -> Result<Arc<View>> {
+        Ok(Arc::clone(&*self.view.read().map_err(poisoned)?))
+    }
+
+    /// Makes a view the newest one, unless a newer one is known.
+    pub(super) fn publish(&self, view: &Arc<View>) -> Result<()> {
+        let mut newest = self.view.write().map_err(poisoned)?;
+        if view.head.commit >= newest.head.commit {
+            *newest = Arc::clone(view);
+        }
+        Ok(())
+    }
+
+    /// An error in a fork, or after a failed sync.
+    fn usable(&self) -> Result<()> {
+        if self.process != std::process::id() {
+            let what =
+                "the store was opened before a fork; close this handle and open the store anew";
+            return Err(Error::new("forked", what));
+        }
+        if self.failed.load(Ordering::Relaxed) {
+            let what = "a write to disk failed earlier; reopen the store to see what was saved";
+            return Err(Error::new("io", what));
+        }
+        Ok(())
+    }
+
+    /// The view of the head on disk, which must be `known` or continue it: another process may have
+    /// committed.
+    pub(super) fn continued(&self, known: &Arc<View>, on_disk: Option<&[u8]>) -> Result<Arc<View>> {
+        let on_disk = on_disk.unwrap_or_default();
+        if on_disk == known.sealed {
+            return Ok(Arc::clone(known));
+        }
+        let head = Head::open(on_disk, &self.sealer)?;
+        let before = &known.head;
+        if head.lineage != before.lineage || head.commit <= before.commit {
+            let what = "the store was replaced by an older or another one while it was open";
+            return Err(Error::new("rolled-back", what)
+                .with("commit", head.commit)
+                .with("known_commit", before.commit));
+        }
+        if self.chain_of(&head, before.frontier.size())? != before.chain {
+            let what = "the store was replaced by a branch of itself while it was open";
+            return Err(Error::new("rolled-back", what).with("commit", head.commit));
+        }
+        self.follow_keys(&head)?;
+        let foreign = head.commit;
+        let view = Arc::new(View { head, sealed: on_disk.to_vec(), foreign });
+        self.publish(&view)?;
+        Ok(view)
+    }
+
+    /// Reads `keys.sealed` again if another process has written it.
+    fn follow_keys(&self, head: &Head) -> Result<()> {
+        let mut keyring = self.keyring()?;
+        if keyring.generation >= head.key_generation {
+            return Ok(());
+        }
+        let locked = Locked::read(&self.folder)?.ok_or_else(|| {
+            Error::new("missing", "keys.sealed was removed while the store was open")
+        })?;
+        *keyring = keyring.reopened(locked)?;
+        self.spares()?.clear();
+        super::open::check_keys(head, &keyring)
+    }
+
+    /// The chain's hash when the ledger had `entries` entries, proved from `head` backwards.
+    fn chain_of(&self, head: &Head, entries: u64) -> Result<[u8; 32]> {
+        match entries.checked_sub(1) {
+            None => Ok(GENESIS),
+            Some(last) => self.chain_at(head, last),
+        }
+    }
+
+    /// A head must be the witnessed one or continue it.
+    pub(super) fn check_witness(&self, head: &Head, seen: Option<Seen>) -> Result<()> {
+        let Some(seen) = seen else { return Ok(()) };
+        let mut proved = self.proved.lock().map_err(poisoned)?;
+        if proved.as_ref() == Some(&seen) {
+            return Ok(());
+        }
+        let rolled_back = |what: &'static str| {
+            Err(Error::new("rolled-back", what)
+                .with("commit", head.commit)
+                .with("witnessed_commit", seen.commit))
+        };
+        if head.lineage != seen.lineage
+            || head.commit < seen.commit
+            || head.frontier.size() < seen.entries
+        {
+            return rolled_back("the store is older than, or not the one, that was last seen here");
+        }
+        if self.chain_of(head, seen.entries)? != seen.chain {
+            return rolled_back("the store is a branch of the one that was last seen here");
+        }
+        *proved = Some(seen);
+        Ok(())
+    }
+
+    /// Tells the witness of a durable commit. One that cannot be written lags, which is safe.
+    pub(super) fn advance_witness(&self, head: &Head) {
+        if let Some(witness) = &self.witness {
+            let (commit, lineage) = (head.commit, head.lineage);
+            let (entries, chain) = (head.frontier.size(), head.chain);
+            let _ = witness.advance(&Seen { commit, lineage, entries, chain });
+        }
+    }
+
+    /// The namespace that a name leads to; None if nothing was saved under it.
+    pub(super) fn agent(&self, view: &View, name: &str) -> Result<Option<Arc<Agent>>> {
+        let held = self.agents.lock().map_err(poisoned)?.get(name).map(Arc::clone);
+        if let Some(agent) = &held
+            && (view.foreign..=view.head.commit).contains(&agent.as_of)
+        {
+            return Ok(held);
+        }
+        let key = records::name_key(&self.store_key, name);
+        let Some(id) = view.head.top.get(&self.top_nodes(), &key)? else {
+            return Ok(None);
+        };
+        let malformed = |_| Error::new("malformed", "a name leads to no namespace");
+        let namespace: [u8; 16] = id.as_slice().try_into().map_err(malformed)?;
+        let root = self.root_record(&view.head, &namespace)?;
+        let agent = match held.filter(|held| held.root == root) {
+            Some(held) => Agent { as_of: view.head.commit, ..Agent::clone(&held) },
+            None => self.read_agent(view, &namespace, root)?,
+        };
+        let agent = Arc::new(agent);
+        self.keep_agent(name, &agent)?;
+        Ok(Some(agent))
+    }
+
+    /// Remembers an agent, unless a newer one is.
+    pub(super) fn keep_agent(&self, name: &str, agent: &Arc<Agent>) -> Result<()> {
+        let mut agents = self.agents.lock().map_err(poisoned)?;
+        let newer = agents.get(name).is_some_and(|held| held.as_of > agent.as_of);
+        if !newer {
+            agents.insert(name.to_owned(), Arc::clone(agent));
+        }
+        Ok(())
+    }
+
+    fn read_agent(&self, view: &View, namespace: &[u8; 16], root: Vec<u8>) -> Result<Agent> {
+        let sealer = self.namespace_sealer(namespace)?;
+        let map = records::open_root(&sealer, &root)?;
+        let nodes = self.nodes(&sealer);
+        let latest = match map.get(&nodes, &records::branch_key(MAIN))? {
+            None => None,
+            Some(bytes) => {
+                let number = crate::wire::Take::new(&bytes).u64()?;
+                Some(read_version(&map, &nodes, number)?.ok_or_else(|| {
+                    Error::new("missing", "the latest version of a branch is not in the store")
+                        .with("version", number)
+                })?)
+            }
+        };
+        let (sealer, as_of) = (Arc::new(sealer), view.head.commit);
+        Ok(Agent { sealer, map, root, latest, known: None, shape: None, as_of })
+    }
+
+    pub(super) fn keyring(&self) -> Result<MutexGuard<'_, Keyring>> {
+        self.keyring.lock().map_err(poisoned)
+    }
+
+    pub(super) fn namespace_sealer(&self, namespace: &[u8; 16]) -> Result<Sealer> {
+        self.keyring()?.sealer(namespace)
+    }
+
+    /// The ids of all namespaces in use.
+    pub(super) fn namespaces(&self, view: &View) -> Result<Vec<[u8; 16]>> {
+        let records = view.head.top.prefixed(&self.top_nodes(), b"r")?;
+        let id = |key: &[u8]| key.get(1..).and_then(|id| id.try_into().ok());
+        let malformed = || Error::new("malformed", "a root record without an id");
+        records.iter().map(|record| id(&record.key).ok_or_else(malformed)).collect()
+    }
+
+    fn root_record(&self, head: &Head, namespace: &[u8; 16]) -> Result<Vec<u8>> {
+        let sealed = head.top.get(&self.top_nodes(), &records::root_key(namespace))?;
+        sealed.ok_or_else(|| {
+            Error::new("missing", "the root record of a namespace is not in the store")
+        })
+    }
+
+    pub(super) fn namespace_map(&self, head: &Head, sealer: &Sealer) -> Result<Map> {
+        records::open_root(sealer, &self.root_record(head, &sealer.context().namespace)?)
+    }
+
+    /// Namespaces with keys on disk that no name leads to, once they were looked for.
+    pub(super) fn spares(&self) -> Result<MutexGuard<'_, Vec<[u8; 16]>>> {
+        self.spares.lock().map_err(poisoned)
+    }
+
+    pub(super) fn top_nodes(&self) -> Opened<'_> {
+        Opened::new(&self.engine, &self.sealer)
+    }
+
+    pub(super) fn nodes<'a>(&'a self, sealer: &'a Sealer) -> Opened<'a> {
+        Opened::new(&self.engine, sealer)
+    }
+}
