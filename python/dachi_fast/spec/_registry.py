@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeVar, overload
@@ -146,6 +145,8 @@ class Registry:
         known = [
             k for k, held in self._kinds.items() if any(h() is not None for h in held.values())
         ]
+        import difflib
+
         near = difflib.get_close_matches(kind.rpartition(":")[2], known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "is its module imported?"
         return SpecError("unknown-kind", f"unknown kind {kind!r}: {hint}", kind=kind, near=near)
