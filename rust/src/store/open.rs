@@ -6,7 +6,7 @@ use super::head::Head;
 use super::queue::Queue;
 use super::view::View;
 use crate::engine::Engine;
-use crate::engine::lmdb::{Lmdb, Sync};
+use crate::engine::lmdb::{Checked, DATA_FILE, Lmdb, Sync, check};
 use crate::error::{Error, Result};
 use crate::keys::{FILE_NAME, Key, Keyring, Locked, SPARES};
 use crate::ledger::{Detail, Frontier, GENESIS};
@@ -19,8 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 
-/// LMDB's data file in the store's folder.
-const DATA_FILE: &str = "data.mdb";
 const LOCK_FILE: &str = "store.lock";
 /// Chaotic rotation: due 1 to 7 days ahead, drawn uniformly.
 const ROTATION_S: std::ops::RangeInclusive<u64> = 86_400..=604_800;
@@ -144,6 +142,8 @@ impl Store {
         }
         let keyring = keys(&options, found)?;
         let sealer = keyring.store_sealer()?;
+        // Others that have it open checked it, and may be writing.
+        let checked = if hold == Hold::Alone { check(&folder)? } else { Checked::default() };
         let engine = Lmdb::open(&folder, options.sync)?;
         let store_key = keyring.store_key.clone();
         let witness = options.witness_folder.map(|folder| {
@@ -173,6 +173,9 @@ impl Store {
             _lock: lock,
         };
         store.view()?;
+        if checked.doubtful {
+            store.check_newest()?;
+        }
         if is_new {
             store.write(|change| {
                 let sealer = &change.store.sealer;

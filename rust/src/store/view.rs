@@ -167,6 +167,20 @@ impl Store {
         Ok(())
     }
 
+    /// A newer commit may lie in the file under an edited meta page; or it failed, and then the
+    /// witness saw none after this one.
+    pub(super) fn check_newest(&self) -> Result<()> {
+        let seen = self.witness.as_ref().map_or(Ok(None), |witness| witness.newest())?;
+        let commit = self.known_view()?.head.commit;
+        if seen.is_some_and(|seen| seen.commit == commit) {
+            return Ok(());
+        }
+        let what = "the file holds pages of a commit after the one it serves: a meta page was \
+            edited, or a commit failed; open the store with the witness that saw its last commit, \
+            or restore data.mdb from a backup";
+        Err(Error::new("rolled-back", what).with("commit", commit))
+    }
+
     /// Tells the witness of a durable commit. One that cannot be written lags, which is safe.
     pub(super) fn advance_witness(&self, head: &Head) {
         if let Some(witness) = &self.witness {

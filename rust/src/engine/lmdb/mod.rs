@@ -1,5 +1,12 @@
 //! LMDB as an engine: one environment, nodes in one database, the head in another.
 
+mod check;
+mod file;
+mod page;
+mod walk;
+
+pub use check::{Checked, check};
+
 use super::{Engine, Make};
 use crate::error::{Error, Result};
 use crate::seal::NodeId;
@@ -7,6 +14,11 @@ use heed::types::{Bytes, Str};
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
 use std::path::Path;
 
+/// LMDB's data file in the store's folder.
+pub const DATA_FILE: &str = "data.mdb";
+const NODES: &str = "nodes";
+const META: &str = "meta";
+const DATABASES: [&str; 2] = [NODES, META];
 const HEAD: &str = "head";
 /// Address space, not disk or memory; halved until the system grants it. Never resized: growing a
 /// map in use needs every other user of the file to stand still.
@@ -77,8 +89,8 @@ impl Lmdb {
         let txn = env.write_txn().map_err(failed)?;
         let (nodes, meta) = env
             .create_databases_and_commit(txn, |opener, txn| {
-                let nodes = opener.create_database(txn, Some("nodes"))?;
-                let meta = opener.create_database(txn, Some("meta"))?;
+                let nodes = opener.create_database(txn, Some(NODES))?;
+                let meta = opener.create_database(txn, Some(META))?;
                 heed::Result::Ok(CommitOrAbort::<_, ()>::Commit((nodes, meta)))
             })
             .map_err(failed)?

@@ -1,0 +1,283 @@
+//! A walk of every page of one tree, held to what the tree's record says of it.
+
+use super::file::Pages;
+use super::page::{
+    BIG, BRANCH, Counts, DATABASE, Database, HEADER_BYTES, LEAF, Node, Page, damaged, run_pages,
+    u64_at,
+};
+use crate::error::{Error, Result};
+use std::cmp::Ordering;
+use std::rc::Rc;
+
+/// LMDB's cursors hold no more levels.
+pub const MAX_DEPTH: u16 = 32;
+/// Overflow runs whose headers are read together, in the order of the file.
+const RUNS_TOGETHER: usize = 1 << 16;
+/// Bytes of a list of free pages read together.
+const LIST_BYTES: usize = 1 << 16;
+
+/// What a tree's keys and data are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Transaction -> pages that it freed.
+    Free,
+    /// Name -> database.
+    Main,
+    /// Bytes -> bytes.
+    Named,
+}
+
+impl Kind {
+    fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
+        match self {
+            Kind::Free => u64_at(a, 0).cmp(&u64_at(b, 0)),
+            Kind::Main | Kind::Named => a.cmp(b),
+        }
+    }
+}
+
+/// A page to be read, and the keys that it may hold: from `lower`, below `upper`.
+struct Task {
+    number: u64,
+    level: u16,
+    lower: Option<Rc<[u8]>>,
+    upper: Option<Rc<[u8]>>,
+}
+
+/// Walks trees of one snapshot; a page met twice, in whichever trees, is an error.
+pub struct Walk<'a> {
+    pages: Pages<'a>,
+    kind: Kind,
+    counts: Counts,
+    /// Of the tree that is walked: first page and bytes of the data.
+    runs: Vec<(u64, u32)>,
+    spans: Vec<(u16, u16)>,
+    databases: Vec<(Vec<u8>, Database)>,
+    newest_freed: Option<u64>,
+}
+
+impl<'a> Walk<'a> {
+    /// Of a snapshot.
+    pub fn new(pages: Pages<'a>) -> Self {
+        Walk {
+            pages,
+            kind: Kind::Main,
+            counts: Counts::default(),
+            runs: Vec::new(),
+            spans: Vec::new(),
+            databases: Vec::new(),
+            newest_freed: None,
+        }
+    }
+
+    /// Walks the main tree and gives the databases that it names.
+    pub fn main(&mut self, main: &Database) -> Result<Vec<(Vec<u8>, Database)>> {
+        self.tree(Kind::Main, main)?;
+        Ok(std::mem::take(&mut self.databases))
+    }
+
+    /// Walks the tree of a named database.
+    pub fn named(&mut self, database: &Database) -> Result<()> {
+        self.tree(Kind::Named, database)
+    }
+
+    /// Walks the free pages, which must be no others than those met before; gives the last
+    /// transaction that freed some.
+    pub fn free(&mut self, free: &Database) -> Result<Option<u64>> {
+        self.tree(Kind::Free, free)?;
+        self.pages.check_end()?;
+        Ok(self.newest_freed)
+    }
+
+    fn tree(&mut self, kind: Kind, database: &Database) -> Result<()> {
+        let wrong = |what| Err(Error::new("malformed", format!("a tree of data.mdb {what}")));
+        self.kind = kind;
+        self.counts = Counts::default();
+        if database.depth > MAX_DEPTH || (database.depth == 0) != database.root.is_none() {
+            return wrong("has no sound record");
+        }
+        let root = |number| Task { number, level: 1, lower: None, upper: None };
+        let mut tasks: Vec<Task> = database.root.map(root).into_iter().collect();
+        let mut bytes = Vec::new();
+        while let Some(task) = tasks.pop() {
+            self.pages.meet(task.number, 1)?;
+            self.pages.read(task.number, &mut bytes)?;
+            if task.level == database.depth {
+                self.leaf(&task, &bytes)?;
+            } else {
+                self.branch(&task, &bytes, &mut tasks)?;
+            }
+            if self.runs.len() >= RUNS_TOGETHER {
+                self.meet_runs()?;
+            }
+        }
+        self.meet_runs()?;
+        if self.counts == database.counts {
+            return Ok(());
+        }
+        wrong("holds another number of pages or entries than its record says")
+    }
+
+    /// Adds a page's children to the tasks.
+    fn branch(&mut self, task: &Task, bytes: &[u8], tasks: &mut Vec<Task>) -> Result<()> {
+        self.counts.branches += 1;
+        let kind = self.kind;
+        let start = tasks.len();
+        Page::parse(bytes, task.number, BRANCH)?.each(&mut self.spans, |index, node| {
+            let lower = if index == 0 {
+                task.lower.clone()
+            } else {
+                check_order(kind, task, tasks.get(start..), node.key)?;
+                Some(Rc::from(node.key))
+            };
+            if let Some(before) = tasks.last_mut().filter(|_| index > 0) {
+                before.upper.clone_from(&lower);
+            }
+            let (number, level, upper) = (node.child, task.level + 1, task.upper.clone());
+            tasks.push(Task { number, level, lower, upper });
+            Ok(())
+        })
+    }
+
+    fn leaf(&mut self, task: &Task, bytes: &[u8]) -> Result<()> {
+        self.counts.leaves += 1;
+        let kind = self.kind;
+        let page = Page::parse(bytes, task.number, LEAF)?;
+        let mut spans = std::mem::take(&mut self.spans);
+        let mut before = task.lower.as_deref();
+        page.each(&mut spans, |index, node| {
+            let ordering = before.map_or(Ordering::Less, |before| kind.compare(before, node.key));
+            // A separator may equal the first key on its right.
+            let sorted = ordering.is_lt() || (index == 0 && ordering.is_eq());
+            if !sorted {
+                return Err(damaged(task.number, "has keys out of order"));
+            }
+            before = Some(node.key);
+            self.counts.entries += 1;
+            self.entry(task.number, &node)
+        })?;
+        self.spans = spans;
+        let last = page.last().map(|node| node.key);
+        let is_below = |upper: &Rc<[u8]>| last.is_some_and(|key| kind.compare(key, upper).is_lt());
+        if task.upper.as_ref().is_none_or(is_below) {
+            return Ok(());
+        }
+        Err(damaged(task.number, "has keys of its neighbour"))
+    }
+
+    fn entry(&mut self, page: u64, node: &Node<'_>) -> Result<()> {
+        match (self.kind, node.flags) {
+            (Kind::Main, DATABASE) => {
+                let database = Database::parse(node.data)
+                    .ok_or_else(|| damaged(page, "has a database's record of a wrong size"))?;
+                self.databases.push((node.key.to_vec(), database));
+                Ok(())
+            }
+            (Kind::Named, 0) => Ok(()),
+            (Kind::Named, BIG) => {
+                self.runs.push((run_of(page, node)?, node.size));
+                Ok(())
+            }
+            (Kind::Free, 0 | BIG) if node.key.len() == 8 => {
+                self.newest_freed = u64_at(node.key, 0);
+                self.freed(page, node)
+            }
+            _ => Err(damaged(page, "has an entry of a kind that does not belong there")),
+        }
+    }
+
+    /// Meets the overflow runs found so far; their content is read by nobody here.
+    fn meet_runs(&mut self) -> Result<()> {
+        let mut runs = std::mem::take(&mut self.runs);
+        runs.sort_unstable();
+        for (first, size) in runs.drain(..) {
+            self.meet_run(first, size)?;
+        }
+        self.runs = runs;
+        Ok(())
+    }
+
+    fn meet_run(&mut self, first: u64, size: u32) -> Result<()> {
+        let page_bytes = self.pages.page_bytes() as u64;
+        let needed = (HEADER_BYTES as u64 + u64::from(size)).div_ceil(page_bytes);
+        let count =
+            run_pages(&self.pages.header(first)?, first)
+                .filter(|count| *count >= needed)
+                .ok_or_else(|| damaged(first, "does not begin the overflow run that it should"))?;
+        self.counts.overflows += count;
+        self.pages.meet(first, count)
+    }
+
+    /// Meets the pages of one list: how many, then each, descending.
+    fn freed(&mut self, page: u64, node: &Node<'_>) -> Result<()> {
+        let mut list = FreeList { page, left: None, above: u64::MAX };
+        if node.flags == 0 {
+            list.add(node.data, &mut self.pages)?;
+            return list.done();
+        }
+        let first = run_of(page, node)?;
+        self.meet_run(first, node.size)?;
+        let mut piece = vec![0; LIST_BYTES];
+        let (mut at, mut left) = (HEADER_BYTES as u64, node.size as usize);
+        while left > 0 && list.left != Some(0) {
+            piece.truncate(left);
+            self.pages.read_at(first, at, &mut piece)?;
+            list.add(&piece, &mut self.pages)?;
+            at += piece.len() as u64;
+            left -= piece.len();
+        }
+        list.done()
+    }
+}
+
+fn check_order(kind: Kind, task: &Task, siblings: Option<&[Task]>, key: &[u8]) -> Result<()> {
+    let before = siblings.and_then(<[Task]>::last).and_then(|before| before.lower.as_deref());
+    let is_above = before.is_none_or(|before| kind.compare(before, key).is_lt());
+    let is_below = task.upper.as_ref().is_none_or(|upper| kind.compare(key, upper).is_lt());
+    let fits = kind != Kind::Free || key.len() == 8;
+    if is_above && is_below && fits {
+        return Ok(());
+    }
+    Err(damaged(task.number, "has separators out of order"))
+}
+
+fn run_of(page: u64, node: &Node<'_>) -> Result<u64> {
+    u64_at(node.data, 0).ok_or_else(|| damaged(page, "has a node without its overflow page"))
+}
+
+/// A list of free pages, read in pieces of whole numbers.
+struct FreeList {
+    page: u64,
+    /// None until the list's own length was read.
+    left: Option<u64>,
+    above: u64,
+}
+
+impl FreeList {
+    fn add(&mut self, piece: &[u8], pages: &mut Pages<'_>) -> Result<()> {
+        let (numbers, _) = piece.as_chunks::<8>();
+        for number in numbers.iter().copied().map(u64::from_ne_bytes) {
+            match &mut self.left {
+                None => self.left = Some(number),
+                // What follows the list was reserved and not used.
+                Some(0) => break,
+                Some(left) => {
+                    *left -= 1;
+                    if number >= self.above {
+                        return Err(damaged(self.page, "has a list of free pages out of order"));
+                    }
+                    self.above = number;
+                    pages.meet_free(number)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&self) -> Result<()> {
+        if self.left == Some(0) {
+            return Ok(());
+        }
+        Err(damaged(self.page, "has a list of free pages that is cut short"))
+    }
+}
