@@ -179,7 +179,7 @@ impl<'a> Walk<'a> {
                 Ok(())
             }
             (Kind::Free, 0 | BIG) if node.key.len() == 8 => {
-                self.newest_freed = u64_at(node.key, 0);
+                self.newest_freed = self.newest_freed.max(u64_at(node.key, 0));
                 self.freed(page, node)
             }
             _ => Err(damaged(page, "has an entry of a kind that does not belong there")),

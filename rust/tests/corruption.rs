@@ -1,0 +1,471 @@
+//! Damaged data files: every one is refused with a typed error or gives the answers it gave before.
+//!
+//! `DACHI_TORTURE=1` tries every byte with more patterns. Each case is written to `case` in the
+//! store's folder first, so that one that kills the process can be named.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)] // a test that panics fails
+
+mod memory;
+
+use _core::engine::lmdb::{Checked, DATA_FILE, Lmdb, Sync, check};
+use _core::engine::{Batch, Engine};
+use _core::error::Error;
+use _core::keys::Key;
+use _core::seal::{NodeId, sha256};
+use _core::state::{Arena, Flat};
+use _core::store::{Options, Save, Store};
+use _core::tree::Nodes;
+use memory::Random;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+const PAGE: usize = 4096;
+const META_BYTES: usize = 152;
+const HEADER_BYTES: usize = 16;
+/// Where a meta page keeps its last page and its transaction.
+const LAST_PAGE_AT: usize = 136;
+const TRANSACTION_AT: usize = 144;
+/// What damage may be called; `unknown-name` or an untyped failure may not.
+const DAMAGE: [&str; 6] =
+    ["malformed", "not-a-store", "tampered", "missing", "wrong-context", "rolled-back"];
+
+fn torture() -> bool {
+    std::env::var_os("DACHI_TORTURE").is_some()
+}
+
+/// A folder that is removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("dachi-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.0.join(DATA_FILE)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn u16_at(page: &[u8], at: usize) -> usize {
+    usize::from(u16::from_ne_bytes(page[at..at + 2].try_into().unwrap()))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap())
+}
+
+fn set_u64(bytes: &mut [u8], at: usize, value: u64) {
+    bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
+}
+
+/// Which of the two meta pages LMDB serves.
+fn newer(bytes: &[u8]) -> usize {
+    usize::from(u64_at(bytes, TRANSACTION_AT) < u64_at(bytes, PAGE + TRANSACTION_AT))
+}
+
+// --- a store and what it answers -----------------------------------------------------------------
+
+fn open(folder: &Path, witness: bool) -> Result<Store, Error> {
+    Store::open(Options {
+        folder: folder.to_owned(),
+        id: [1; 16],
+        root: Key::new([7; 32]),
+        wrapped_root: vec![0; 32],
+        witness_folder: witness.then(|| folder.join("witness")),
+        sync: Sync::BenchOnlyNever,
+    })
+}
+
+fn state(random: &mut Random, entries: usize) -> Flat {
+    let (mut paths, mut values) = (Arena::default(), Arena::default());
+    for at in 0..entries {
+        paths.push(format!("layer{}.field{at:05}", at % 3).as_bytes());
+        let len = [0, 500, 600, 3_000, 20_000][random.below(5)];
+        let len = if random.below(12) == 0 { len } else { random.below(60) };
+        let bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        values.push(&bytes);
+    }
+    Flat { paths, values, ..Flat::default() }
+}
+
+fn save(folder: &Path, random: &mut Random, names: &[&str]) {
+    let store = open(folder, true).unwrap();
+    for name in names {
+        let save = Save { name, justification: "a reason", base: None };
+        store.save(&save, &state(random, 200)).unwrap();
+    }
+}
+
+fn loaded(store: &Store, name: &str, number: Option<u64>) -> Result<String, Error> {
+    let loaded = store.load(name, number)?;
+    let mut bytes = loaded.values.bytes().to_vec();
+    let nodes = store.nodes_of(&loaded);
+    for (_, blob) in &loaded.blobs {
+        blob.append_to(&nodes as &dyn Nodes, &mut bytes)?;
+    }
+    let (paths, values) = (sha256(&[loaded.paths.bytes()]), sha256(&[&bytes]));
+    Ok(format!("{paths:x?} {values:x?}"))
+}
+
+/// Everything a store can be asked, each question with its answer or error.
+fn ask(store: &Store) -> Vec<Result<String, Error>> {
+    let mut said = vec![
+        store.names().map(|names| format!("{names:?}")),
+        store.verify(&mut |_| Ok(())).map(|report| format!("{report:?}")),
+        store.ledger(1_000).map(|entries| format!("{}", entries.len())),
+    ];
+    for name in ["one", "two"] {
+        said.push(store.history(name).map(|versions| format!("{versions:?}")));
+        said.push(loaded(store, name, None));
+        said.push(loaded(store, name, Some(1)));
+    }
+    said
+}
+
+/// A store with its past: the data file after each batch of saves.
+struct Subject {
+    folder: Folder,
+    past: Vec<Vec<u8>>,
+    good: Vec<u8>,
+    answers: Vec<String>,
+    refused: usize,
+    same: usize,
+}
+
+impl Subject {
+    fn new(name: &str) -> Self {
+        let folder = Folder::new(name);
+        let mut random = Random(11);
+        let mut past = Vec::new();
+        for _ in 0..2 {
+            save(&folder.0, &mut random, &["one", "two"]);
+            past.push(fs::read(folder.data()).unwrap());
+        }
+        save(&folder.0, &mut random, &["two"]);
+        let good = fs::read(folder.data()).unwrap();
+        let flags: Vec<usize> = good.chunks(PAGE).map(|page| u16_at(page, 10)).collect();
+        assert!([1, 2, 4].iter().all(|flag| flags.contains(flag)), "a kind of page is missing");
+        let store = open(&folder.0, true).unwrap();
+        let answers = ask(&store).into_iter().map(Result::unwrap).collect();
+        drop(store);
+        Subject { folder, past, good, answers, refused: 0, same: 0 }
+    }
+
+    fn pages(&self) -> usize {
+        self.good.len() / PAGE
+    }
+
+    fn page(&self, number: usize) -> &[u8] {
+        &self.good[number * PAGE..(number + 1) * PAGE]
+    }
+
+    /// Opens the store with `bytes` as its data file.
+    fn try_bytes(&mut self, case: &str, bytes: &[u8]) {
+        fs::write(self.folder.data(), bytes).unwrap();
+        self.try_file(case);
+        fs::write(self.folder.data(), &self.good).unwrap();
+    }
+
+    fn try_flip(&mut self, at: usize, pattern: u8) {
+        let file = File::options().write(true).open(self.folder.data()).unwrap();
+        file.write_all_at(&[self.good[at] ^ pattern], at as u64).unwrap();
+        self.try_file(&format!("byte {at} ^ {pattern:#x}"));
+        file.write_all_at(&[self.good[at]], at as u64).unwrap();
+    }
+
+    fn try_file(&mut self, case: &str) {
+        fs::write(self.folder.0.join("case"), case).unwrap();
+        match check(&self.folder.0).and_then(|_| open(&self.folder.0, true)) {
+            Err(error) => {
+                assert!(DAMAGE.contains(&error.slug()), "{case}: {error}");
+                self.refused += 1;
+            }
+            Ok(store) => {
+                for (said, good) in ask(&store).into_iter().zip(&self.answers) {
+                    match said {
+                        Ok(said) => assert!(said == *good, "{case}: another answer"),
+                        Err(error) => assert!(DAMAGE.contains(&error.slug()), "{case}: {error}"),
+                    }
+                }
+                self.same += 1;
+            }
+        }
+    }
+
+    /// Bytes that LMDB trusts: meta pages, branch pages, headers and lists of nodes.
+    fn trusted(&self) -> Vec<usize> {
+        let mut trusted: Vec<usize> = (0..META_BYTES).chain(PAGE..PAGE + META_BYTES).collect();
+        let mut number = 2;
+        while number < self.pages() {
+            let (page, start) = (self.page(number), number * PAGE);
+            number += 1;
+            trusted.extend(start..start + HEADER_BYTES);
+            match u16_at(page, 10) {
+                1 => {
+                    trusted.extend(start + HEADER_BYTES..start + u16_at(page, 12));
+                    trusted.extend(start + u16_at(page, 14)..start + PAGE);
+                }
+                2 => {
+                    let nodes = (HEADER_BYTES..u16_at(page, 12)).step_by(2);
+                    for at in nodes.step_by(if torture() { 1 } else { 16 }) {
+                        let node = u16_at(page, at);
+                        trusted.extend([start + at, start + at + 1]);
+                        trusted.extend(start + node..start + node + 8);
+                    }
+                }
+                _ => number += u16_at(page, 12) - 1,
+            }
+        }
+        trusted
+    }
+
+    fn done(&self, least_refused: usize) {
+        eprintln!("{} refused at opening, {} gave the same answers", self.refused, self.same);
+        assert!(self.refused >= least_refused);
+    }
+}
+
+#[test]
+fn a_flipped_byte_is_refused_or_changes_no_answer() {
+    let mut subject = Subject::new("flips");
+    let mut random = Random(3);
+    for at in subject.trusted() {
+        subject.try_flip(at, 1 << random.below(8));
+        subject.try_flip(at, 0xff);
+    }
+    let every = if torture() { 1 } else { 4_001 };
+    for at in (0..subject.good.len()).step_by(every) {
+        subject.try_flip(at, 1 << random.below(8));
+    }
+    subject.done(1_000);
+}
+
+#[test]
+fn a_file_cut_short_is_refused_or_gives_the_same_answers() {
+    let mut subject = Subject::new("cuts");
+    let good = subject.good.clone();
+    for page in 0..subject.pages() {
+        for length in [page * PAGE, page * PAGE + 1, page * PAGE + 16, (page + 1) * PAGE - 1] {
+            // An empty file is what a creation that was cut short leaves.
+            if length > 0 {
+                subject.try_bytes(&format!("{length} bytes"), &good[..length]);
+            }
+        }
+    }
+    subject.done(subject.pages());
+}
+
+#[test]
+fn a_page_of_zeros_is_refused_or_gives_the_same_answers() {
+    let mut subject = Subject::new("zeros");
+    for page in 0..subject.pages() {
+        let mut bytes = subject.good.clone();
+        bytes[page * PAGE..(page + 1) * PAGE].fill(0);
+        subject.try_bytes(&format!("page {page} of zeros"), &bytes);
+    }
+    subject.done(10);
+}
+
+#[test]
+fn two_pages_swapped_are_refused_or_give_the_same_answers() {
+    let mut subject = Subject::new("swaps");
+    let mut random = Random(5);
+    for _ in 0..if torture() { 20_000 } else { 200 } {
+        let (a, b) = (random.below(subject.pages()), random.below(subject.pages()));
+        let mut bytes = subject.good.clone();
+        bytes[a * PAGE..(a + 1) * PAGE].copy_from_slice(subject.page(b));
+        bytes[b * PAGE..(b + 1) * PAGE].copy_from_slice(subject.page(a));
+        subject.try_bytes(&format!("pages {a} and {b} swapped"), &bytes);
+    }
+    subject.done(50);
+}
+
+#[test]
+fn stale_pages_put_back_are_refused_or_give_the_same_answers() {
+    let mut subject = Subject::new("stale");
+    let mut random = Random(7);
+    for old in std::mem::take(&mut subject.past) {
+        let changed: Vec<usize> = (0..old.len() / PAGE)
+            .filter(|page| old[page * PAGE..(page + 1) * PAGE] != *subject.page(*page))
+            .collect();
+        let mut sets: Vec<Vec<usize>> = changed.iter().map(|page| vec![*page]).collect();
+        for _ in 0..40 {
+            sets.push(changed.iter().copied().filter(|_| random.below(2) == 0).collect());
+        }
+        for set in sets.into_iter().chain([vec![0, 1], changed]) {
+            let mut bytes = subject.good.clone();
+            for page in &set {
+                let range = page * PAGE..(page + 1) * PAGE;
+                bytes[range.clone()].copy_from_slice(&old[range]);
+            }
+            subject.try_bytes(&format!("stale pages {set:?}"), &bytes);
+        }
+        subject.try_bytes("the whole old file", &old);
+    }
+    subject.done(20);
+}
+
+// --- meta pages ----------------------------------------------------------------------------------
+
+#[test]
+fn a_meta_page_made_to_look_older_is_refused_with_and_without_a_witness() {
+    let subject = Subject::new("lowered");
+    let mut bytes = subject.good.clone();
+    let at = newer(&bytes) * PAGE + TRANSACTION_AT;
+    let transaction = u64_at(&bytes, at) - 2;
+    set_u64(&mut bytes, at, transaction);
+    fs::write(subject.folder.data(), &bytes).unwrap();
+    assert_eq!(
+        check(&subject.folder.0).unwrap(),
+        Checked { transaction: transaction + 1, doubtful: true }
+    );
+    for witness in [true, false] {
+        assert_eq!(open(&subject.folder.0, witness).unwrap_err().slug(), "rolled-back");
+    }
+}
+
+#[test]
+fn a_meta_page_made_to_look_newer_is_refused() {
+    let subject = Subject::new("raised");
+    let older = PAGE - newer(&subject.good) * PAGE;
+    for more in [1, 2, 3, 4, 1 << 40] {
+        let mut bytes = subject.good.clone();
+        let transaction = u64_at(&bytes, older + TRANSACTION_AT) + more;
+        set_u64(&mut bytes, older + TRANSACTION_AT, transaction);
+        fs::write(subject.folder.data(), &bytes).unwrap();
+        assert_eq!(check(&subject.folder.0).unwrap_err().slug(), "malformed", "{more}");
+    }
+}
+
+/// LMDB writes the old numbers back over the meta page that it could not write.
+#[test]
+fn a_commit_that_failed_at_its_meta_page_is_told_from_a_rollback_by_the_witness() {
+    let subject = Subject::new("failed");
+    let witness = subject.folder.0.join("witness");
+    let seen = fs::read_dir(&witness).unwrap().next().unwrap().unwrap().path();
+    let (before, seen_before) = (subject.good.clone(), fs::read(&seen).unwrap());
+    save(&subject.folder.0, &mut Random(13), &["one"]);
+    let mut bytes = fs::read(subject.folder.data()).unwrap();
+    let failed = newer(&bytes) * PAGE;
+    for at in [LAST_PAGE_AT, TRANSACTION_AT] {
+        set_u64(&mut bytes, failed + at, u64_at(&before, failed + at));
+    }
+    fs::write(subject.folder.data(), &bytes).unwrap();
+    assert_eq!(open(&subject.folder.0, true).unwrap_err().slug(), "rolled-back");
+    fs::write(&seen, &seen_before).unwrap();
+    let store = open(&subject.folder.0, true).unwrap();
+    let said: Vec<String> = ask(&store).into_iter().map(Result::unwrap).collect();
+    drop(store);
+    // What the failed commit wrote is no part of the store, but still lies in its free pages.
+    assert!(said == subject.answers);
+    save(&subject.folder.0, &mut Random(17), &["two"]);
+    assert!(!check(&subject.folder.0).unwrap().doubtful);
+}
+
+// --- what is no store ----------------------------------------------------------------------------
+
+#[test]
+fn a_foreign_file_is_no_store() {
+    let folder = Folder::new("foreign");
+    assert_eq!(check(&folder.0).unwrap(), Checked::default());
+    fs::write(folder.data(), b"").unwrap();
+    assert_eq!(check(&folder.0).unwrap(), Checked::default());
+    for content in [&b"x"[..], b"a text\n", &[0; 100_000], &[b'x'; 100_000], &[0xff; 4_096]] {
+        fs::write(folder.data(), content).unwrap();
+        assert_eq!(check(&folder.0).unwrap_err().slug(), "not-a-store");
+    }
+    fs::remove_file(folder.data()).unwrap();
+    fs::create_dir(folder.data()).unwrap();
+    assert_eq!(check(&folder.0).unwrap_err().slug(), "not-a-store");
+}
+
+#[test]
+fn a_file_of_a_page_size_or_version_that_is_not_ours_is_no_store() {
+    let subject = Subject::new("sizes");
+    for (at, value) in [(40, 0u32), (40, 512), (40, 1 << 16), (20, 999), (20, 0)] {
+        let mut bytes = subject.good.clone();
+        for meta in [0, PAGE] {
+            bytes[meta + at..meta + at + 4].copy_from_slice(&value.to_ne_bytes());
+        }
+        fs::write(subject.folder.data(), &bytes).unwrap();
+        assert_eq!(check(&subject.folder.0).unwrap_err().slug(), "not-a-store");
+    }
+}
+
+// --- no false alarm ------------------------------------------------------------------------------
+
+fn id(number: u64) -> NodeId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    NodeId(id)
+}
+
+/// Commits at random: few and many nodes, small and large ones, written, overwritten and deleted.
+fn commit_at_random(lmdb: &Lmdb, random: &mut Random, model: &mut BTreeMap<[u8; 16], Vec<u8>>) {
+    let mut batch = Batch::default();
+    let most = [3, 40, 1_500][random.below(3)];
+    let largest = [0, 100, 2_500, 30_000][random.below(4)];
+    let span = if random.below(2) == 0 { 500 } else { 20_000 };
+    for _ in 0..random.below(most) {
+        let (id, len) = (id(random.below(span) as u64), random.below(largest + 1));
+        let bytes = vec![random.next() as u8; len];
+        model.insert(id.0, bytes.clone());
+        batch.add(id, |out| Ok(out.extend_from_slice(&bytes))).unwrap();
+    }
+    let share = [1, 2, 50][random.below(3)];
+    let dead: Vec<NodeId> =
+        model.keys().copied().filter(|_| random.below(share) == 0).map(NodeId).collect();
+    let dead = if random.below(4) == 0 { dead } else { Vec::new() };
+    dead.iter().for_each(|id| drop(model.remove(&id.0)));
+    let head = lmdb.head().unwrap();
+    let next = vec![random.next() as u8; random.below(5_000)];
+    lmdb.commit(&[batch], &dead, head.as_deref(), &next).unwrap();
+}
+
+#[test]
+fn a_healthy_file_of_any_history_passes() {
+    for seed in 0..if torture() { 300 } else { 12 } {
+        let folder = Folder::new(&format!("healthy-{seed}"));
+        let (mut random, mut model) = (Random(seed), BTreeMap::new());
+        for round in 0..12 {
+            let lmdb = Lmdb::open(&folder.0, Sync::BenchOnlyNever).unwrap();
+            for step in 0..1 + random.below(8) {
+                commit_at_random(&lmdb, &mut random, &mut model);
+                let checked = check(&folder.0).unwrap_or_else(|error| {
+                    panic!("seed {seed}, round {round}, step {step}: {error}");
+                });
+                assert!(!checked.doubtful, "seed {seed}, round {round}, step {step}");
+            }
+            let mut found = BTreeMap::new();
+            lmdb.scan(&mut |id, bytes| {
+                found.insert(id.0, bytes.to_vec());
+                Ok(())
+            })
+            .unwrap();
+            assert!(found == model, "seed {seed}, round {round}");
+        }
+    }
+}
+
+#[test]
+fn a_new_file_passes_before_and_after_its_first_commit() {
+    let folder = Folder::new("new");
+    for _ in 0..3 {
+        drop(Lmdb::open(&folder.0, Sync::Always).unwrap());
+        assert_eq!(check(&folder.0).unwrap(), Checked { transaction: 1, doubtful: false });
+    }
+    let lmdb = Lmdb::open(&folder.0, Sync::Always).unwrap();
+    for transaction in 2..6 {
+        lmdb.commit(&[], &[], lmdb.head().unwrap().as_deref(), &[1]).unwrap();
+        assert_eq!(check(&folder.0).unwrap(), Checked { transaction, doubtful: false });
+    }
+}
