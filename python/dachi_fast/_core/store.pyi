@@ -19,6 +19,22 @@ def probe(folder: str | os.PathLike[str]) -> tuple[bytes, bytes] | None:
         StoreIO: no permission.
     """
 
+def check(folder: str | os.PathLike[str]) -> tuple[int, bool]:
+    """Reads every page of a closed store's data file that LMDB would trust; opening does so too.
+
+    Returns:
+        LMDB's number of the newest transaction, 0 where there is none yet, and whether the file may
+        hold a newer one behind an edited meta page, which only the witness can tell.
+
+    Raises:
+        Malformed: LMDB must not see it.
+        NotAStore: it is something else.
+        StoreIO: no permission, or the disk failed.
+
+    Complexity:
+        O(pages that hold keys) reads of a page, and one of 16 bytes for each larger value.
+    """
+
 @final
 class Store:
     """An open store; methods may be called from any thread and work detached from the GIL."""

@@ -29,7 +29,7 @@
 
 use super::file::{Data, Pages};
 use super::page::{BRANCH, Database, LEAF, META_PAGE_BYTES, Meta, Page, u64_at};
-use super::walk::{MAX_DEPTH, Walk};
+use super::walk::{self, MAX_DEPTH};
 use super::{DATA_FILE, DATABASES, MAP_BYTES};
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -63,7 +63,8 @@ pub fn check(folder: &Path) -> Result<Checked> {
     }
     let pages = Pages::new(&data, page_bytes, newer.last_page);
     let doubtful = last_freed(&pages, &older.free) != Some(must_be_freed(&older));
-    let freed = walk(Walk::new(pages), &newer)?;
+    let freed = walk(&pages, &newer)?;
+    pages.check_end()?;
     if freed != must_be_freed(&newer) {
         return Err(malformed("a meta page leads to pages of another transaction"));
     }
@@ -138,18 +139,18 @@ fn last_freed(pages: &Pages<'_>, free: &Database) -> Option<Option<u64>> {
 }
 
 /// Walks all trees of a snapshot; gives the last transaction that freed pages.
-fn walk(mut walk: Walk<'_>, meta: &Meta) -> Result<Option<u64>> {
+fn walk(pages: &Pages<'_>, meta: &Meta) -> Result<Option<u64>> {
     if meta.main.flags != 0 || meta.main.depth > 1 {
         return Err(foreign("its main database is no list of a store's databases"));
     }
     if meta.free.flags != INTEGER_KEYS {
         return Err(malformed("its free pages are not kept as LMDB keeps them"));
     }
-    for (name, database) in walk.main(&meta.main)? {
+    for (name, database) in walk::main(pages, &meta.main)? {
         if !DATABASES.iter().any(|ours| ours.as_bytes() == name) || database.flags != 0 {
             return Err(foreign("it holds a database that a store has not"));
         }
-        walk.named(&database)?;
+        walk::named(pages, &database)?;
     }
-    walk.free(&meta.free)
+    walk::free(pages, &meta.free)
 }

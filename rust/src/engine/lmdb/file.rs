@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const META_PAGES: u64 = 2;
 
@@ -60,8 +61,8 @@ pub struct Pages<'a> {
     last: u64,
     /// As many lie in the file from end to end.
     whole: u64,
-    /// A bit for each page: met in a tree or among the free ones.
-    met: Vec<u64>,
+    /// A bit for each page: met in a tree or among the free ones, by whichever thread.
+    met: Vec<AtomicU64>,
 }
 
 impl<'a> Pages<'a> {
@@ -69,7 +70,8 @@ impl<'a> Pages<'a> {
     pub fn new(data: &'a Data, page_bytes: usize, last: u64) -> Self {
         let words = usize::try_from(last / 64 + 1).unwrap_or_default();
         let whole = data.size_bytes / page_bytes as u64;
-        Pages { data, page_bytes, last, whole, met: vec![0; words] }
+        let met = std::iter::repeat_with(AtomicU64::default).take(words).collect();
+        Pages { data, page_bytes, last, whole, met }
     }
 
     /// Bytes of each.
@@ -99,7 +101,7 @@ impl<'a> Pages<'a> {
     }
 
     /// Meets `count` pages that are read, so they must lie in the file.
-    pub fn meet(&mut self, first: u64, count: u64) -> Result<()> {
+    pub fn meet(&self, first: u64, count: u64) -> Result<()> {
         let end =
             first.checked_add(count).ok_or_else(|| damaged(first, "is too large a number"))?;
         if end > self.whole && end <= self.last + 1 {
@@ -109,24 +111,26 @@ impl<'a> Pages<'a> {
     }
 
     /// Meets a page that nobody reads: free ones at the end may never have been written.
-    pub fn meet_free(&mut self, number: u64) -> Result<()> {
+    pub fn meet_free(&self, number: u64) -> Result<()> {
         if number < META_PAGES || number > self.last {
             return Err(damaged(number, "is referred to and lies outside the snapshot"));
         }
-        let bit = 1u64 << (number % 64);
-        let word = usize::try_from(number / 64).ok().and_then(|at| self.met.get_mut(at));
-        match word {
-            Some(word) if *word & bit == 0 => *word |= bit,
-            _ => return Err(damaged(number, "is used twice, or used and free")),
+        let bit = 1 << (number % 64);
+        match self.word(number) {
+            Some(word) if word.fetch_or(bit, Ordering::Relaxed) & bit == 0 => Ok(()),
+            _ => Err(damaged(number, "is used twice, or used and free")),
         }
-        Ok(())
+    }
+
+    fn word(&self, number: u64) -> Option<&AtomicU64> {
+        usize::try_from(number / 64).ok().and_then(|at| self.met.get(at))
     }
 
     /// Beyond the end of the file there may only be free pages.
     pub fn check_end(&self) -> Result<()> {
         for number in self.whole.max(META_PAGES)..=self.last {
-            let word = usize::try_from(number / 64).ok().and_then(|at| self.met.get(at));
-            if word.is_none_or(|word| word & (1 << (number % 64)) == 0) {
+            let bit = 1 << (number % 64);
+            if self.word(number).is_none_or(|word| word.load(Ordering::Relaxed) & bit == 0) {
                 return Err(cut_short(number));
             }
         }

@@ -7,12 +7,18 @@ use super::page::{
 };
 use crate::error::{Error, Result};
 use std::cmp::Ordering;
-use std::rc::Rc;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// LMDB's cursors hold no more levels.
 pub const MAX_DEPTH: u16 = 32;
 /// Overflow runs whose headers are read together, in the order of the file.
 const RUNS_TOGETHER: usize = 1 << 16;
+/// Branches with so many pages below them are walked by several threads.
+const TASKS_TO_SHARE: usize = 256;
+/// Reading from memory is the limit, which few of them reach.
+const MAX_THREADS: usize = 8;
 /// Bytes of a list of free pages read together.
 const LIST_BYTES: usize = 1 << 16;
 
@@ -37,85 +43,137 @@ impl Kind {
 }
 
 /// A page to be read, and the keys that it may hold: from `lower`, below `upper`.
+#[derive(Clone)]
 struct Task {
     number: u64,
     level: u16,
-    lower: Option<Rc<[u8]>>,
-    upper: Option<Rc<[u8]>>,
+    lower: Option<Arc<[u8]>>,
+    upper: Option<Arc<[u8]>>,
 }
 
-/// Walks trees of one snapshot; a page met twice, in whichever trees, is an error.
-pub struct Walk<'a> {
-    pages: Pages<'a>,
+/// Walks the main tree and gives the databases that it names.
+pub fn main(pages: &Pages<'_>, main: &Database) -> Result<Vec<(Vec<u8>, Database)>> {
+    tree(pages, Kind::Main, main).map(|walked| walked.databases)
+}
+
+/// Walks the tree of a named database.
+pub fn named(pages: &Pages<'_>, database: &Database) -> Result<()> {
+    tree(pages, Kind::Named, database).map(drop)
+}
+
+/// Walks the free pages, which must be no others than those met before; gives the last transaction
+/// that freed some.
+pub fn free(pages: &Pages<'_>, free: &Database) -> Result<Option<u64>> {
+    tree(pages, Kind::Free, free).map(|walked| walked.newest_freed)
+}
+
+fn tree<'a>(pages: &'a Pages<'a>, kind: Kind, database: &Database) -> Result<Walk<'a>> {
+    let wrong = |what| Err(Error::new("malformed", format!("a tree of data.mdb {what}")));
+    if database.depth > MAX_DEPTH || (database.depth == 0) != database.root.is_none() {
+        return wrong("has no sound record");
+    }
+    let mut walk = Walk::new(pages, kind, database.depth);
+    let root = |number| Task { number, level: 1, lower: None, upper: None };
+    let mut tasks: Vec<Task> = database.root.map(root).into_iter().collect();
+    // A level at a time, until there is enough to share.
+    while !tasks.is_empty() && tasks.len() < TASKS_TO_SHARE {
+        let mut below = Vec::new();
+        tasks.iter().try_for_each(|task| walk.page(task, &mut below))?;
+        tasks = below;
+    }
+    for walked in shared(&walk, &tasks)? {
+        walk.add(walked);
+    }
+    walk.meet_runs()?;
+    if walk.counts == database.counts {
+        return Ok(walk);
+    }
+    wrong("holds another number of pages or entries than its record says")
+}
+
+/// Each thread takes the next task and walks all that is below it.
+fn shared<'a>(like: &Walk<'a>, tasks: &[Task]) -> Result<Vec<Walk<'a>>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut walk = Walk::new(like.pages, like.kind, like.depth);
+        while let Some(task) = tasks.get(next.fetch_add(1, Relaxed)) {
+            walk.below(task)?;
+        }
+        walk.meet_runs().map(|()| walk)
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
+    if tasks.is_empty() {
+        return Ok(Vec::new());
+    }
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let died = |_| Error::new("store", "a thread that checked the data file died");
+        let others = others.into_iter().map(|other| other.join().map_err(died)?);
+        std::iter::once(own).chain(others).collect()
+    })
+}
+
+/// What one thread found in one tree; a page met twice, by whomever, is an error.
+struct Walk<'a> {
+    pages: &'a Pages<'a>,
     kind: Kind,
+    depth: u16,
     counts: Counts,
-    /// Of the tree that is walked: first page and bytes of the data.
+    /// First page and bytes of the data.
     runs: Vec<(u64, u32)>,
-    spans: Vec<(u16, u16)>,
     databases: Vec<(Vec<u8>, Database)>,
     newest_freed: Option<u64>,
+    bytes: Vec<u8>,
+    spans: Vec<(u16, u16)>,
 }
 
 impl<'a> Walk<'a> {
-    /// Of a snapshot.
-    pub fn new(pages: Pages<'a>) -> Self {
+    fn new(pages: &'a Pages<'a>, kind: Kind, depth: u16) -> Self {
         Walk {
             pages,
-            kind: Kind::Main,
+            kind,
+            depth,
             counts: Counts::default(),
             runs: Vec::new(),
-            spans: Vec::new(),
             databases: Vec::new(),
             newest_freed: None,
+            bytes: Vec::new(),
+            spans: Vec::new(),
         }
     }
 
-    /// Walks the main tree and gives the databases that it names.
-    pub fn main(&mut self, main: &Database) -> Result<Vec<(Vec<u8>, Database)>> {
-        self.tree(Kind::Main, main)?;
-        Ok(std::mem::take(&mut self.databases))
+    fn add(&mut self, other: Walk<'_>) {
+        self.counts.branches += other.counts.branches;
+        self.counts.leaves += other.counts.leaves;
+        self.counts.overflows += other.counts.overflows;
+        self.counts.entries += other.counts.entries;
+        self.databases.extend(other.databases);
+        self.newest_freed = self.newest_freed.max(other.newest_freed);
     }
 
-    /// Walks the tree of a named database.
-    pub fn named(&mut self, database: &Database) -> Result<()> {
-        self.tree(Kind::Named, database)
-    }
-
-    /// Walks the free pages, which must be no others than those met before; gives the last
-    /// transaction that freed some.
-    pub fn free(&mut self, free: &Database) -> Result<Option<u64>> {
-        self.tree(Kind::Free, free)?;
-        self.pages.check_end()?;
-        Ok(self.newest_freed)
-    }
-
-    fn tree(&mut self, kind: Kind, database: &Database) -> Result<()> {
-        let wrong = |what| Err(Error::new("malformed", format!("a tree of data.mdb {what}")));
-        self.kind = kind;
-        self.counts = Counts::default();
-        if database.depth > MAX_DEPTH || (database.depth == 0) != database.root.is_none() {
-            return wrong("has no sound record");
-        }
-        let root = |number| Task { number, level: 1, lower: None, upper: None };
-        let mut tasks: Vec<Task> = database.root.map(root).into_iter().collect();
-        let mut bytes = Vec::new();
+    fn below(&mut self, task: &Task) -> Result<()> {
+        let mut tasks = vec![task.clone()];
         while let Some(task) = tasks.pop() {
-            self.pages.meet(task.number, 1)?;
-            self.pages.read(task.number, &mut bytes)?;
-            if task.level == database.depth {
-                self.leaf(&task, &bytes)?;
-            } else {
-                self.branch(&task, &bytes, &mut tasks)?;
-            }
+            self.page(&task, &mut tasks)?;
             if self.runs.len() >= RUNS_TOGETHER {
                 self.meet_runs()?;
             }
         }
-        self.meet_runs()?;
-        if self.counts == database.counts {
-            return Ok(());
+        Ok(())
+    }
+
+    fn page(&mut self, task: &Task, tasks: &mut Vec<Task>) -> Result<()> {
+        self.pages.meet(task.number, 1)?;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        self.pages.read(task.number, &mut bytes)?;
+        if task.level == self.depth {
+            self.leaf(task, &bytes)?;
+        } else {
+            self.branch(task, &bytes, tasks)?;
         }
-        wrong("holds another number of pages or entries than its record says")
+        self.bytes = bytes;
+        Ok(())
     }
 
     /// Adds a page's children to the tasks.
@@ -128,7 +186,7 @@ impl<'a> Walk<'a> {
                 task.lower.clone()
             } else {
                 check_order(kind, task, tasks.get(start..), node.key)?;
-                Some(Rc::from(node.key))
+                Some(Arc::from(node.key))
             };
             if let Some(before) = tasks.last_mut().filter(|_| index > 0) {
                 before.upper.clone_from(&lower);
@@ -158,7 +216,7 @@ impl<'a> Walk<'a> {
         })?;
         self.spans = spans;
         let last = page.last().map(|node| node.key);
-        let is_below = |upper: &Rc<[u8]>| last.is_some_and(|key| kind.compare(key, upper).is_lt());
+        let is_below = |upper: &Arc<[u8]>| last.is_some_and(|key| kind.compare(key, upper).is_lt());
         if task.upper.as_ref().is_none_or(is_below) {
             return Ok(());
         }
@@ -212,7 +270,7 @@ impl<'a> Walk<'a> {
     fn freed(&mut self, page: u64, node: &Node<'_>) -> Result<()> {
         let mut list = FreeList { page, left: None, above: u64::MAX };
         if node.flags == 0 {
-            list.add(node.data, &mut self.pages)?;
+            list.add(node.data, self.pages)?;
             return list.done();
         }
         let first = run_of(page, node)?;
@@ -222,7 +280,7 @@ impl<'a> Walk<'a> {
         while left > 0 && list.left != Some(0) {
             piece.truncate(left);
             self.pages.read_at(first, at, &mut piece)?;
-            list.add(&piece, &mut self.pages)?;
+            list.add(&piece, self.pages)?;
             at += piece.len() as u64;
             left -= piece.len();
         }
@@ -254,7 +312,7 @@ struct FreeList {
 }
 
 impl FreeList {
-    fn add(&mut self, piece: &[u8], pages: &mut Pages<'_>) -> Result<()> {
+    fn add(&mut self, piece: &[u8], pages: &Pages<'_>) -> Result<()> {
         let (numbers, _) = piece.as_chunks::<8>();
         for number in numbers.iter().copied().map(u64::from_ne_bytes) {
             match &mut self.left {

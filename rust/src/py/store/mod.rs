@@ -4,7 +4,7 @@ mod evidence;
 mod saves;
 mod versions;
 
-use crate::engine::lmdb::Sync;
+use crate::engine::lmdb::{self, Sync};
 use crate::error::Error;
 use crate::store::{self, Options, Store as Core};
 use pyo3::prelude::*;
@@ -20,6 +20,12 @@ fn probe<'py>(
     let found = py.detach(|| store::probe(&folder))?;
     Ok(found
         .map(|locked| (PyBytes::new(py, &locked.store), PyBytes::new(py, &locked.wrapped_root))))
+}
+
+#[pyfunction]
+fn check(py: Python<'_>, folder: PathBuf) -> PyResult<(u64, bool)> {
+    let checked = py.detach(|| lmdb::check(&folder))?;
+    Ok((checked.transaction, checked.doubtful))
 }
 
 /// An open store; methods may be called from any thread.
@@ -79,5 +85,6 @@ impl Store {
 /// Fills the submodule.
 pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Store>()?;
+    module.add_function(wrap_pyfunction!(check, module)?)?;
     module.add_function(wrap_pyfunction!(probe, module)?)
 }
