@@ -93,11 +93,6 @@ GOOD: dict[str, object] = {
 CUTS: list[float] = [1, 100, 4_096, 8_191, 8_192, 12_288, 0.5, 0.8, 0.95, -4_096, -1]
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="LMDB maps the file: a page beyond its end kills the process (SIGBUS); the check of the "
-    "file's structure before it is mapped is a later issue's",
-)
 @pytest.mark.parametrize("cut", CUTS)
 def test_a_data_file_cut_short_gives_an_error_or_the_same_answers(
     store: Path, tmp_path: Path, cut: float

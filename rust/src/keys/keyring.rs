@@ -3,8 +3,8 @@
 //! Layout: `dachi_fast keys\n` (16 bytes), format u32, store id (16), generation u64, wrapped root
 //! (varint length, bytes; opaque, the provider's), then to the end an envelope of kind
 //! `KEY_FILE` with a key commitment. Its body: store key (32), varint count of epochs, each u32 and
-//! key; varint count of namespaces, each id (16), u32 generation and key. Namespaces that no record
-//! of the store names are spares.
+//! key; varint count of namespaces, each id (16), u32 generation and key; one byte: 1 once the
+//! store's first commit is on disk. Namespaces that no record of the store names are spares.
 //!
 //! It is replaced whole: written beside, synced, renamed, folder synced. A key is in this file on
 //! disk before the first commit that uses it.
@@ -62,6 +62,8 @@ pub struct Keyring {
     pub hash: [u8; 32],
     /// Seals the head and the top map.
     pub store_key: Key,
+    /// Whether the store's first commit is on disk: from then on its data must be there.
+    pub created: bool,
     epochs: Vec<(u32, Key)>,
     namespaces: Vec<Namespace>,
     root: Key,
@@ -134,12 +136,14 @@ impl Locked {
             let (id, generation) = (take.array()?, take.u32()?);
             namespaces.push(Namespace { id, generation, key: Key::new(take.array()?) });
         }
+        let created = take.u8()? == 1;
         take.done()?;
         Ok(Keyring {
             store: self.store,
             generation: self.generation,
             hash: self.hash,
             store_key,
+            created,
             epochs,
             namespaces,
             root,
@@ -166,6 +170,7 @@ impl Keyring {
             generation: 0,
             hash: [0; 32],
             store_key: Key::random()?,
+            created: false,
             epochs: vec![(1, Key::random()?)],
             namespaces: Vec::new(),
             root,
@@ -249,6 +254,7 @@ impl Keyring {
             body.put_u32(namespace.generation);
             body.extend_from_slice(namespace.key.bytes());
         }
+        body.put_u8(u8::from(self.created));
         let mut out = MAGIC.to_vec();
         out.put_u32(FORMAT);
         out.extend_from_slice(&self.store);

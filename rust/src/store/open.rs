@@ -142,8 +142,7 @@ impl Store {
         }
         let keyring = keys(&options, found)?;
         let sealer = keyring.store_sealer()?;
-        // Others that have it open checked it, and may be writing.
-        let checked = if hold == Hold::Alone { check(&folder)? } else { Checked::default() };
+        let checked = checked(&folder, hold, &keyring)?;
         let engine = Lmdb::open(&folder, options.sync)?;
         let store_key = keyring.store_key.clone();
         let witness = options.witness_folder.map(|folder| {
@@ -151,6 +150,9 @@ impl Store {
             FileWitness::new(&folder.join(name), hmac(store_key.bytes(), &[b"witness"]))
         });
         let sealed = engine.head()?.unwrap_or_default();
+        if keyring.created && sealed.is_empty() {
+            return Err(gone(&folder));
+        }
         let head =
             if sealed.is_empty() { first_head(&keyring)? } else { Head::open(&sealed, &sealer)? };
         check_keys(&head, &keyring)?;
@@ -183,11 +185,43 @@ impl Store {
             })?;
         }
         if hold == Hold::Alone {
+            store.mark_created()?;
             let shared = store._lock.lock_shared();
             shared.map_err(|cause| io(&store.folder.join(LOCK_FILE), "lock", &cause))?;
         }
         Ok(store)
     }
+
+    /// From now on data that is not there is gone, and not a creation that was cut short.
+    fn mark_created(&self) -> Result<()> {
+        let mut keyring = self.keyring()?;
+        if keyring.created {
+            return Ok(());
+        }
+        keyring.created = true;
+        keyring.write(&self.folder)
+    }
+}
+
+/// Checks the data file, unless others have it open: they did, and may be writing.
+fn checked(folder: &Path, hold: Hold, keyring: &Keyring) -> Result<Checked> {
+    if hold == Hold::Shared {
+        return Ok(Checked::default());
+    }
+    let checked = check(folder)?;
+    if keyring.created && checked.transaction == 0 {
+        return Err(gone(folder));
+    }
+    Ok(checked)
+}
+
+fn gone(folder: &Path) -> Error {
+    let what = format!(
+        "{} has keys and held data, but {DATA_FILE} is gone or empty: restore it from a backup, or \
+         choose another folder for a new store",
+        folder.display()
+    );
+    Error::new("missing", what).with("path", folder.display().to_string())
 }
 
 fn first_head(keyring: &Keyring) -> Result<Head> {
