@@ -130,7 +130,7 @@ fn last_freed(pages: &Pages<'_>, free: &Database) -> Option<Option<u64>> {
     let mut bytes = Vec::new();
     for level in 1..=free.depth.min(MAX_DEPTH) {
         let number = next?;
-        pages.read(number, &mut bytes).ok()?;
+        pages.read(number, 1, &mut bytes).ok()?;
         let flags = if level == free.depth { LEAF } else { BRANCH };
         let last = Page::parse(&bytes, number, flags).ok()?.last()?;
         (next, freed) = (Some(last.child), Some(u64_at(last.key, 0)?));

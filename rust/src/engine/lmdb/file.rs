@@ -79,10 +79,10 @@ impl<'a> Pages<'a> {
         self.page_bytes
     }
 
-    /// Reads one page whole.
-    pub fn read(&self, number: u64, out: &mut Vec<u8>) -> Result<()> {
-        out.resize(self.page_bytes, 0);
-        self.read_at(number, 0, out)
+    /// Reads `count` pages that follow each other.
+    pub fn read(&self, first: u64, count: usize, out: &mut Vec<u8>) -> Result<()> {
+        out.resize(self.page_bytes * count, 0);
+        self.read_at(first, 0, out)
     }
 
     /// Reads a page's header.

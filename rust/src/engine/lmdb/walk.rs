@@ -11,6 +11,8 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+/// Pages read at once where they follow each other.
+const PAGES_TOGETHER: usize = 16;
 /// LMDB's cursors hold no more levels.
 pub const MAX_DEPTH: u16 = 32;
 /// Overflow runs whose headers are read together, in the order of the file.
@@ -78,7 +80,7 @@ fn tree<'a>(pages: &'a Pages<'a>, kind: Kind, database: &Database) -> Result<Wal
     // A level at a time, until there is enough to share.
     while !tasks.is_empty() && tasks.len() < TASKS_TO_SHARE {
         let mut below = Vec::new();
-        tasks.iter().try_for_each(|task| walk.page(task, &mut below))?;
+        walk.pages(&tasks, &mut below)?;
         tasks = below;
     }
     for walked in shared(&walk, &tasks)? {
@@ -95,7 +97,7 @@ fn tree<'a>(pages: &'a Pages<'a>, kind: Kind, database: &Database) -> Result<Wal
 fn shared<'a>(like: &Walk<'a>, tasks: &[Task]) -> Result<Vec<Walk<'a>>> {
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut walk = Walk::new(like.pages, like.kind, like.depth);
+        let mut walk = Walk::new(like.file, like.kind, like.depth);
         while let Some(task) = tasks.get(next.fetch_add(1, Relaxed)) {
             walk.below(task)?;
         }
@@ -116,7 +118,7 @@ fn shared<'a>(like: &Walk<'a>, tasks: &[Task]) -> Result<Vec<Walk<'a>>> {
 
 /// What one thread found in one tree; a page met twice, by whomever, is an error.
 struct Walk<'a> {
-    pages: &'a Pages<'a>,
+    file: &'a Pages<'a>,
     kind: Kind,
     depth: u16,
     counts: Counts,
@@ -129,9 +131,9 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(pages: &'a Pages<'a>, kind: Kind, depth: u16) -> Self {
+    fn new(file: &'a Pages<'a>, kind: Kind, depth: u16) -> Self {
         Walk {
-            pages,
+            file,
             kind,
             depth,
             counts: Counts::default(),
@@ -154,8 +156,13 @@ impl<'a> Walk<'a> {
 
     fn below(&mut self, task: &Task) -> Result<()> {
         let mut tasks = vec![task.clone()];
-        while let Some(task) = tasks.pop() {
-            self.page(&task, &mut tasks)?;
+        while let Some(last) = tasks.last() {
+            // All leaves of a branch at once, and one branch at a time, so that few tasks wait.
+            let level = last.level;
+            let is_last = |task: &Task| level == self.depth && task.level == level;
+            let count = tasks.iter().rev().take_while(|task| is_last(task)).count().max(1);
+            let now = tasks.split_off(tasks.len() - count);
+            self.pages(&now, &mut tasks)?;
             if self.runs.len() >= RUNS_TOGETHER {
                 self.meet_runs()?;
             }
@@ -163,16 +170,35 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn page(&mut self, task: &Task, tasks: &mut Vec<Task>) -> Result<()> {
-        self.pages.meet(task.number, 1)?;
+    /// Checks pages of one level and adds what is below them to `below`.
+    fn pages(&mut self, tasks: &[Task], below: &mut Vec<Task>) -> Result<()> {
         let mut bytes = std::mem::take(&mut self.bytes);
-        self.pages.read(task.number, &mut bytes)?;
-        if task.level == self.depth {
-            self.leaf(task, &bytes)?;
-        } else {
-            self.branch(task, &bytes, tasks)?;
+        for run in tasks.chunk_by(|a, b| a.number.checked_add(1) == Some(b.number)) {
+            for adjacent in run.chunks(PAGES_TOGETHER) {
+                self.adjacent(adjacent, &mut bytes, below)?;
+            }
         }
         self.bytes = bytes;
+        Ok(())
+    }
+
+    /// The same of pages that follow each other in the file.
+    fn adjacent(
+        &mut self,
+        tasks: &[Task],
+        bytes: &mut Vec<u8>,
+        below: &mut Vec<Task>,
+    ) -> Result<()> {
+        let Some(first) = tasks.first() else { return Ok(()) };
+        self.file.meet(first.number, tasks.len() as u64)?;
+        self.file.read(first.number, tasks.len(), bytes)?;
+        for (task, page) in tasks.iter().zip(bytes.chunks_exact(self.file.page_bytes())) {
+            if task.level == self.depth {
+                self.leaf(task, page)?;
+            } else {
+                self.branch(task, page, below)?;
+            }
+        }
         Ok(())
     }
 
@@ -256,21 +282,20 @@ impl<'a> Walk<'a> {
     }
 
     fn meet_run(&mut self, first: u64, size: u32) -> Result<()> {
-        let page_bytes = self.pages.page_bytes() as u64;
+        let page_bytes = self.file.page_bytes() as u64;
         let needed = (HEADER_BYTES as u64 + u64::from(size)).div_ceil(page_bytes);
-        let count =
-            run_pages(&self.pages.header(first)?, first)
-                .filter(|count| *count >= needed)
-                .ok_or_else(|| damaged(first, "does not begin the overflow run that it should"))?;
+        let count = run_pages(&self.file.header(first)?, first)
+            .filter(|count| *count >= needed)
+            .ok_or_else(|| damaged(first, "does not begin the overflow run that it should"))?;
         self.counts.overflows += count;
-        self.pages.meet(first, count)
+        self.file.meet(first, count)
     }
 
     /// Meets the pages of one list: how many, then each, descending.
     fn freed(&mut self, page: u64, node: &Node<'_>) -> Result<()> {
         let mut list = FreeList { page, left: None, above: u64::MAX };
         if node.flags == 0 {
-            list.add(node.data, self.pages)?;
+            list.add(node.data, self.file)?;
             return list.done();
         }
         let first = run_of(page, node)?;
@@ -279,8 +304,8 @@ impl<'a> Walk<'a> {
         let (mut at, mut left) = (HEADER_BYTES as u64, node.size as usize);
         while left > 0 && list.left != Some(0) {
             piece.truncate(left);
-            self.pages.read_at(first, at, &mut piece)?;
-            list.add(&piece, self.pages)?;
+            self.file.read_at(first, at, &mut piece)?;
+            list.add(&piece, self.file)?;
             at += piece.len() as u64;
             left -= piece.len();
         }
