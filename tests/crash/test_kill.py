@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import dachi_fast
-from dachi_fast import Attr, BaseModule, KeyFile, Store
+from dachi_fast import Attr, BaseModule, KeyFile, Store, _core
 from tests.tokens import same
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,6 +138,7 @@ def test_a_killed_saver_loses_nothing_that_was_acknowledged(seed: int, tmp_path:
     acknowledged = dict.fromkeys(NAMES, 0)
     for _ in range(5):
         acknowledged |= _killed("saves", tmp_path, rng, most_acks=12)
+        assert not _core.store.check(tmp_path / "store")[1]
         with Store.open(tmp_path / "store", keys=keys) as store:
             names = store.names()
             for name in NAMES:
