@@ -3,6 +3,7 @@
 #   make demo                      the main job, on this machine's own documentation
 #   make test                      every check
 #   make pytest ARGS='-k codec'    one part of them, with arguments
+#   make torture                   the tests that damage and kill, with many more cases: hours
 #   make test-all-pythons          the built wheel under each other Python found here
 #   make bench                     the tables of benches/README.md; PASSES=1 for a quick look
 #   make bench-all-pythons         attribute access under each other Python found here
@@ -44,7 +45,7 @@ bench = mkdir -p $(bench_out) && $(python) -m pytest -c benches/pytest.ini
 
 rust_sources := Cargo.toml $(wildcard Cargo.lock) $(shell find rust/src -name '*.rs')
 
-.PHONY: help demo test lint bench docs ext lint-python lint-rust rust-test stubtest pytest \
+.PHONY: help demo test lint bench docs ext lint-python lint-rust rust-test stubtest pytest torture \
 	test-all-pythons test-wheel bench-all-pythons bench-wheel wheel audit clean need-rust \
 	need-rust-lint FORCE
 
@@ -99,6 +100,11 @@ stubtest: ext $(VENV)/.lint
 
 pytest: ext $(VENV)/.test
 	$(python) -m pytest $(ARGS)
+
+# These read DACHI_TORTURE; the time limit is for tests that are to be quick.
+torture: need-rust ext $(VENV)/.test
+	DACHI_TORTURE=1 $(CARGO) test --release --no-default-features --test corruption -- --nocapture
+	DACHI_TORTURE=1 $(python) -m pytest tests/crash --timeout=0 $(ARGS)
 
 # A goal under every other Python here, with the wheel that users get.
 define on_other_pythons

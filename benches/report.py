@@ -24,6 +24,7 @@ _SECTIONS = {
     "attribute": "Attributes",
     "save": "Save",
     "load": "Load",
+    "check": "Structure check",
     "imports": "Import",
 }
 _ELSEWHERE = {"attribute"}  # what is measured under other Pythons too
