@@ -371,6 +371,66 @@ fn a_commit_that_failed_at_its_meta_page_is_told_from_a_rollback_by_the_witness(
     assert!(!check(&subject.folder.0).unwrap().doubtful);
 }
 
+// --- each rule ------------------------------------------------------------------------------------
+
+fn swapped(bytes: &[u8], a: usize, b: usize, len: usize) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    (0..len).for_each(|at| bytes.swap(a + at, b + at));
+    bytes
+}
+
+fn with_u64(bytes: &[u8], at: usize, value: u64) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    set_u64(&mut bytes, at, value);
+    bytes
+}
+
+/// Edits of one place each that LMDB would not notice at once, with what is said of them.
+fn edits(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let start = |number: u64| usize::try_from(number).unwrap() * PAGE;
+    let node = |page: usize, index: usize| page + u16_at(good, page + HEADER_BYTES + 2 * index);
+    let meta = newer(good) * PAGE;
+    let (free, main) = (start(u64_at(good, meta + 80)), start(u64_at(good, meta + 128)));
+    let branch = start(u64_at(good, node(main, 1) + 8 + "nodes".len() + 40));
+    assert_eq!((u16_at(good, branch + 10), u16_at(good, free + 10)), (1, 2));
+    let child = |index: usize| u64_at(good, node(branch, index)) & 0xffff_ffff_ffff;
+    let leaf = start(child(1));
+    let nodes = (u16_at(good, leaf + 12) - HEADER_BYTES) / 2;
+    // 32 bytes, as its value lies elsewhere, and another node behind it.
+    let is_inner =
+        |at: &usize| u16_at(good, node(leaf, *at) + 4) == 1 && node(leaf, *at) + 32 < leaf + PAGE;
+    let inner = (0..nodes).find(is_inner).unwrap();
+    let mut longer = good.to_vec();
+    longer[node(leaf, inner) + 6] += 2;
+    let mut twice = good.to_vec();
+    twice.copy_within(node(branch, 0)..node(branch, 0) + 6, node(branch, 1));
+    let list = node(free, 0) + 16;
+    let pointers = leaf + HEADER_BYTES;
+    vec![
+        ("has keys out of order", swapped(good, pointers, pointers + 2, 2)),
+        ("has nodes that overlap", longer),
+        ("is used twice", twice),
+        ("has a header", with_u64(good, leaf, child(0))),
+        ("keys of its neighbour", swapped(good, node(branch, 0), node(branch, 1), 6)),
+        ("keys of its neighbour", with_u64(good, node(branch, 1) + 8, 0)),
+        ("another number of pages or entries", with_u64(good, meta + 120, 3)),
+        ("free pages out of order", swapped(good, list + 8, list + 16, 8)),
+        ("list of free pages that is cut short", with_u64(good, list, 1 << 20)),
+        ("cut short", with_u64(good, meta + LAST_PAGE_AT, u64_at(good, meta + LAST_PAGE_AT) + 9)),
+    ]
+}
+
+#[test]
+fn each_rule_names_what_it_refuses() {
+    let subject = Subject::new("rules");
+    for (expected, bytes) in edits(&subject.good) {
+        fs::write(subject.folder.data(), bytes).unwrap();
+        let said = check(&subject.folder.0).unwrap_err();
+        assert_eq!(said.slug(), "malformed");
+        assert!(said.message().contains(expected), "{expected}: {said}");
+    }
+}
+
 // --- what is no store ----------------------------------------------------------------------------
 
 #[test]
