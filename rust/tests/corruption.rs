@@ -4,132 +4,21 @@
 //! store's folder first, so that one that kills the process can be named.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)] // a test that panics fails
 
+mod asked;
 mod memory;
 
-use _core::engine::lmdb::{Checked, DATA_FILE, Lmdb, Sync, check};
-use _core::engine::{Batch, Engine};
-use _core::error::Error;
-use _core::keys::Key;
-use _core::seal::{NodeId, sha256};
-use _core::state::{Arena, Flat};
-use _core::store::{Options, Save, Store};
-use _core::tree::Nodes;
+use _core::engine::lmdb::{Checked, Lmdb, Sync, check};
+use _core::engine::{Batch, Engine, Write};
+use _core::seal::NodeId;
+use asked::{
+    DAMAGE, Folder, HEADER_BYTES, LAST_PAGE_AT, META_BYTES, PAGE, TRANSACTION_AT, ask, newer, open,
+    save, set_u64, torture, u16_at, u64_at,
+};
 use memory::Random;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-
-const PAGE: usize = 4096;
-const META_BYTES: usize = 152;
-const HEADER_BYTES: usize = 16;
-/// Where a meta page keeps its last page and its transaction.
-const LAST_PAGE_AT: usize = 136;
-const TRANSACTION_AT: usize = 144;
-/// What damage may be called; `unknown-name` or an untyped failure may not.
-const DAMAGE: [&str; 6] =
-    ["malformed", "not-a-store", "tampered", "missing", "wrong-context", "rolled-back"];
-
-fn torture() -> bool {
-    std::env::var_os("DACHI_TORTURE").is_some()
-}
-
-/// A folder that is removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("dachi-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn data(&self) -> PathBuf {
-        self.0.join(DATA_FILE)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn u16_at(page: &[u8], at: usize) -> usize {
-    usize::from(u16::from_ne_bytes(page[at..at + 2].try_into().unwrap()))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap())
-}
-
-fn set_u64(bytes: &mut [u8], at: usize, value: u64) {
-    bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
-}
-
-/// Which of the two meta pages LMDB serves.
-fn newer(bytes: &[u8]) -> usize {
-    usize::from(u64_at(bytes, TRANSACTION_AT) < u64_at(bytes, PAGE + TRANSACTION_AT))
-}
-
-// --- a store and what it answers -----------------------------------------------------------------
-
-fn open(folder: &Path, witness: bool) -> Result<Store, Error> {
-    Store::open(Options {
-        folder: folder.to_owned(),
-        id: [1; 16],
-        root: Key::new([7; 32]),
-        wrapped_root: vec![0; 32],
-        witness_folder: witness.then(|| folder.join("witness")),
-        sync: Sync::BenchOnlyNever,
-    })
-}
-
-fn state(random: &mut Random, entries: usize) -> Flat {
-    let (mut paths, mut values) = (Arena::default(), Arena::default());
-    for at in 0..entries {
-        paths.push(format!("layer{}.field{at:05}", at % 3).as_bytes());
-        let len = [0, 500, 600, 3_000, 20_000][random.below(5)];
-        let len = if random.below(12) == 0 { len } else { random.below(60) };
-        let bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
-        values.push(&bytes);
-    }
-    Flat { paths, values, ..Flat::default() }
-}
-
-fn save(folder: &Path, random: &mut Random, names: &[&str]) {
-    let store = open(folder, true).unwrap();
-    for name in names {
-        let save = Save { name, justification: "a reason", base: None };
-        store.save(&save, &state(random, 200)).unwrap();
-    }
-}
-
-fn loaded(store: &Store, name: &str, number: Option<u64>) -> Result<String, Error> {
-    let loaded = store.load(name, number)?;
-    let mut bytes = loaded.values.bytes().to_vec();
-    let nodes = store.nodes_of(&loaded);
-    for (_, blob) in &loaded.blobs {
-        blob.append_to(&nodes as &dyn Nodes, &mut bytes)?;
-    }
-    let (paths, values) = (sha256(&[loaded.paths.bytes()]), sha256(&[&bytes]));
-    Ok(format!("{paths:x?} {values:x?}"))
-}
-
-/// Everything a store can be asked, each question with its answer or error.
-fn ask(store: &Store) -> Vec<Result<String, Error>> {
-    let mut said = vec![
-        store.names().map(|names| format!("{names:?}")),
-        store.verify(&mut |_| Ok(())).map(|report| format!("{report:?}")),
-        store.ledger(1_000).map(|entries| format!("{}", entries.len())),
-    ];
-    for name in ["one", "two"] {
-        said.push(store.history(name).map(|versions| format!("{versions:?}")));
-        said.push(loaded(store, name, None));
-        said.push(loaded(store, name, Some(1)));
-    }
-    said
-}
+use std::sync::Arc;
 
 /// A store with its past: the data file after each batch of saves.
 struct Subject {
@@ -469,6 +358,11 @@ fn id(number: u64) -> NodeId {
     NodeId(id)
 }
 
+fn commit(lmdb: &Lmdb, write: Write) {
+    let mut write = Some(write);
+    lmdb.commit(&mut |_| Ok(write.take())).unwrap();
+}
+
 /// Commits at random: few and many nodes, small and large ones, written, overwritten and deleted.
 fn commit_at_random(lmdb: &Lmdb, random: &mut Random, model: &mut BTreeMap<[u8; 16], Vec<u8>>) {
     let mut batch = Batch::default();
@@ -490,9 +384,9 @@ fn commit_at_random(lmdb: &Lmdb, random: &mut Random, model: &mut BTreeMap<[u8; 
         model.keys().copied().filter(|_| random.below(share) == 0).map(NodeId).collect();
     let dead = if random.below(4) == 0 { dead } else { Vec::new() };
     dead.iter().for_each(|id| drop(model.remove(&id.0)));
-    let head = lmdb.head().unwrap();
-    let next = vec![random.next() as u8; random.below(5_000)];
-    lmdb.commit(&[batch], &dead, head.as_deref(), &next).unwrap();
+    let head = vec![random.next() as u8; random.below(5_000)];
+    let write = Write { batches: vec![Arc::new(batch)], dead, head };
+    commit(lmdb, write);
 }
 
 #[test]
@@ -528,7 +422,7 @@ fn a_new_file_passes_before_and_after_its_first_commit() {
     }
     let lmdb = Lmdb::open(&folder.0, Sync::Always).unwrap();
     for transaction in 2..6 {
-        lmdb.commit(&[], &[], lmdb.head().unwrap().as_deref(), &[1]).unwrap();
+        commit(&lmdb, Write { batches: Vec::new(), dead: Vec::new(), head: vec![1] });
         assert_eq!(check(&folder.0).unwrap(), Checked { transaction, doubtful: false });
     }
 }
