@@ -76,6 +76,8 @@ class AdaptModule(BaseModule, Generic[T]):
 
     __adapts__: ClassVar[bool] = True
     __roles__: ClassVar[dict[str, int]] = {"_adapted_param": ITEM_PARAM, "_adapted": CHILD}
+    # The state of what is held stands under another name than its blueprint.
+    __state_names__: ClassVar[dict[str, str]] = {"_adapted_param": "_adapted"}
 
     if TYPE_CHECKING:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 from dachi_fast.errors import StateTypeError
 from dachi_fast.module import BaseModule
@@ -25,6 +26,8 @@ class ModuleList(BaseModule):
         >>> len(steps), steps[-1].size, list(steps.state_dict())
         (2, 2, ['0.size', '1.size'])
     """
+
+    __state_names__: ClassVar[dict[str, str]] = {"items": ""}  # children are called "0", "1", ...
 
     def __init__(self, items: Iterable[BaseModule] = ()) -> None:
         self._length = 0

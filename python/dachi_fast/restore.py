@@ -1,72 +1,63 @@
-"""Modules out of what a store gives: a blueprint and a flat state."""
+"""Modules out of what a store gives: a version with its blueprint and its state."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dachi_fast.errors import SpecError
 from dachi_fast.module import BaseModule, load_owned
-from dachi_fast.module._fields import ATTR, ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED
+from dachi_fast.module._fields import ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED
 from dachi_fast.module._layout import layout_of
 from dachi_fast.module._views import plain_class
-from dachi_fast.spec import from_spec, full_kind_of
+from dachi_fast.spec import full_kind_of
 
-_NO_STRUCTURE = (ATTR, ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED)
+if TYPE_CHECKING:
+    from dachi_fast._core.store import Loaded
+
+_KEPT = (ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED)
 
 
-def restored(blueprint: object, state: dict[str, Any]) -> BaseModule:
+def restored(loaded: Loaded) -> BaseModule:
     """Gives a new module.
 
     Args:
-        blueprint: as the store kept it.
-        state: dotted key -> value; the module owns the values afterwards.
+        loaded: a version as the store gives it.
 
     Raises:
-        SpecError: a kind is not registered in this process.
+        SpecError: a kind is not registered in this process, or its fields are others.
         StateError: the state does not fit the classes of this process.
     """
-    from dachi_fast.spec._blueprint import joined  # pydantic's first class is slow to make
-
-    module: BaseModule = from_spec(joined(blueprint, state))
-    load_owned(module, state)
+    module, whole = loaded.build()
+    if not whole:  # modules that constructors made, or keys that are missing or too many
+        load_owned(module, loaded.state())
     return module
 
 
-def restored_into(module: BaseModule, blueprint: object, state: dict[str, Any]) -> None:
+def restored_into(module: BaseModule, loaded: Loaded) -> None:
     """Changes a module into what was saved; fields whose structure differs are rebuilt.
 
     Raises:
         SpecError: the module is of another class, or a kind is not registered in this process.
         StateError: the state does not fit; nothing was changed.
     """
-    from dachi_fast.spec._blueprint import joined
-
-    check_kind(module, blueprint)
-    spec = joined(blueprint, state)
-    if _structure(from_spec(spec)) == _structure(module):
-        load_owned(module, state)
-        return
-    fresh = from_spec(spec)
-    load_owned(fresh, state)
-    _adopt(module, fresh)
+    check_kind(module, loaded)
+    if loaded.fits(module):
+        load_owned(module, loaded.state())
+    else:
+        _adopt(module, restored(loaded))
 
 
-def check_kind(module: BaseModule, blueprint: Any) -> None:
+def check_kind(module: BaseModule, loaded: Loaded) -> None:
     """Refuses a module that is not of the saved class.
 
     Raises:
         SpecError: it is of another class.
     """
     kind = full_kind_of(plain_class(type(module)))
-    saved = blueprint.get("kind") if type(blueprint) is dict else None
-    if saved != kind:
-        raise SpecError("kind-mismatch", f"a {saved} was saved; it does not load into a {kind}")
-
-
-def _structure(module: BaseModule) -> list[tuple[str, str]]:
-    return [
-        (name, full_kind_of(plain_class(type(inner)))) for name, inner in module.named_modules()
-    ]
+    if loaded.kind != kind:
+        raise SpecError(
+            "kind-mismatch", f"a {loaded.kind} was saved; it does not load into a {kind}"
+        )
 
 
 def _adopt(module: BaseModule, fresh: BaseModule) -> None:
@@ -75,7 +66,7 @@ def _adopt(module: BaseModule, fresh: BaseModule) -> None:
     before: list[tuple[str, Any]] = []
     try:
         for name, role in zip(layout.names, layout.roles, strict=True):
-            if role in _NO_STRUCTURE and role != ATTR:
+            if role in _KEPT:
                 continue
             if hasattr(module, name):
                 before.append((name, getattr(module, name)))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, final
 
 from dachi_fast._core.state import Capture
+from dachi_fast.module import BaseModule
 
 _Row: TypeAlias = tuple[int, int, int, int, str, int, int, str]
 _Detail: TypeAlias = tuple[str, str, str, str, str]
@@ -36,6 +37,37 @@ def check(folder: str | os.PathLike[str]) -> tuple[int, bool]:
     """
 
 @final
+class Loaded:
+    """A version, read and proved."""
+
+    @property
+    def kind(self) -> str:
+        """The full kind of the root, `module:qualname`."""
+
+    def build(self) -> tuple[BaseModule, bool]:
+        """Makes the modules.
+
+        Returns:
+            The root, and whether every leaf has its place in the tree and every field its leaf.
+            Otherwise the state is still to be loaded.
+
+        Raises:
+            SpecError: a kind is not registered, or its fields are others.
+            StateTypeError: a value does not fit its annotation.
+            IntegrityError: what lies on disk is not what was saved.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """Gives the state, dot path -> value, made anew by each call.
+
+        Raises:
+            IntegrityError: what lies on disk is not what was saved.
+        """
+
+    def fits(self, module: BaseModule) -> bool:
+        """Gives whether a tree has the structure of the version: the same kinds in the same places."""
+
+@final
 class Store:
     """An open store; methods may be called from any thread and work detached from the GIL."""
 
@@ -58,7 +90,9 @@ class Store:
         A row is number, created_ns, base, restores, justification, entries, size_bytes, root.
         """
 
-    def load(self, name: str, number: int | None = None) -> tuple[_Row, object, dict[str, Any]]: ...
+    def load(self, name: str, number: int | None = None) -> tuple[_Row, Loaded]:
+        """Reads and proves a version, its large values excepted: those when they are used."""
+
     def version(self, name: str, number: int | None = None) -> _Row: ...
     def names(self) -> list[str]: ...
     def history(self, name: str) -> list[_Row]: ...

@@ -73,6 +73,34 @@ def _plain(annotation: object) -> Check | None:
     return lambda v: isinstance(v, allowed)
 
 
+def shape(annotation: object) -> object:
+    """Gives which values surely fit, for compiled code; all others are to be asked of `checker`.
+
+    Returns:
+        A class for its instances, or a tuple: ``("any",)``, ``("list", element)``,
+        ``("dict", key, value)``, ``("one", *shapes)``, and ``("ask",)`` where only `checker` knows.
+    """
+    if annotation is None or annotation is types.NoneType:
+        return types.NoneType
+    if isinstance(annotation, InitVar):
+        return shape(annotation.type)
+    origin: object = get_origin(annotation)
+    args = get_args(annotation)
+    if origin is None:
+        if checker(annotation) is None:
+            return ("any",)
+        return ("one", *_TOWER[annotation]) if annotation in _TOWER else annotation
+    if any(origin is special for special in _QUALIFIERS):
+        return shape(args[0])
+    if origin in (Union, types.UnionType):
+        return ("one", *map(shape, args))
+    if origin is list and len(args) == 1:
+        return ("list", shape(args[0]))
+    if origin is dict and len(args) == 2:
+        return ("dict", shape(args[0]), shape(args[1]))
+    return ("ask",)
+
+
 def _any_of(checks: list[Check | None]) -> Check | None:
     if None in checks:
         return None

@@ -333,10 +333,11 @@ def generated_init(cls: type, fields: dict[str, Field]) -> Callable[..., None]:
     body.extend(_initvar_lines(cls, initvars))
     head = f"def __init__(self{', *, ' if params else ''}{', '.join(params)}):\n"
     exec(head + ("\n".join(body) or " pass"), env)  # noqa: S102 - as dataclasses do
-    init: Callable[..., None] = env["__init__"]
+    init: Any = env["__init__"]
+    init.__only_sets_fields__ = not initvars and not hasattr(cls, "__post_init__")
     init.__qualname__ = f"{cls.__qualname__}.__init__"
     init.__module__ = cls.__module__
-    return init
+    return init  # type: ignore[no-any-return]
 
 
 def _initvar_lines(cls: type, initvars: list[str]) -> Iterator[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from enum import Enum
-from typing import Any, get_origin
+from typing import Any, Optional, get_origin
 
 from dachi_fast.module._annotations import Names, parts, resolve, usable
-from dachi_fast.module._conform import Check, checker
+from dachi_fast.module._conform import Check, checker, shape
 from dachi_fast.module._declare import Field, fields_of, type_argument
 from dachi_fast.module._fields import (
     ATTR,
@@ -32,7 +32,7 @@ _ITEM_ROLES = {"param": ITEM_PARAM, "attr": ITEM_ATTR, "shared": ITEM_SHARED}
 class LoadField:
     """What a load must know of one name of a layout."""
 
-    __slots__ = ("annotation", "bare", "check", "exact", "name", "role")
+    __slots__ = ("annotation", "bare", "check", "exact", "name", "role", "shape")
 
     def __init__(self, name: str, role: int, annotation: Any) -> None:
         self.name = name
@@ -42,6 +42,7 @@ class LoadField:
         self.exact = annotation if annotation in (int, str, bool, float, bytes) else None
         self.bare = annotation if annotation in (list, dict) else None
         self.check: Check | None = checker(annotation)
+        self.shape = shape(annotation)
 
 
 def layout_of(cls: type) -> Layout:
@@ -101,8 +102,8 @@ def _settle(cls: type) -> Layout:
         if field.is_item:
             bound = item_bound(field.item) if field.item is not None else None
             annotation = bound if bound is not None else type_argument(annotation)
-        elif field.default is None and field.kind in ("param", "attr"):
-            annotation = annotation | None if isinstance(annotation, type) else annotation
+        elif field.default is None:
+            annotation = Optional[annotation]  # noqa: UP045 - made of values
         load.append(LoadField(name, role, annotation))
     layout = Layout(tuple(names), tuple(roles))
     rows = [(f.name, f.role, f.exact, f.bare, f) for f in load if f.role not in _NEVER]

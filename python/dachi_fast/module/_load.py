@@ -128,6 +128,25 @@ def load_owned(module: BaseModule, state: Mapping[str, Any], strict: bool = True
     load(module, state, strict=strict, copy=False)
 
 
+def load_own(module: BaseModule, state: Mapping[str, Any]) -> bool:
+    """Loads what one module holds itself, without its children and without copying.
+
+    Args:
+        module: the module.
+        state: name -> value; the module owns the values afterwards.
+
+    Returns:
+        Whether every value was there and had its place.
+
+    Raises:
+        StateTypeError: a value does not fit; nothing is changed then.
+    """
+    plan = _Plan(state, recurse=False, train=True, runtime=True, copy=False)
+    _plan(module, "", plan, 0)
+    _swap(plan)
+    return not plan.missing and len(plan.found) == len(state)
+
+
 def _plan(module: BaseModule, prefix: str, plan: _Plan, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise too_deep(prefix[:-1])
@@ -256,6 +275,15 @@ def _fitted(value: Any, field: LoadField | None, key: str, copy: bool) -> Any:
     if not copy or type(value) in ATOMS:
         return value
     return copied(value)
+
+
+def fitted(value: Any, field: LoadField, key: str) -> Any:
+    """Gives a value that nobody else holds as its annotation wants it.
+
+    Raises:
+        StateTypeError: it does not fit.
+    """
+    return _fitted(value, field, key, copy=False)
 
 
 def _converted(value: Any, field: LoadField, key: str) -> Any:

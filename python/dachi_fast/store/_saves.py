@@ -96,12 +96,12 @@ class Saves(Handle):
             Linear in the size of that version; other versions are not read.
         """
         try:
-            row, blueprint, state = self._core.load(name, known(version, name))
+            row, loaded = self._core.load(name, known(version, name))
         except UnknownName:
             if default is _RAISE:
                 raise
             return default
-        module = restored(blueprint, state)
+        module = restored(loaded)
         self._track(module, name, row[0])
         return module
 
@@ -125,8 +125,8 @@ class Saves(Handle):
             IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
         """
-        row, blueprint, state = self._core.load(name, known(version, name))
-        restored_into(module, blueprint, state)
+        row, loaded = self._core.load(name, known(version, name))
+        restored_into(module, loaded)
         self._track(module, name, row[0])
         return module
 

@@ -110,9 +110,9 @@ class Versions(Handle):
         check_text(justification)
         if into is None:
             return version_of(self._core.rollback(name, known(to, name), justification))
-        _, blueprint, state = self._core.load(name, known(to, name))
-        check_kind(into, blueprint)
+        _, loaded = self._core.load(name, known(to, name))
+        check_kind(into, loaded)
         row = self._core.rollback(name, to, justification)
-        restored_into(into, blueprint, state)
+        restored_into(into, loaded)
         self._track(into, name, row[0])
         return version_of(row)

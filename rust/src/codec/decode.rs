@@ -79,6 +79,27 @@ impl<'a> Decoder<'a> {
         Decoder { bytes, at: 0 }
     }
 
+    /// Where the next token begins.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Goes on from where a token begins.
+    pub fn seek(&mut self, position: usize) -> Result<()> {
+        if position > self.bytes.len() {
+            return Err(malformed("a place beyond the end"));
+        }
+        self.at = position;
+        Ok(())
+    }
+
+    /// Reads over one whole value and gives its bytes.
+    pub fn encoded(&mut self) -> Result<&'a [u8]> {
+        let start = self.at;
+        self.skip()?;
+        Ok(self.bytes.get(start..self.at).unwrap_or_default())
+    }
+
     /// Whether all was read.
     pub fn is_done(&self) -> bool {
         self.at == self.bytes.len()

@@ -1,8 +1,7 @@
 //! The blueprint of a tree as a save keeps it: kinds, ids, plain fields and structure, without the
 //! values of Params, which are state.
 //!
-//! A module is a dict: `kind` (`module:qualname`), `id`, then the fields. A module met again is
-//! `{"same": id}`.
+//! How it is written, and how it is read again, stands in `state::blueprint`.
 
 use super::encode::ValueEncoder;
 use super::errors::Attempt;
@@ -172,12 +171,14 @@ impl<'py> Blueprint<'_, 'py> {
         is_module(self.side, value)
     }
 
-    /// Whether `from_spec` could take a plain dict for the spec of a module.
+    /// Whether a plain dict inside could be taken for a module.
     fn looks_like_spec(&self, value: &Bound<'py, PyAny>) -> Attempt<bool> {
         let py = value.py();
         if let Ok(dict) = value.cast::<PyDict>() {
-            if dict.contains(intern!(py, "kind"))? || dict.contains(intern!(py, "$data"))? {
-                return Ok(true);
+            for key in [intern!(py, "kind"), intern!(py, "same"), intern!(py, "$data")] {
+                if dict.contains(key)? {
+                    return Ok(true);
+                }
             }
             let inner = |(_, element): (_, Bound<'py, PyAny>)| self.looks_like_spec(&element);
             return some(raw::pairs(dict).flatten().map(inner));

@@ -79,7 +79,17 @@ pub struct ValueDecoder<'a, 'py> {
 impl<'a, 'py> ValueDecoder<'a, 'py> {
     /// Reads from `bytes`.
     pub fn new(bytes: &'a [u8], types: &'a Types<'py>, keys: &'a mut Keys) -> Self {
-        ValueDecoder { input: Decoder::new(bytes), types, keys, depth: 0 }
+        ValueDecoder::over(Decoder::new(bytes), types, keys)
+    }
+
+    /// Reads on from where `input` stands.
+    pub fn over(input: Decoder<'a>, types: &'a Types<'py>, keys: &'a mut Keys) -> Self {
+        ValueDecoder { input, types, keys, depth: 0 }
+    }
+
+    /// Where the next value begins.
+    pub fn position(&self) -> usize {
+        self.input.position()
     }
 
     /// One value that takes all the bytes.

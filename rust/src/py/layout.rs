@@ -1,10 +1,12 @@
 //! What each declared name of a module class is, for the walks.
 
 use super::errors::Attempt;
+use super::shape::Shape;
 use crate::error::Error;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple, PyType};
+use std::collections::HashMap;
 
 /// What a declared name is; the numbers are those of `dachi_fast.module._fields`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,7 @@ pub struct Layout {
     roles: Py<PyTuple>,
     /// Full kind, and whether the class says itself what its blueprint holds.
     blueprint: PyOnceLock<(String, bool)>,
+    plan: PyOnceLock<Plan>,
 }
 
 #[pymethods]
@@ -73,7 +76,7 @@ impl Layout {
             fields.push(Field { name: PyString::intern(name.py(), &text).unbind(), text, role });
         }
         let (names, roles) = (names.unbind(), roles.unbind());
-        Ok(Layout { fields, names, roles, blueprint: PyOnceLock::new() })
+        Ok(Layout { fields, names, roles, blueprint: PyOnceLock::new(), plan: PyOnceLock::new() })
     }
 
     #[getter]
@@ -97,6 +100,11 @@ impl Layout {
         &self.fields
     }
 
+    /// How instances of the class this is the layout of are built.
+    pub fn plan(&self, class: &Bound<'_, PyType>) -> PyResult<&Plan> {
+        self.plan.get_or_try_init(class.py(), || Plan::new(class))
+    }
+
     /// The full kind of the class this is the layout of, and whether only Python code knows what
     /// its blueprint holds (captured arguments, InitVars, a hook).
     pub fn blueprint(&self, class: &Bound<'_, PyType>) -> PyResult<&(String, bool)> {
@@ -104,6 +112,88 @@ impl Layout {
             let hooks = &module_side(class.py())?.blueprint_kind;
             hooks.bind(class.py()).call1((class,))?.extract()
         })
+    }
+}
+
+/// How instances of a class are built from what a store gives.
+#[derive(Debug)]
+pub struct Plan {
+    /// Whether making one is no more than setting its fields.
+    pub is_plain: bool,
+    /// The fields that an instance holds, in the order in which its constructor sets them.
+    pub fields: Vec<PlanField>,
+    /// Places of the Params and Attrs in `fields`, by ascending name: the order of a state.
+    by_name: Vec<usize>,
+    /// Names of the blueprint whose modules have another name in the state.
+    renamed: Vec<(String, String)>,
+}
+
+/// One field of a [`Plan`].
+#[derive(Debug)]
+pub struct PlanField {
+    /// The interned name.
+    pub name: Py<PyString>,
+    /// The same as text.
+    pub text: String,
+    /// What it is.
+    pub role: Role,
+    /// Whether instances may lack it.
+    pub may_be_unset: bool,
+    /// What values surely fit.
+    pub shape: Shape,
+    /// What Python asks where they do not.
+    pub load_field: Py<PyAny>,
+}
+
+impl Plan {
+    fn new(class: &Bound<'_, PyType>) -> PyResult<Plan> {
+        let py = class.py();
+        let made = module_side(py)?.build_plan.bind(py).call1((class,))?;
+        let (is_plain, rows, renamed): (bool, Vec<PlanRow<'_>>, HashMap<String, String>) =
+            made.extract()?;
+        let mut fields = Vec::with_capacity(rows.len());
+        for (text, role, may_be_unset, shape, load_field) in rows {
+            let role = Role::from_number(role)
+                .ok_or_else(|| Error::new("store", "an unknown role in a plan"))?;
+            let name = PyString::intern(py, &text).unbind();
+            let (shape, load_field) = (Shape::read(&shape)?, load_field.unbind());
+            fields.push(PlanField { name, text, role, may_be_unset, shape, load_field });
+        }
+        let is_state = |field: &PlanField| matches!(field.role, Role::Param | Role::Attr);
+        let mut by_name: Vec<usize> = (0..fields.len()).collect();
+        by_name.retain(|at| fields.get(*at).is_some_and(is_state));
+        by_name.sort_by_key(|at| fields.get(*at).map(|field| &field.text));
+        Ok(Plan { is_plain, fields, by_name, renamed: renamed.into_iter().collect() })
+    }
+
+    /// Place and name of the fields that a state has leaves for, by ascending name.
+    pub fn state_fields(&self) -> impl Iterator<Item = (usize, &str)> {
+        let named = |at: &usize| Some((*at, self.fields.get(*at)?.text.as_str()));
+        self.by_name.iter().filter_map(named)
+    }
+
+    /// Under which name the state has the modules of a field of the blueprint.
+    pub fn state_name<'a>(&'a self, name: &'a str) -> &'a str {
+        let found = self.renamed.iter().find(|(from, _)| from == name);
+        found.map_or(name, |(_, to)| to)
+    }
+}
+
+/// Name, role, whether it may be unset, description of a shape, LoadField.
+type PlanRow<'py> = (String, u8, bool, Bound<'py, PyAny>, Bound<'py, PyAny>);
+
+impl PlanField {
+    /// A value of the blueprint as the field takes it.
+    #[inline]
+    pub fn structure<'py>(
+        &self,
+        side: &ModuleSide,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if self.shape.fits(value) {
+            return Ok(value.clone());
+        }
+        side.fitted_structure.bind(value.py()).call1((value, &self.load_field))
     }
 }
 
@@ -126,6 +216,20 @@ pub struct ModuleSide {
     pub blueprint_kind: Py<PyAny>,
     /// module -> dict of blueprint values, where only Python knows.
     pub blueprint_values: Py<PyAny>,
+    /// `object.__new__`
+    pub blank: Py<PyAny>,
+    /// kind -> class.
+    pub find_kind: Py<PyAny>,
+    /// class -> what a [`Plan`] is made of.
+    pub build_plan: Py<PyAny>,
+    /// (value, LoadField, path) -> the value as a field of the state takes it.
+    pub fitted: Py<PyAny>,
+    /// (value, LoadField) -> the value as a field of the blueprint takes it.
+    pub fitted_structure: Py<PyAny>,
+    /// (class, id, values of the blueprint, own state) -> (module, whether it took all).
+    pub rebuilt: Py<PyAny>,
+    /// (module, own state) -> whether it took all.
+    pub load_own: Py<PyAny>,
 }
 
 /// The Python side, imported on first use.
@@ -148,6 +252,13 @@ pub fn module_side(py: Python<'_>) -> PyResult<&ModuleSide> {
             wrap_elements: function("dachi_fast.module._state", "wrap_elements")?,
             blueprint_kind: function("dachi_fast.spec._blueprint", "blueprint_kind")?,
             blueprint_values: function("dachi_fast.spec._blueprint", "blueprint_values")?,
+            blank: py.get_type::<PyAny>().getattr("__new__")?.unbind(),
+            find_kind: py.import("dachi_fast.spec")?.getattr("registry")?.getattr("find_kind")?.unbind(),
+            build_plan: function("dachi_fast.spec._rebuild", "build_plan")?,
+            fitted: function("dachi_fast.module._load", "fitted")?,
+            fitted_structure: function("dachi_fast.spec._rebuild", "fitted_structure")?,
+            rebuilt: function("dachi_fast.spec._rebuild", "rebuilt")?,
+            load_own: function("dachi_fast.module._load", "load_own")?,
         })
     })
 }
@@ -175,8 +286,12 @@ impl<'py> Layouts<'py> {
 }
 
 fn layout_of<'py>(module: &Bound<'py, PyAny>) -> Attempt<Bound<'py, Layout>> {
-    let py = module.py();
-    let class = module.get_type();
+    layout_of_class(&module.get_type())
+}
+
+/// The layout of a module class.
+pub fn layout_of_class<'py>(class: &Bound<'py, PyType>) -> Attempt<Bound<'py, Layout>> {
+    let py = class.py();
     let known = class.getattr(pyo3::intern!(py, "__layout__"))?;
     if let Ok(layout) = known.cast_into::<Layout>() {
         return Ok(layout);

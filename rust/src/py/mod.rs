@@ -4,13 +4,16 @@
 
 mod array;
 mod blueprint;
+mod build;
 mod codec;
 mod decode;
 mod encode;
 mod errors;
 mod keys;
 mod layout;
+mod leaves;
 mod raw;
+mod shape;
 mod state;
 mod store;
 mod types;

@@ -323,3 +323,28 @@ pub fn fill<T: Send>(
     };
     py.detach(|| fill(slice))
 }
+
+/// While it lives, the collector of cycles rests: what a load makes is all in use, so its rounds over
+/// thousands of young objects would find nothing.
+pub struct CollectorPaused<'py> {
+    was_on: bool,
+    _py: Python<'py>,
+}
+
+impl<'py> CollectorPaused<'py> {
+    /// Pauses the collector, if it is on.
+    pub fn new(py: Python<'py>) -> Self {
+        // SAFETY: attached.
+        let was_on = unsafe { ffi::PyGC_Disable() } == 1;
+        CollectorPaused { was_on, _py: py }
+    }
+}
+
+impl Drop for CollectorPaused<'_> {
+    fn drop(&mut self) {
+        if self.was_on {
+            // SAFETY: attached, as `_py` proves.
+            unsafe { ffi::PyGC_Enable() };
+        }
+    }
+}

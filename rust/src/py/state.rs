@@ -32,6 +32,15 @@ impl<'py> Sink<'py> for DictSink<'py> {
     }
 }
 
+/// For walks that only look at the structure.
+struct NoSink;
+
+impl<'py> Sink<'py> for NoSink {
+    fn leaf(&mut self, _: &str, _: &str, _: &Bound<'py, PyAny>) -> Attempt<()> {
+        Ok(())
+    }
+}
+
 #[pyfunction]
 #[pyo3(signature = (module, recurse=true, train=true, runtime=true))]
 fn flatten<'py>(
@@ -170,6 +179,15 @@ fn capture(module: &Bound<'_, PyAny>, copy_arrays: bool) -> PyResult<Capture> {
     let blueprint = out.into_bytes();
     let flat = Flat { paths: sink.paths, values, outside: sink.outside, blueprint };
     Ok(Capture { flat: Some(flat) })
+}
+
+/// The encoded blueprint of a module.
+pub fn blueprint_of(module: &Bound<'_, PyAny>) -> Attempt<Vec<u8>> {
+    let types = types(module.py())?;
+    let found = walk::walk(module, ALL, &mut NoSink)?;
+    let mut out = Encoder::default();
+    blueprint::encode(&mut out, &types, module, found)?;
+    Ok(out.into_bytes())
 }
 
 /// Fills the submodule.

@@ -1,5 +1,7 @@
-//! A flat state: dot paths and their encoded values, in the order of the walk.
+//! A flat state: dot paths and their encoded values, in the order of the walk; and the blueprint
+//! beside it.
 
+pub mod blueprint;
 mod flat;
 
 pub use flat::{Arena, Flat, Outside, Payload};

@@ -1,6 +1,7 @@
 //! `dachi_fast._core.store`: an open store.
 
 mod evidence;
+mod loaded;
 mod saves;
 mod versions;
 
@@ -86,5 +87,6 @@ impl Store {
 pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Store>()?;
     module.add_function(wrap_pyfunction!(check, module)?)?;
+    module.add_class::<loaded::Loaded>()?;
     module.add_function(wrap_pyfunction!(probe, module)?)
 }

@@ -1,0 +1,127 @@
+"""What the compiled build asks of Python to make modules out of a stored blueprint.
+
+A store proves that it gives back what our own walk wrote, so nothing here is untrusted input as in
+`from_spec`. But classes may have changed since: what does not fit them is refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from dachi_fast.errors import SpecError, StateTypeError
+from dachi_fast.module._copy import copied
+from dachi_fast.module._declare import fields_of
+from dachi_fast.module._fields import ATTR, CHILD, PARAM, PLAIN, UNSET
+from dachi_fast.module._layout import LoadField, load_rows
+from dachi_fast.module._load import fitted, load_own
+from dachi_fast.spec._build import constructed
+from dachi_fast.spec._registry import kind_of
+from dachi_fast.spec._schema import SpecField, spec_fields
+
+if TYPE_CHECKING:
+    from dachi_fast.module._base import BaseModule
+
+_PLAIN_ROLES = frozenset({PARAM, ATTR, CHILD, PLAIN})
+
+# Name, role, whether it may be unset, description of a shape, and the field itself.
+_Row = tuple[str, int, bool, object, LoadField]
+
+
+def build_plan(cls: type) -> tuple[bool, list[_Row], dict[str, str]]:
+    """Gives how instances of a class are built from what a store gives.
+
+    Returns:
+        Whether making one is no more than setting its fields; those fields, in the order of the
+        constructor; and under which other names the state has the modules of some of them.
+    """
+    fields = fields_of(cls)
+    rows: list[_Row] = []
+    for name, role, _, _, row in load_rows(cls):
+        held = fields.get(name)
+        unset = held is not None and held.required and held.kind == "attr"
+        rows.append((name, role, unset, row.shape, row))
+    return _only_sets_fields(cls, rows), rows, dict(getattr(cls, "__state_names__", {}))
+
+
+def _only_sets_fields(cls: Any, rows: list[_Row]) -> bool:
+    return (
+        getattr(cls.__init__, "__only_sets_fields__", False)
+        and cls.__new__ is object.__new__
+        and cls.__setattr__ is object.__setattr__
+        and type(cls).__call__ is type.__call__
+        and not hasattr(cls, "__del__")
+        and not inspect.isabstract(cls)
+        and all(row[1] in _PLAIN_ROLES for row in rows)
+        and not any(hasattr(getattr(cls, row[0], None), "__set__") for row in rows)
+    )
+
+
+def fitted_structure(value: Any, field: LoadField) -> Any:
+    """Gives a value of a blueprint as its annotation wants it.
+
+    Raises:
+        SpecError: it does not fit.
+    """
+    try:
+        return fitted(value, field, field.name)
+    except StateTypeError as error:
+        raise SpecError("misfit", error.message, path=field.name) from error
+
+
+def rebuilt(
+    cls: type, module_id: str, values: dict[str, Any], own: dict[str, Any]
+) -> tuple[BaseModule, bool]:
+    """Makes a module by its constructor and loads its own state.
+
+    Args:
+        cls: its class.
+        module_id: its id.
+        values: the fields that stand in the blueprint.
+        own: name -> value of what the module itself has in the state; it owns them afterwards.
+
+    Returns:
+        The module, and whether its state was all there and all taken.
+
+    Raises:
+        SpecError: the fields are not those of the class.
+    """
+    fields = spec_fields(cls)
+    for name, field in fields.items():
+        if name not in values and field.source == "attr" and name in own:
+            # The constructor may change what it gets: what was saved is loaded afterwards.
+            values[name] = copied(own[name])
+    _check_names(cls, fields, values)
+    checks = _checks(cls)
+    taken = {n: v if v is None else fitted_structure(v, checks[n]) for n, v in values.items()}
+    hook = getattr(cls, "_from_values", None)
+    module: BaseModule = hook(taken) if hook is not None else constructed(cls, taken)
+    module._module_id = module_id
+    return module, load_own(module, own)
+
+
+def _check_names(cls: type, fields: dict[str, SpecField], values: dict[str, Any]) -> None:
+    extra = [repr(name) for name in values if name not in fields]
+    missing = [
+        repr(name)
+        for name, field in fields.items()
+        if name not in values and field.default is UNSET and field.factory is None
+    ]
+    said = [f"missing: {', '.join(missing)}"] if missing else []
+    if extra:
+        said.append(f"extra: {', '.join(extra)}")
+    if said:
+        raise SpecError(
+            "misfit",
+            f"what was saved does not fit the fields of {kind_of(cls)}: {'; '.join(said)}",
+            kind=kind_of(cls),
+        )
+
+
+def _checks(cls: type) -> dict[str, LoadField]:
+    """Gives what the values of a class's blueprint must fit; made once."""
+    found: dict[str, LoadField] | None = cls.__dict__.get("__rebuild_checks__")
+    if found is None:
+        found = {n: LoadField(n, PLAIN, f.annotation) for n, f in spec_fields(cls).items()}
+        type.__setattr__(cls, "__rebuild_checks__", found)
+    return found
