@@ -53,3 +53,33 @@ def capture(module: BaseModule, *, copy_arrays: bool = False) -> Capture:
         StateTypeError: a type that state cannot hold; ``context["path"]`` says where.
         StateValueError: as `flatten`, or a value that cannot be held.
     """
+
+def plan_load(
+    module: BaseModule,
+    state: dict[str, Any],
+    plan: object,
+    wanted: tuple[bool, bool, bool],
+    copy: bool,
+) -> None:
+    """Finds what loading a flat state into a tree would write; nothing is written.
+
+    Args:
+        module: the root.
+        state: dotted key -> value.
+        plan: a `dachi_fast.module._load._Plan`, to which writes and keys are added.
+        wanted: whether children, Params and Attrs are loaded.
+        copy: whether values are copied.
+
+    Raises:
+        StateTypeError: a value does not fit the annotation of its field.
+        StateValueError: as `flatten`.
+    """
+
+def set_fields(modules: list[BaseModule], names: list[str], values: list[Any]) -> None:
+    """Sets attributes as `object.__setattr__` does, past callbacks and fixes; UNSET deletes.
+
+    Args:
+        modules: whose attribute, for each.
+        names: which.
+        values: the new values.
+    """

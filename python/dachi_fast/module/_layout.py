@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from enum import Enum
 from typing import Any, Optional, get_origin
 
@@ -25,6 +26,7 @@ from dachi_fast.module._fields import (
 )
 from dachi_fast.spec._registry import registry
 
+_PLAIN_ROLES = frozenset({PARAM, ATTR, CHILD, PLAIN})
 _NEVER = (SHARED, ITEM_SHARED)
 _ITEM_ROLES = {"param": ITEM_PARAM, "attr": ITEM_ATTR, "shared": ITEM_SHARED}
 
@@ -32,15 +34,12 @@ _ITEM_ROLES = {"param": ITEM_PARAM, "attr": ITEM_ATTR, "shared": ITEM_SHARED}
 class LoadField:
     """What a load must know of one name of a layout."""
 
-    __slots__ = ("annotation", "bare", "check", "exact", "name", "role", "shape")
+    __slots__ = ("annotation", "check", "name", "role", "shape")
 
     def __init__(self, name: str, role: int, annotation: Any) -> None:
         self.name = name
         self.role = role
         self.annotation = annotation
-        # Values of exactly this type are taken without a further test.
-        self.exact = annotation if annotation in (int, str, bool, float, bytes) else None
-        self.bare = annotation if annotation in (list, dict) else None
         self.check: Check | None = checker(annotation)
         self.shape = shape(annotation)
 
@@ -51,16 +50,39 @@ def layout_of(cls: type) -> Layout:
     return found if found is not None else _settle(cls)
 
 
-# Name, role, the type taken without a test, the bare container type, and the field itself.
-LoadRow = tuple[str, int, type | None, type | None, LoadField]
+# Name, role, whether it may be unset, description of a shape, and the field itself.
+_Row = tuple[str, int, bool, object, LoadField]
 
 
-def load_rows(cls: type) -> tuple[LoadRow, ...]:
-    """Gives the names of a layout, less the shared ones, with what a load must know of each."""
-    if cls.__dict__["__layout__"] is None:
-        _settle(cls)
-    found: tuple[LoadRow, ...] = cls.__dict__["__load_rows__"]
-    return found
+def build_plan(cls: type) -> tuple[bool, list[_Row], dict[str, str]]:
+    """Gives how instances of a class are built from what a store gives.
+
+    Returns:
+        Whether making one is no more than setting its fields; those fields, in the order of the
+        constructor; and under which other names the state has the modules of some of them.
+    """
+    fields = fields_of(cls)
+    rows: list[_Row] = []
+    layout_of(cls)
+    loaded: tuple[LoadField, ...] = cls.__dict__["__load_fields__"]
+    for field in loaded:
+        held = fields.get(field.name)
+        unset = held is not None and held.required and held.kind == "attr"
+        rows.append((field.name, field.role, unset, field.shape, field))
+    return _only_sets_fields(cls, rows), rows, dict(getattr(cls, "__state_names__", {}))
+
+
+def _only_sets_fields(cls: Any, rows: list[_Row]) -> bool:
+    return (
+        getattr(cls.__init__, "__only_sets_fields__", False)
+        and cls.__new__ is object.__new__
+        and cls.__setattr__ is object.__setattr__
+        and type(cls).__call__ is type.__call__
+        and not hasattr(cls, "__del__")
+        and not inspect.isabstract(cls)
+        and all(row[1] in _PLAIN_ROLES for row in rows)
+        and not any(hasattr(getattr(cls, row[0], None), "__set__") for row in rows)
+    )
 
 
 def annotation_of(cls: type, field: Field) -> Any:
@@ -106,8 +128,8 @@ def _settle(cls: type) -> Layout:
             annotation = Optional[annotation]  # noqa: UP045 - made of values
         load.append(LoadField(name, role, annotation))
     layout = Layout(tuple(names), tuple(roles))
-    rows = [(f.name, f.role, f.exact, f.bare, f) for f in load if f.role not in _NEVER]
-    type.__setattr__(cls, "__load_rows__", tuple(rows))
+    loaded = tuple(field for field in load if field.role not in _NEVER)
+    type.__setattr__(cls, "__load_fields__", loaded)
     type.__setattr__(cls, "__layout__", layout)
     return layout
 

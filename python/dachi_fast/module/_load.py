@@ -1,8 +1,5 @@
 """Loading a flat state into a tree of modules: everything is checked first, then swapped in."""
 
-# The planning loop is one function, and compares numbers one by one, for its speed.
-# ruff: noqa: C901, PLR0912, PLR0915, PLR1714, SIM109
-
 from __future__ import annotations
 
 import dataclasses
@@ -11,66 +8,40 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from dachi_fast._core.state import plan_load, set_fields
 from dachi_fast.errors import StateKeyError, StateTypeError
 from dachi_fast.module._copy import ATOMS, copied
-from dachi_fast.module._fields import (
-    ATTR,
-    ITEM_ATTR,
-    ITEM_PARAM,
-    PARAM,
-    UNSET,
-    WRAP,
-    Attr,
-    Item,
-    Param,
-    item_bound,
-)
-from dachi_fast.module._layout import LoadField, layout_of, load_rows
-from dachi_fast.module._state import (
-    MAX_DEPTH,
-    dotted,
-    innermost,
-    is_module,
-    modules_in,
-    raw_field,
-    too_deep,
-    undeclared,
-    wrap_elements,
-)
+from dachi_fast.module._fields import ITEM_PARAM, Item, item_bound
+from dachi_fast.module._layout import LoadField
+from dachi_fast.module._state import is_module
 from dachi_fast.module._views import told
 
 if TYPE_CHECKING:
     from dachi_fast.module._base import BaseModule
 
-_setattr = object.__setattr__
-
 
 class _Plan:
-    """What a load will write, and what it found wrong."""
+    """What a load will write, and what it found wrong; compiled code fills it."""
 
     __slots__ = (
-        "copy",
-        "fields",
+        "before",
         "found",
         "items",
         "missing",
-        "recurse",
-        "runtime",
-        "state",
+        "modules",
+        "names",
         "swaps",
-        "train",
+        "told",
+        "values",
     )
 
-    def __init__(
-        self, state: Mapping[str, Any], recurse: bool, train: bool, runtime: bool, copy: bool
-    ) -> None:
-        self.state = state
-        self.recurse = recurse
-        self.train = train
-        self.runtime = runtime
-        self.copy = copy
-        # module, names, new values, old values
-        self.fields: list[tuple[BaseModule, list[str], list[Any], list[Any]]] = []
+    def __init__(self) -> None:
+        # Side by side, one entry for each attribute to be written.
+        self.modules: list[BaseModule] = []
+        self.names: list[str] = []
+        self.values: list[Any] = []
+        self.before: list[Any] = []
+        self.told: list[tuple[BaseModule, str, Any]] = []  # those that may have callbacks
         self.items: list[tuple[Item[Any], Any]] = []
         self.swaps: list[tuple[Any, BaseModule]] = []  # AdaptModules with their new module
         self.missing: list[str] = []
@@ -107,10 +78,9 @@ def load(
         raise StateTypeError(
             "not-a-mapping", f"a state is a mapping from key to value, not {type(state).__name__}"
         )
-    plan = _Plan(state, recurse, train, runtime, copy)
-    _plan(module, "", plan, 0)
+    plan = _planned(module, state, recurse, train, runtime, copy)
     if strict:
-        _check_keys(module, plan)
+        _check_keys(module, state, plan)
     _swap(plan)
 
 
@@ -141,149 +111,50 @@ def load_own(module: BaseModule, state: Mapping[str, Any]) -> bool:
     Raises:
         StateTypeError: a value does not fit; nothing is changed then.
     """
-    plan = _Plan(state, recurse=False, train=True, runtime=True, copy=False)
-    _plan(module, "", plan, 0)
+    plan = _planned(module, state, recurse=False, train=True, runtime=True, copy=False)
     _swap(plan)
     return not plan.missing and len(plan.found) == len(state)
 
 
-def _plan(module: BaseModule, prefix: str, plan: _Plan, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise too_deep(prefix[:-1])
-    cls = type(module)
-    children: list[tuple[str, BaseModule]] = []
-    names: list[str] = []
-    values: list[Any] = []
-    before: list[Any] = []
-    state, found, copy = plan.state, plan.found, plan.copy
-    for name, role, exact, bare, field in load_rows(cls):
-        value: Any = getattr(module, name, UNSET)
-        if role == ATTR:
-            if isinstance(value, Item):
-                raise raw_field(prefix + name)
-            if not plan.runtime:
-                continue
-        elif role == PARAM:
-            if type(value) not in ATOMS:
-                if isinstance(value, Item):
-                    raise raw_field(prefix + name)
-                inner = list(modules_in(value, name, prefix))
-                if inner:
-                    children += inner
-                    continue
-            if not plan.train:
-                continue
-        elif role == ITEM_PARAM or role == ITEM_ATTR:
-            if value is not UNSET:
-                _plan_item(value, name, prefix, plan, children, field)
-            continue
-        else:
-            if role == WRAP and value is not UNSET:
-                wrap_elements(module, name)
-                value = getattr(module, name)
-            if type(value) not in ATOMS:
-                children += modules_in(value, name, prefix)
-            continue
-        key = prefix + name
-        new = state.get(key, UNSET)
-        if new is UNSET:
-            if value is not UNSET:
-                plan.missing.append(key)
-            continue
-        found.append(key)
-        kind = type(new)
-        if kind is not exact and (copy or kind is not bare):
-            new = _fitted(new, field, key, copy)
-        names.append(name)
-        values.append(new)
-        before.append(value)
-    if names:
-        plan.fields.append((module, names, values, before))
-    children += _plan_undeclared(module, prefix, plan)
-    if plan.recurse:
-        for name, child in _planned_children(module, prefix, plan, children):
-            _plan(child, f"{prefix}{name}.", plan, depth + 1)
+def _planned(
+    module: BaseModule,
+    state: Mapping[str, Any],
+    recurse: bool,
+    train: bool,
+    runtime: bool,
+    copy: bool,
+) -> _Plan:
+    plan = _Plan()
+    held = state if type(state) is dict else dict(state)
+    plan_load(module, held, plan, (recurse, train, runtime), copy)
+    return plan
 
 
-def _plan_undeclared(module: BaseModule, prefix: str, plan: _Plan) -> list[tuple[str, BaseModule]]:
-    """Plans the items under undeclared names and gives the children there."""
-    children: list[tuple[str, BaseModule]] = []
-    for name, held in undeclared(module, layout_of(type(module))):
-        if "." in name:
-            raise dotted(prefix + name)
-        if isinstance(held, Item):
-            _plan_item(held, name, prefix, plan, children, None)
-        else:
-            children.append((name, held))
-    return children
+def fitted_item(
+    item: Item[Any], value: Any, field: LoadField | None, key: str, copy: bool
+) -> Any:
+    """Gives a value as an item takes it: by its own type, else by the field's annotation.
 
-
-def _planned_children(
-    module: BaseModule, prefix: str, plan: _Plan, children: list[tuple[str, BaseModule]]
-) -> list[tuple[str, BaseModule]]:
-    """Gives the children to load into: for an AdaptModule perhaps a new one."""
-    hook: Callable[..., Any] | None = getattr(module, "_adapted_for", None)
-    if hook is None or not plan.train:
-        return children
-    new = hook(plan.state, prefix)
-    if new is None:
-        return children
-    plan.swaps.append((module, new))
-    return [("_adapted", new)]
-
-
-def _plan_item(
-    item: Item[Any],
-    name: str,
-    prefix: str,
-    plan: _Plan,
-    children: list[tuple[str, BaseModule]],
-    field: LoadField | None,
-) -> None:
-    key = prefix + name
-    if not isinstance(item, (Param, Attr)):
-        return
-    if item._adapts:  # the blueprint of an AdaptModule: compared and rebuilt by its owner
-        if plan.train:
-            (plan.found.append if key in plan.state else plan.missing.append)(key)
-        return
-    item, held = innermost(item, key)
-    if isinstance(item, Param):
-        inner = list(modules_in(held, name, prefix))
-        if inner:
-            children += inner
-            return
-        if not plan.train:
-            return
-    elif not plan.runtime:
-        return
-    value = plan.state.get(key, UNSET)
-    if value is UNSET:
-        plan.missing.append(key)
-        return
-    plan.found.append(key)
+    Raises:
+        StateTypeError: it does not fit.
+    """
     bound = item_bound(type(item))
     if bound is not None:
-        field = LoadField(name, ITEM_PARAM, bound)
-    plan.items.append((item, _fitted(value, field, key, plan.copy)))
+        field = LoadField(key, ITEM_PARAM, bound)
+    return fitted(value, field, key, copy)
 
 
-def _fitted(value: Any, field: LoadField | None, key: str, copy: bool) -> Any:
-    """Gives a value as its annotation wants it: itself where it fits, else what pydantic makes."""
+def fitted(value: Any, field: LoadField | None, key: str, copy: bool) -> Any:
+    """Gives a value as its annotation wants it: itself where it fits, else what pydantic makes.
+
+    Raises:
+        StateTypeError: it does not fit.
+    """
     if field is not None and field.check is not None and not field.check(value):
         return _converted(value, field, key)
     if not copy or type(value) in ATOMS:
         return value
     return copied(value)
-
-
-def fitted(value: Any, field: LoadField, key: str) -> Any:
-    """Gives a value that nobody else holds as its annotation wants it.
-
-    Raises:
-        StateTypeError: it does not fit.
-    """
-    return _fitted(value, field, key, copy=False)
 
 
 def _converted(value: Any, field: LoadField, key: str) -> Any:
@@ -328,11 +199,11 @@ def _validator(field: LoadField) -> Callable[[Any], Any] | None:
     return None
 
 
-def _check_keys(module: BaseModule, plan: _Plan) -> None:
-    if not plan.missing and len(plan.found) == len(plan.state):
+def _check_keys(module: BaseModule, state: Mapping[str, Any], plan: _Plan) -> None:
+    if not plan.missing and len(plan.found) == len(state):
         return
     expected = set(plan.found)
-    extra = [str(k) for k in plan.state if k not in expected]
+    extra = [str(k) for k in state if k not in expected]
     said = [f"missing: {', '.join(map(repr, plan.missing))}"] if plan.missing else []
     if extra:
         said.append(f"extra: {', '.join(map(repr, extra))}")
@@ -354,10 +225,8 @@ def _swap(plan: _Plan) -> None:
     """Writes everything; on a failure (an item's own class, say) writes back the old."""
     undo: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
     try:
-        for module, names, values, before in plan.fields:
-            undo.append((_reset, (module, names, before)))
-            for name, value in zip(names, values, strict=True):
-                _setattr(module, name, value)
+        undo.append((set_fields, (plan.modules, plan.names, plan.before)))
+        set_fields(plan.modules, plan.names, plan.values)
         for item, value in plan.items:
             undo.append((item._restore, (item.data,)))
             item._restore(value)
@@ -373,20 +242,10 @@ def _swap(plan: _Plan) -> None:
 
 def _tell(plan: _Plan) -> None:
     """Calls the callbacks of what was written."""
-    for module, names, values, _ in plan.fields:
-        if "__intercepts__" in type(module).__dict__:
-            for name, value in zip(names, values, strict=True):
-                told(module, name, value)
+    for module, name, value in plan.told:
+        told(module, name, value)
     for item, value in plan.items:
         for callback in item._callbacks:
             callback(value)
     for owner, new in plan.swaps:
         owner._swapped(new)
-
-
-def _reset(module: BaseModule, names: list[str], before: list[Any]) -> None:
-    for name, value in zip(names, before, strict=True):
-        if value is not UNSET:
-            _setattr(module, name, value)
-        elif hasattr(module, name):
-            object.__delattr__(module, name)

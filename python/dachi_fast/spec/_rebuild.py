@@ -6,14 +6,12 @@ A store proves that it gives back what our own walk wrote, so nothing here is un
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from dachi_fast.errors import SpecError, StateTypeError
 from dachi_fast.module._copy import copied
-from dachi_fast.module._declare import fields_of
-from dachi_fast.module._fields import ATTR, CHILD, PARAM, PLAIN, UNSET
-from dachi_fast.module._layout import LoadField, load_rows
+from dachi_fast.module._fields import PLAIN, UNSET
+from dachi_fast.module._layout import LoadField
 from dachi_fast.module._load import fitted, load_own
 from dachi_fast.spec._build import constructed
 from dachi_fast.spec._registry import kind_of
@@ -22,41 +20,6 @@ from dachi_fast.spec._schema import SpecField, spec_fields
 if TYPE_CHECKING:
     from dachi_fast.module._base import BaseModule
 
-_PLAIN_ROLES = frozenset({PARAM, ATTR, CHILD, PLAIN})
-
-# Name, role, whether it may be unset, description of a shape, and the field itself.
-_Row = tuple[str, int, bool, object, LoadField]
-
-
-def build_plan(cls: type) -> tuple[bool, list[_Row], dict[str, str]]:
-    """Gives how instances of a class are built from what a store gives.
-
-    Returns:
-        Whether making one is no more than setting its fields; those fields, in the order of the
-        constructor; and under which other names the state has the modules of some of them.
-    """
-    fields = fields_of(cls)
-    rows: list[_Row] = []
-    for name, role, _, _, row in load_rows(cls):
-        held = fields.get(name)
-        unset = held is not None and held.required and held.kind == "attr"
-        rows.append((name, role, unset, row.shape, row))
-    return _only_sets_fields(cls, rows), rows, dict(getattr(cls, "__state_names__", {}))
-
-
-def _only_sets_fields(cls: Any, rows: list[_Row]) -> bool:
-    return (
-        getattr(cls.__init__, "__only_sets_fields__", False)
-        and cls.__new__ is object.__new__
-        and cls.__setattr__ is object.__setattr__
-        and type(cls).__call__ is type.__call__
-        and not hasattr(cls, "__del__")
-        and not inspect.isabstract(cls)
-        and all(row[1] in _PLAIN_ROLES for row in rows)
-        and not any(hasattr(getattr(cls, row[0], None), "__set__") for row in rows)
-    )
-
-
 def fitted_structure(value: Any, field: LoadField) -> Any:
     """Gives a value of a blueprint as its annotation wants it.
 
@@ -64,7 +27,7 @@ def fitted_structure(value: Any, field: LoadField) -> Any:
         SpecError: it does not fit.
     """
     try:
-        return fitted(value, field, field.name)
+        return fitted(value, field, field.name, copy=False)
     except StateTypeError as error:
         raise SpecError("misfit", error.message, path=field.name) from error
 

@@ -39,13 +39,23 @@ pub fn build<'py>(
 ) -> Attempt<Built<'py>> {
     let py = types.empty.py();
     let side = module_side(py)?;
-    let made = HashMap::new();
-    let (kinds, last, ids) = (HashMap::new(), None, HashMap::new());
-    let path = String::new();
-    let (depth, placed, whole) = (0, 0, true);
     let mut input = Decoder::new(blueprint);
     let mut build = Build {
-        py, side, types, keys, blueprint, leaves, kinds, last, made, ids, path, depth, placed, whole,
+        py,
+        side,
+        types,
+        keys,
+        blueprint,
+        leaves,
+        kinds: HashMap::new(),
+        last: None,
+        made: HashMap::new(),
+        ids: HashMap::new(),
+        places: Vec::new(),
+        path: String::new(),
+        depth: 0,
+        placed: 0,
+        whole: true,
     };
     let Opening::Module(head) = opening(&mut input)? else {
         return Err(Error::new("malformed", "a stored blueprint describes no module").into());
@@ -77,6 +87,8 @@ struct Build<'a, 'py> {
     made: HashMap<usize, Bound<'py, PyAny>>,
     /// The encoded id of a module -> where it begins.
     ids: HashMap<&'a [u8], usize>,
+    /// Memory for the places of one module's fields.
+    places: Vec<Place>,
     /// Where in the state, with a dot at its end inside a module.
     path: String,
     depth: usize,
@@ -263,8 +275,8 @@ impl<'a, 'py> Build<'a, 'py> {
         if !plan.is_plain {
             return Ok(None);
         }
-        let mut places = Vec::with_capacity(plan.fields.len());
-        if !self.places(plan, fields, &mut places) {
+        let mut places = std::mem::take(&mut self.places);
+        if !self.find(plan, fields, &mut places) {
             return Ok(None);
         }
         let module = self.side.blank.bind(self.py).call1((&class.class,))?;
@@ -279,6 +291,7 @@ impl<'a, 'py> Build<'a, 'py> {
             };
             module.setattr(field.name.bind(self.py), value)?;
         }
+        self.places = places;
         let id = ValueDecoder::new(id, self.types, self.keys).whole()?;
         module.setattr(intern!(self.py, "_module_id"), id)?;
         Ok(Some(module))
@@ -286,7 +299,8 @@ impl<'a, 'py> Build<'a, 'py> {
 
     /// Says for each field of a class where its value lies; false if one has none, or if a value of
     /// the blueprint has no field. Leaves that are found count as placed if all are.
-    fn places(&mut self, plan: &Plan, fields: &Fields<'a, 'py>, places: &mut Vec<Place>) -> bool {
+    fn find(&mut self, plan: &Plan, fields: &Fields<'a, 'py>, places: &mut Vec<Place>) -> bool {
+        places.clear();
         places.resize(plan.fields.len(), Place::Nowhere);
         let mut used = 0;
         for (number, (name, _)) in fields.iter().enumerate() {
@@ -323,7 +337,7 @@ impl<'a, 'py> Build<'a, 'py> {
             return Ok(value);
         }
         let fitted = self.side.fitted.bind(self.py);
-        Ok(fitted.call1((value, &field.load_field, self.leaves.path(at)?))?)
+        Ok(fitted.call1((value, &field.load_field, self.leaves.path(at)?, false))?)
     }
 
     /// A module that its class's constructor makes.

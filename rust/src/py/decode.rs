@@ -23,9 +23,9 @@ pub struct Keys {
 
 /// Eight bytes at a time; keys are short, and a collision only costs a new str object.
 #[inline]
-fn slot_of(text: &str) -> usize {
+fn slot_of(text: &[u8]) -> usize {
     let mut hash = text.len() as u64;
-    let mut words = text.as_bytes().chunks_exact(8);
+    let mut words = text.chunks_exact(8);
     for word in &mut words {
         let word = word.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
         hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
@@ -38,20 +38,20 @@ fn slot_of(text: &str) -> usize {
 
 impl Keys {
     #[inline]
-    fn get<'py>(&mut self, py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    fn get<'py>(&mut self, py: Python<'py>, text: &[u8]) -> Attempt<Bound<'py, PyAny>> {
         if self.slots.is_empty() {
             self.slots.resize_with(CACHED_KEYS, || None);
         }
         let Some(slot) = self.slots.get_mut(slot_of(text)) else {
-            return raw::string(py, text);
+            return Ok(raw::string(py, utf8(text)?)?);
         };
         if let Some(kept) = slot {
             let kept = kept.bind(py);
-            if raw::utf8(kept) == Some(text) {
+            if raw::utf8(kept).map(str::as_bytes) == Some(text) {
                 return Ok(kept.clone().into_any());
             }
         }
-        let made = PyString::new(py, text);
+        let made = PyString::new(py, utf8(text)?);
         *slot = Some(made.clone().unbind());
         Ok(made.into_any())
     }
@@ -190,7 +190,7 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
         let dict = PyDict::new(py);
         for _ in 0..len {
             let key = match self.input.short_text() {
-                Some(text) if len <= CACHED_MAP => self.keys.get(py, utf8(text)?)?,
+                Some(text) if len <= CACHED_MAP => self.keys.get(py, text)?,
                 Some(text) => self.short_text(py, text)?,
                 None => self.value()?,
             };

@@ -120,6 +120,10 @@ impl Layout {
 pub struct Plan {
     /// Whether making one is no more than setting its fields.
     pub is_plain: bool,
+    /// Whether a load may replace what its instances hold.
+    pub adapts: bool,
+    /// Whether instances have callbacks or fixed Params.
+    pub intercepts: bool,
     /// The fields that an instance holds, in the order in which its constructor sets them.
     pub fields: Vec<PlanField>,
     /// Places of the Params and Attrs in `fields`, by ascending name: the order of a state.
@@ -149,8 +153,9 @@ impl Plan {
     fn new(class: &Bound<'_, PyType>) -> PyResult<Plan> {
         let py = class.py();
         let made = module_side(py)?.build_plan.bind(py).call1((class,))?;
-        let (is_plain, rows, renamed): (bool, Vec<PlanRow<'_>>, HashMap<String, String>) =
-            made.extract()?;
+        let (is_plain, rows, renamed): (_, Vec<PlanRow<'_>>, HashMap<_, _>) = made.extract()?;
+        let adapts = class.hasattr(pyo3::intern!(py, "_adapted_for"))?;
+        let intercepts = class.getattr("__dict__")?.contains("__intercepts__")?;
         let mut fields = Vec::with_capacity(rows.len());
         for (text, role, may_be_unset, shape, load_field) in rows {
             let role = Role::from_number(role)
@@ -163,7 +168,7 @@ impl Plan {
         let mut by_name: Vec<usize> = (0..fields.len()).collect();
         by_name.retain(|at| fields.get(*at).is_some_and(is_state));
         by_name.sort_by_key(|at| fields.get(*at).map(|field| &field.text));
-        Ok(Plan { is_plain, fields, by_name, renamed: renamed.into_iter().collect() })
+        Ok(Plan { is_plain, adapts, intercepts, fields, by_name, renamed: renamed.into_iter().collect() })
     }
 
     /// Place and name of the fields that a state has leaves for, by ascending name.
@@ -222,8 +227,14 @@ pub struct ModuleSide {
     pub find_kind: Py<PyAny>,
     /// class -> what a [`Plan`] is made of.
     pub build_plan: Py<PyAny>,
-    /// (value, LoadField, path) -> the value as a field of the state takes it.
+    /// (value, LoadField, path, whether to copy) -> the value as a field of the state takes it.
     pub fitted: Py<PyAny>,
+    /// (item, value, LoadField or None, path, whether to copy) -> the value as the item takes it.
+    pub fitted_item: Py<PyAny>,
+    /// value -> a deep copy.
+    pub copied: Py<PyAny>,
+    /// What stands for no value.
+    pub unset: Py<PyAny>,
     /// (value, LoadField) -> the value as a field of the blueprint takes it.
     pub fitted_structure: Py<PyAny>,
     /// (class, id, values of the blueprint, own state) -> (module, whether it took all).
@@ -254,8 +265,11 @@ pub fn module_side(py: Python<'_>) -> PyResult<&ModuleSide> {
             blueprint_values: function("dachi_fast.spec._blueprint", "blueprint_values")?,
             blank: py.get_type::<PyAny>().getattr("__new__")?.unbind(),
             find_kind: py.import("dachi_fast.spec")?.getattr("registry")?.getattr("find_kind")?.unbind(),
-            build_plan: function("dachi_fast.spec._rebuild", "build_plan")?,
+            build_plan: function("dachi_fast.module._layout", "build_plan")?,
             fitted: function("dachi_fast.module._load", "fitted")?,
+            fitted_item: function("dachi_fast.module._load", "fitted_item")?,
+            copied: function("dachi_fast.module._copy", "copied")?,
+            unset: function(fields, "UNSET")?,
             fitted_structure: function("dachi_fast.spec._rebuild", "fitted_structure")?,
             rebuilt: function("dachi_fast.spec._rebuild", "rebuilt")?,
             load_own: function("dachi_fast.module._load", "load_own")?,

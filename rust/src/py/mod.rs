@@ -12,6 +12,7 @@ mod errors;
 mod keys;
 mod layout;
 mod leaves;
+mod load;
 mod raw;
 mod shape;
 mod state;

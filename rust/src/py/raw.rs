@@ -69,8 +69,8 @@ impl<'a, 'py> Iterator for BorrowedPairs<'a, 'py> {
         let mut key = std::ptr::null_mut();
         let mut value = std::ptr::null_mut();
         // SAFETY: attached, `dict` is a live dict, the out pointers are valid. The references are
-        // the dict's own: the one user of this iterator writes atoms, which runs no Python code,
-        // and makes everything else owned first.
+        // the dict's own: the users of this iterator look at types, or write atoms, which runs no
+        // Python code, and make everything else owned first.
         unsafe {
             if ffi::PyDict_Next(self.dict.as_ptr(), &mut self.position, &mut key, &mut value) == 0 {
                 return None;
@@ -322,6 +322,18 @@ pub fn fill<T: Send>(
         std::slice::from_raw_parts_mut(memory.buf_ptr().cast::<u8>(), memory.len_bytes())
     };
     py.detach(|| fill(slice))
+}
+
+/// Sets or deletes an attribute as `object` does, whatever the class says of setting attributes.
+pub fn set_plainly<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyAny>,
+    value: Option<&Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    let value = value.map_or(std::ptr::null_mut(), |value| value.as_ptr());
+    // SAFETY: attached; all are live objects, or null to delete; a name that is no str is refused.
+    let done = unsafe { ffi::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value) };
+    if done == 0 { Ok(()) } else { Err(PyErr::fetch(object.py())) }
 }
 
 /// While it lives, the collector of cycles rests: what a load makes is all in use, so its rounds over

@@ -1,5 +1,6 @@
 //! What values surely fit an annotation, told without running Python code.
 
+use super::raw::{borrowed_pairs, is_a};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
@@ -43,7 +44,7 @@ impl Shape {
     pub fn fits(&self, value: &Bound<'_, PyAny>) -> bool {
         match self {
             Shape::Any => true,
-            Shape::Is(class) => super::raw::is_a(value, class.bind(value.py())),
+            Shape::Is(class) => is_a(value, class.bind(value.py())),
             Shape::One(shapes) => shapes.iter().any(|shape| shape.fits(value)),
             Shape::List(element) => value
                 .cast_exact::<PyList>()
@@ -51,7 +52,7 @@ impl Shape {
             Shape::Dict(pair) => value.cast_exact::<PyDict>().is_ok_and(|dict| {
                 let (key, element) = &**pair;
                 key.is_any() && element.is_any()
-                    || dict.iter().all(|(k, v)| key.fits(&k) && element.fits(&v))
+                    || borrowed_pairs(dict).all(|(k, v)| key.fits(&k) && element.fits(&v))
             }),
             Shape::Ask => false,
         }

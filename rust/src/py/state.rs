@@ -195,5 +195,7 @@ pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Layout>()?;
     module.add_class::<Capture>()?;
     module.add_function(wrap_pyfunction!(flatten, module)?)?;
-    module.add_function(wrap_pyfunction!(capture, module)?)
+    module.add_function(wrap_pyfunction!(capture, module)?)?;
+    module.add_function(wrap_pyfunction!(super::load::plan_load, module)?)?;
+    module.add_function(wrap_pyfunction!(super::load::set_fields, module)?)
 }

@@ -3,7 +3,7 @@
 //! The rules are those of MODULES.md section 4; `tests/oracles` has them in Python.
 
 use super::errors::Attempt;
-use super::layout::{Layouts, ModuleSide, Role, module_side};
+use super::layout::{Layout, Layouts, ModuleSide, Role, module_side};
 use super::raw::{self, is_atom};
 use crate::error::Error;
 use pyo3::intern;
@@ -19,6 +19,41 @@ const MAX_DEPTH: usize = 100;
 pub trait Sink<'py> {
     /// One value under its path, which is prefix and name behind one another.
     fn leaf(&mut self, prefix: &str, name: &str, value: &Bound<'py, PyAny>) -> Attempt<()>;
+
+    /// The same for a value that an item holds.
+    fn held(
+        &mut self,
+        prefix: &str,
+        name: &str,
+        _item: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> Attempt<()> {
+        self.leaf(prefix, name, value)
+    }
+
+    /// What follows until the next call is of this module.
+    fn enter(&mut self, _module: &Bound<'py, PyAny>, _: &Bound<'py, Layout>) -> Attempt<()> {
+        Ok(())
+    }
+
+    /// A Param or Attr that the module lacks.
+    fn unset(&mut self, _prefix: &str, _name: &str) -> Attempt<()> {
+        Ok(())
+    }
+
+    /// Whether the sink itself deals with an item, so that its value is not read.
+    fn takes(&mut self, _prefix: &str, _name: &str, _item: &Bound<'py, PyAny>) -> Attempt<bool> {
+        Ok(false)
+    }
+
+    /// The module to go into in place of all children, with its key.
+    fn instead(
+        &mut self,
+        _prefix: &str,
+        _module: &Bound<'py, PyAny>,
+    ) -> Attempt<Option<(&'static str, Bound<'py, PyAny>)>> {
+        Ok(None)
+    }
 }
 
 /// Which values a walk gives.
@@ -120,6 +155,7 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
     fn module(&mut self, module: &Bound<'py, PyAny>) -> Attempt<()> {
         self.enter(module)?;
         let layout = self.layouts.of(module)?;
+        self.sink.enter(module, &layout)?;
         let layout = layout.get();
         let mut children = Children::default();
         let mut declared = Declared::default();
@@ -132,6 +168,9 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
                 self.side.wrap_elements.bind(self.py).call1((module, name))?;
             }
             let Some(value) = module.getattr_opt(name)? else {
+                if self.wants(field.role) {
+                    self.sink.unset(&self.path, &field.text)?;
+                }
                 continue;
             };
             declared.note(&value);
@@ -166,6 +205,10 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
         }
         self.undeclared(module, layout.fields(), &declared, &mut children)?;
         if self.wanted.recurse {
+            if let Some((key, child)) = self.sink.instead(&self.path, module)? {
+                children = Children::default();
+                children.add(key, &child);
+            }
             self.descend(&children)?;
         }
         self.above.pop();
@@ -194,12 +237,16 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
     /// A raw value that holds no module.
     #[inline]
     fn raw(&mut self, name: &str, role: Role, value: &Bound<'py, PyAny>) -> Attempt<()> {
-        let wanted = match role {
+        if self.wants(role) { self.leaf(name, value) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn wants(&self, role: Role) -> bool {
+        match role {
             Role::Param => self.wanted.train,
             Role::Attr => self.wanted.runtime,
             _ => false,
-        };
-        if wanted { self.leaf(name, value) } else { Ok(()) }
+        }
     }
 
     #[inline]
@@ -222,8 +269,12 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
         if !is_param && !raw::is_a(item, self.side.attr.bind(self.py)) {
             return Ok(());
         }
-        let mut value = item.clone();
+        if self.sink.takes(&self.path, name, item)? {
+            return Ok(());
+        }
+        let (mut holder, mut value) = (item.clone(), item.clone());
         while raw::is_a(&value, &self.classes[1]) {
+            holder = value.clone();
             let Some(inner) = value.getattr_opt(intern!(self.py, "data"))? else {
                 let unset = Error::new("unset", "an item without a value");
                 return Err(unset.inside(self.joined(name)).into());
@@ -236,7 +287,8 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
         }
         let wanted = if is_param { self.wanted.train } else { self.wanted.runtime };
         if wanted && children.found.len() == before {
-            self.leaf(name, &value)?;
+            let given = self.sink.held(&self.path, name, &holder, &value);
+            given.map_err(|fail| fail.inside(self.joined(name)))?;
         }
         Ok(())
     }
