@@ -83,3 +83,10 @@ def set_fields(modules: list[BaseModule], names: list[str], values: list[Any]) -
         names: which.
         values: the new values.
     """
+
+def build_spec(cls: type[BaseModule], spec: dict[str, Any]) -> Any | None:
+    """Builds a module of a class from a spec that pydantic would take as it is.
+
+    Returns:
+        The module; None for everything that pydantic must look at, errors among it.
+    """

@@ -78,20 +78,20 @@ def shape(annotation: object) -> object:
 
     Returns:
         A class for its instances, or a tuple: ``("any",)``, ``("list", element)``,
-        ``("dict", key, value)``, ``("one", *shapes)``, and ``("ask",)`` where only `checker` knows.
+        ``("dict", key, value)``, ``("one", *shapes)``; ``("tower", *classes)`` for classes that
+        pydantic would convert to the first, ``("loose", shape)`` where pydantic may ask for more
+        than `checker`, and ``("ask",)`` where only `checker` knows.
     """
     if annotation is None or annotation is types.NoneType:
         return types.NoneType
-    if isinstance(annotation, InitVar):
-        return shape(annotation.type)
     origin: object = get_origin(annotation)
     args = get_args(annotation)
     if origin is None:
         if checker(annotation) is None:
-            return ("any",)
-        return ("one", *_TOWER[annotation]) if annotation in _TOWER else annotation
+            return ("any",) if annotation in _ANYTHING else ("loose", ("any",))
+        return ("tower", *_TOWER[annotation]) if annotation in _TOWER else annotation
     if any(origin is special for special in _QUALIFIERS):
-        return shape(args[0])
+        return ("loose", shape(args[0]))
     if origin in (Union, types.UnionType):
         return ("one", *map(shape, args))
     if origin is list and len(args) == 1:

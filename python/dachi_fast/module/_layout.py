@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Optional, get_origin
 
@@ -19,6 +20,7 @@ from dachi_fast.module._fields import (
     PARAM,
     PLAIN,
     SHARED,
+    UNSET,
     WRAP,
     Layout,
     Node,
@@ -50,8 +52,9 @@ def layout_of(cls: type) -> Layout:
     return found if found is not None else _settle(cls)
 
 
-# Name, role, whether it may be unset, description of a shape, and the field itself.
-_Row = tuple[str, int, bool, object, LoadField]
+# Name, role, whether it may be unset, description of a shape, the field itself, what the constructor
+# sets when it is given nothing (in a list, as None is a value), or what makes that.
+_Row = tuple[str, int, bool, object, LoadField, list[Any] | None, Callable[[], Any] | None]
 
 
 def build_plan(cls: type) -> tuple[bool, list[_Row], dict[str, str]]:
@@ -67,8 +70,10 @@ def build_plan(cls: type) -> tuple[bool, list[_Row], dict[str, str]]:
     loaded: tuple[LoadField, ...] = cls.__dict__["__load_fields__"]
     for field in loaded:
         held = fields.get(field.name)
+        default = None if held is None or held.default is UNSET else [held.default]
+        factory = None if held is None else held.factory
         unset = held is not None and held.required and held.kind == "attr"
-        rows.append((field.name, field.role, unset, field.shape, field))
+        rows.append((field.name, field.role, unset, field.shape, field, default, factory))
     return _only_sets_fields(cls, rows), rows, dict(getattr(cls, "__state_names__", {}))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
+from dachi_fast._core.state import build_spec
 from dachi_fast.errors import SpecError
 from dachi_fast.module._base import new_id
 from dachi_fast.module._copy import ATOMS, copied
@@ -171,6 +172,10 @@ def built(
     allow: Sequence[type | str] | None = None,
 ) -> Any:
     """Builds a module of class `cls` (or a subclass) from its blueprint; see `from_spec`."""
+    if type(spec) is dict and not ctx and allow is None:
+        found = build_spec(cls, spec)
+        if found is not None:
+            return found
     read = _validated(cls, spec)
     if not issubclass(read.load_cls(), cls):
         raise mismatch(read.load_cls(), cls)

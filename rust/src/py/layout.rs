@@ -28,6 +28,11 @@ pub enum Role {
 }
 
 impl Role {
+    /// Whether a field of this role stands in specs.
+    pub fn is_spec(self) -> bool {
+        matches!(self, Role::Param | Role::Child | Role::Plain)
+    }
+
     fn from_number(number: u8) -> Option<Role> {
         Some(match number {
             0 => Role::Param,
@@ -145,6 +150,10 @@ pub struct PlanField {
     pub may_be_unset: bool,
     /// What values surely fit.
     pub shape: Shape,
+    /// The value that the constructor sets when it is given none.
+    pub default: Option<Py<PyAny>>,
+    /// Makes that value, anew for each instance.
+    pub factory: Option<Py<PyAny>>,
     /// What Python asks where they do not.
     pub load_field: Py<PyAny>,
 }
@@ -157,12 +166,22 @@ impl Plan {
         let adapts = class.hasattr(pyo3::intern!(py, "_adapted_for"))?;
         let intercepts = class.getattr("__dict__")?.contains("__intercepts__")?;
         let mut fields = Vec::with_capacity(rows.len());
-        for (text, role, may_be_unset, shape, load_field) in rows {
+        for (text, role, may_be_unset, shape, load_field, default, factory) in rows {
             let role = Role::from_number(role)
                 .ok_or_else(|| Error::new("store", "an unknown role in a plan"))?;
             let name = PyString::intern(py, &text).unbind();
             let (shape, load_field) = (Shape::read(&shape)?, load_field.unbind());
-            fields.push(PlanField { name, text, role, may_be_unset, shape, load_field });
+            let default = default.and_then(|held| held.into_iter().next());
+            fields.push(PlanField {
+                name,
+                text,
+                role,
+                may_be_unset,
+                shape,
+                default,
+                factory,
+                load_field,
+            });
         }
         let is_state = |field: &PlanField| matches!(field.role, Role::Param | Role::Attr);
         let mut by_name: Vec<usize> = (0..fields.len()).collect();
@@ -184,8 +203,17 @@ impl Plan {
     }
 }
 
-/// Name, role, whether it may be unset, description of a shape, LoadField.
-type PlanRow<'py> = (String, u8, bool, Bound<'py, PyAny>, Bound<'py, PyAny>);
+/// Name, role, whether it may be unset, description of a shape, LoadField, the default in a list if
+/// there is one, factory.
+type PlanRow<'py> = (
+    String,
+    u8,
+    bool,
+    Bound<'py, PyAny>,
+    Bound<'py, PyAny>,
+    Option<Vec<Py<PyAny>>>,
+    Option<Py<PyAny>>,
+);
 
 impl PlanField {
     /// A value of the blueprint as the field takes it.
@@ -225,6 +253,8 @@ pub struct ModuleSide {
     pub blank: Py<PyAny>,
     /// kind -> class.
     pub find_kind: Py<PyAny>,
+    /// kind -> list of the classes that it may mean.
+    pub named: Py<PyAny>,
     /// class -> what a [`Plan`] is made of.
     pub build_plan: Py<PyAny>,
     /// (value, LoadField, path, whether to copy) -> the value as a field of the state takes it.
@@ -254,6 +284,7 @@ pub fn module_side(py: Python<'_>) -> PyResult<&ModuleSide> {
             Ok(py.import(module)?.getattr(name)?.unbind())
         };
         let fields = "dachi_fast.module._fields";
+        let registry = py.import("dachi_fast.spec")?.getattr("registry")?;
         Ok(ModuleSide {
             module: class("dachi_fast.module._base", "BaseModule")?,
             item: class(fields, "Item")?,
@@ -264,7 +295,8 @@ pub fn module_side(py: Python<'_>) -> PyResult<&ModuleSide> {
             blueprint_kind: function("dachi_fast.spec._blueprint", "blueprint_kind")?,
             blueprint_values: function("dachi_fast.spec._blueprint", "blueprint_values")?,
             blank: py.get_type::<PyAny>().getattr("__new__")?.unbind(),
-            find_kind: py.import("dachi_fast.spec")?.getattr("registry")?.getattr("find_kind")?.unbind(),
+            find_kind: registry.getattr("find_kind")?.unbind(),
+            named: registry.getattr("named")?.unbind(),
             build_plan: function("dachi_fast.module._layout", "build_plan")?,
             fitted: function("dachi_fast.module._load", "fitted")?,
             fitted_item: function("dachi_fast.module._load", "fitted_item")?,

@@ -26,6 +26,8 @@ pub fn plan_load<'py>(
     let list = |name: &str| -> PyResult<Bound<'py, PyList>> {
         Ok(plan.getattr(name)?.cast_into::<PyList>()?)
     };
+    let mut pairs = raw::pairs(state);
+    let upcoming = pairs.next().flatten();
     let mut sink = LoadSink {
         side: module_side(py)?,
         state,
@@ -43,6 +45,8 @@ pub fn plan_load<'py>(
         at: None,
         next: 0,
         key: String::new(),
+        pairs,
+        upcoming,
     };
     Ok(walk::walk(module, Wanted { recurse, train, runtime }, &mut sink).map(drop)?)
 }
@@ -84,6 +88,9 @@ struct LoadSink<'a, 'py> {
     /// Which of its fields comes next, most likely.
     next: usize,
     key: String,
+    /// States mostly have the order of the walk: then no key is looked up.
+    pairs: raw::Pairs<'a, 'py>,
+    upcoming: Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>,
 }
 
 impl<'py> LoadSink<'_, 'py> {
@@ -96,6 +103,13 @@ impl<'py> LoadSink<'_, 'py> {
         self.key.clear();
         self.key.push_str(prefix);
         self.key.push_str(name);
+        if self.upcoming.as_ref().is_some_and(|(key, _)| is_text(key, &self.key))
+            && let Some((key, value)) = self.upcoming.take()
+        {
+            self.upcoming = self.pairs.next().flatten();
+            self.found.append(&key)?;
+            return Ok((key, Some(value)));
+        }
         let key = raw::string(self.state.py(), &self.key)?;
         let value = self.state.get_item(&key)?;
         if value.is_some() {
@@ -213,6 +227,10 @@ impl<'py> Sink<'py> for LoadSink<'_, 'py> {
         self.swaps.append((module, &new))?;
         Ok(Some(("_adapted", new)))
     }
+}
+
+fn is_text(key: &Bound<'_, PyAny>, text: &str) -> bool {
+    key.cast_exact::<PyString>().is_ok_and(|key| raw::utf8(key) == Some(text))
 }
 
 /// A copy of a value, so that no two modules share a container.

@@ -15,6 +15,7 @@ mod leaves;
 mod load;
 mod raw;
 mod shape;
+mod spec;
 mod state;
 mod store;
 mod types;

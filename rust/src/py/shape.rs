@@ -17,6 +17,10 @@ pub enum Shape {
     Dict(Box<(Shape, Shape)>),
     /// What fits one of them.
     One(Vec<Shape>),
+    /// Instances of these classes, which pydantic converts to the first.
+    Tower(Vec<Shape>),
+    /// What fits that, though pydantic may ask for more.
+    Loose(Box<Shape>),
     /// Only Python can tell.
     Ask,
 }
@@ -30,11 +34,14 @@ impl Shape {
         let parts = description.cast::<PyTuple>()?;
         let word = parts.get_item(0)?;
         let inner = |at: usize| Shape::read(&parts.get_item(at)?);
+        let all = || (1..parts.len()).map(inner).collect::<PyResult<Vec<Shape>>>();
         Ok(match word.cast::<PyString>()?.to_str()? {
             "any" => Shape::Any,
             "list" => Shape::List(Box::new(inner(1)?)),
             "dict" => Shape::Dict(Box::new((inner(1)?, inner(2)?))),
-            "one" => Shape::One((1..parts.len()).map(inner).collect::<PyResult<_>>()?),
+            "one" => Shape::One(all()?),
+            "tower" => Shape::Tower(all()?),
+            "loose" => Shape::Loose(Box::new(inner(1)?)),
             _ => Shape::Ask,
         })
     }
@@ -45,7 +52,10 @@ impl Shape {
         match self {
             Shape::Any => true,
             Shape::Is(class) => is_a(value, class.bind(value.py())),
-            Shape::One(shapes) => shapes.iter().any(|shape| shape.fits(value)),
+            Shape::One(shapes) | Shape::Tower(shapes) => {
+                shapes.iter().any(|shape| shape.fits(value))
+            }
+            Shape::Loose(shape) => shape.fits(value),
             Shape::List(element) => value
                 .cast_exact::<PyList>()
                 .is_ok_and(|list| element.is_any() || list.iter().all(|each| element.fits(&each))),

@@ -197,5 +197,6 @@ pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(flatten, module)?)?;
     module.add_function(wrap_pyfunction!(capture, module)?)?;
     module.add_function(wrap_pyfunction!(super::load::plan_load, module)?)?;
-    module.add_function(wrap_pyfunction!(super::load::set_fields, module)?)
+    module.add_function(wrap_pyfunction!(super::load::set_fields, module)?)?;
+    module.add_function(wrap_pyfunction!(super::spec::build_spec, module)?)
 }

@@ -1,0 +1,200 @@
+//! Modules out of specs of the most common form, in one crossing.
+//!
+//! Specs are untrusted. What is taken here is what pydantic would take without converting anything:
+//! plain dicts of classes whose constructors only set fields, with values of exactly the annotated
+//! types. Everything else, errors above all, is left to pydantic by giving None.
+
+use super::errors::Attempt;
+use super::layout::{Layout, ModuleSide, PlanField, layout_of_class, module_side};
+use super::raw::{self, Atom, CollectorPaused, atom};
+use super::shape::Shape;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyType};
+use std::collections::{HashMap, HashSet};
+
+/// Levels of modules; deeper specs are refused, which is pydantic's path to say.
+const MAX_DEPTH: usize = 100;
+
+/// Builds a module of class `class` or a subclass; None where pydantic must look at the spec.
+#[pyfunction]
+pub fn build_spec<'py>(
+    class: &Bound<'py, PyType>,
+    spec: &Bound<'py, PyDict>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = class.py();
+    let _paused = CollectorPaused::new(py);
+    let side = module_side(py)?;
+    let kinds = HashMap::new();
+    let ids = HashSet::new();
+    let module = Specs { py, side, kinds, ids, depth: 0 }.module(spec)?;
+    Ok(module.filter(|module| raw::is_a(module, class)))
+}
+
+struct Specs<'py> {
+    py: Python<'py>,
+    side: &'py ModuleSide,
+    kinds: HashMap<String, Option<(Bound<'py, PyType>, Bound<'py, Layout>)>>,
+    ids: HashSet<String>,
+    depth: usize,
+}
+
+/// None where pydantic must look.
+type Taken<'py> = Attempt<Option<Bound<'py, PyAny>>>;
+
+impl<'py> Specs<'py> {
+    fn module(&mut self, spec: &Bound<'py, PyDict>) -> Taken<'py> {
+        if self.depth >= MAX_DEPTH {
+            return Ok(None);
+        }
+        self.depth += 1;
+        let module = self.shallower(spec);
+        self.depth -= 1;
+        module
+    }
+
+    fn shallower(&mut self, spec: &Bound<'py, PyDict>) -> Taken<'py> {
+        let py = self.py;
+        let Some(kind) = spec.get_item(intern!(py, "kind"))? else { return Ok(None) };
+        let Some(kind) = text(&kind) else { return Ok(None) };
+        let id = spec.get_item(intern!(py, "id"))?;
+        if let Some(id) = &id {
+            // One that is there already names a module to be used again, or a conflict.
+            match text(id) {
+                Some(id) if self.ids.insert(id.to_owned()) => {}
+                _ => return Ok(None),
+            }
+        }
+        let Some((class, layout)) = self.class(kind)? else { return Ok(None) };
+        let plan = layout.get().plan(&class)?;
+        if !plan.is_plain {
+            return Ok(None);
+        }
+        let module = self.side.blank.bind(py).call1((&class,))?;
+        let mut used = 1 + usize::from(id.is_some());
+        for field in &plan.fields {
+            let given = match field.role.is_spec() {
+                true => spec.get_item(field.name.bind(py))?,
+                false => None,
+            };
+            used += usize::from(given.is_some());
+            let value = match given {
+                Some(given) => self.value(&field.shape, &given)?,
+                None => initial(py, field)?,
+            };
+            match value {
+                Some(value) => module.setattr(field.name.bind(py), value)?,
+                None if field.may_be_unset => {}
+                None => return Ok(None),
+            }
+        }
+        if let Some(id) = id {
+            module.setattr(intern!(py, "_module_id"), id)?;
+        }
+        // A key that no field has is pydantic's to refuse.
+        Ok((used == spec.len()).then_some(module))
+    }
+
+    fn class(&mut self, kind: &str) -> Attempt<Option<(Bound<'py, PyType>, Bound<'py, Layout>)>> {
+        if let Some(known) = self.kinds.get(kind) {
+            return Ok(known.clone());
+        }
+        let found = self.side.named.bind(self.py).call1((kind,))?.cast_into::<PyList>();
+        let found = found.map_err(PyErr::from)?;
+        let class = match found.len() {
+            1 => {
+                let class = found.get_item(0)?.cast_into::<PyType>().map_err(PyErr::from)?;
+                let layout = layout_of_class(&class)?;
+                Some((class, layout))
+            }
+            _ => None,
+        };
+        self.kinds.insert(kind.to_owned(), class.clone());
+        Ok(class)
+    }
+
+    /// A value as the constructor gets it, containers made anew.
+    fn value(&mut self, shape: &Shape, value: &Bound<'py, PyAny>) -> Taken<'py> {
+        Ok(match shape {
+            Shape::Any => atom(value).filter(is_sound).map(|_| value.clone()),
+            Shape::Is(class) => return self.instance(class.bind(self.py), value),
+            Shape::Tower(shapes) => match shapes.first() {
+                Some(first) => return self.value(first, value),
+                None => None,
+            },
+            Shape::One(shapes) => {
+                for shape in shapes {
+                    if let Some(taken) = self.value(shape, value)? {
+                        return Ok(Some(taken));
+                    }
+                }
+                None
+            }
+            Shape::List(element) => {
+                let Ok(list) = value.cast_exact::<PyList>() else { return Ok(None) };
+                let made = PyList::empty(self.py);
+                for each in list.iter() {
+                    let Some(taken) = self.value(element, &each)? else { return Ok(None) };
+                    made.append(taken)?;
+                }
+                Some(made.into_any())
+            }
+            Shape::Dict(pair) => {
+                let Ok(dict) = value.cast_exact::<PyDict>() else { return Ok(None) };
+                if dict.contains(intern!(self.py, "$data"))? {
+                    return Ok(None);
+                }
+                let made = PyDict::new(self.py);
+                for each in raw::pairs(dict) {
+                    let Some((key, element)) = each else { return Ok(None) };
+                    let (Some(key), Some(element)) =
+                        (self.value(&pair.0, &key)?, self.value(&pair.1, &element)?)
+                    else {
+                        return Ok(None);
+                    };
+                    made.set_item(key, element)?;
+                }
+                Some(made.into_any())
+            }
+            Shape::Loose(_) | Shape::Ask => None,
+        })
+    }
+
+    /// A value of exactly a class that pydantic takes as it is, or a module of a class.
+    fn instance(&mut self, class: &Bound<'py, PyType>, value: &Bound<'py, PyAny>) -> Taken<'py> {
+        if let Some(found) = atom(value) {
+            let is_exact = value.get_type_ptr() == class.as_type_ptr();
+            return Ok((is_exact && is_sound(&found)).then(|| value.clone()));
+        }
+        match value.cast_exact::<PyDict>() {
+            Ok(spec) if class.is_subclass(self.side.module.bind(self.py))? => {
+                Ok(self.module(spec)?.filter(|module| raw::is_a(module, class)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// pydantic refuses texts that are no Unicode.
+fn is_sound(atom: &Atom<'_, '_>) -> bool {
+    match atom {
+        Atom::Text(text) => raw::utf8(text).is_some(),
+        _ => true,
+    }
+}
+
+fn text<'a>(value: &'a Bound<'_, PyAny>) -> Option<&'a str> {
+    match atom(value) {
+        Some(Atom::Text(text)) => raw::utf8(text),
+        _ => None,
+    }
+}
+
+/// What the constructor sets when it is given nothing.
+fn initial<'py>(py: Python<'py>, field: &PlanField) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match (&field.factory, &field.default) {
+        (Some(factory), _) => Ok(Some(factory.bind(py).call0()?)),
+        (None, Some(default)) => Ok(Some(default.bind(py).clone())),
+        (None, None) => Ok(None),
+    }
+}
