@@ -24,6 +24,7 @@ import zstandard
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benches.compare import Durability
+from benches.compare.blueprint import described, rebuilt
 from benches.compare.flatten import assign, flatten
 from dachi_fast import BaseModule
 
@@ -63,9 +64,13 @@ class Keeper:
         self._compressor = zstandard.ZstdCompressor(level=level)
         self._decompressor = zstandard.ZstdDecompressor()
 
+    def _content(self, agent: BaseModule) -> dict[str, Any]:
+        return flatten(agent)
+
     def save(self, agent: BaseModule) -> None:
         """Keeps the agent's state as its next version."""
-        packed = self._compressor.compress(msgpack.packb(flatten(agent), default=_array))
+        content = msgpack.packb(self._content(agent), default=_array)
+        packed = self._compressor.compress(content)
         nonce = os.urandom(12)
         sealed = nonce + self._aead.encrypt(nonce, packed, b"agent")
         digest = sha256(sealed).hexdigest()
@@ -114,6 +119,36 @@ class Keeper:
     def close(self) -> None:
         """Closes the environment."""
         self._env.close()
+
+
+class WholeKeeper(Keeper):
+    """The same with the blueprint kept beside the state: no code needs to know the tree."""
+
+    def __init__(self, folder: Path, durability: Durability, level: int) -> None:
+        super().__init__(folder, durability, level)
+        self.name = f"composed with blueprint, zstd {level}"
+
+    def _content(self, agent: BaseModule) -> dict[str, Any]:
+        return {"blueprint": described(agent), "state": flatten(agent)}
+
+    def load(self, make: Callable[[], BaseModule]) -> BaseModule:  # noqa: ARG002
+        """Gives the newest version, proved, in a tree built from its blueprint."""
+        kept = self._state()
+        agent = rebuilt(kept["blueprint"])
+        assign(agent, kept["state"])
+        return agent
+
+    def load_into(self, agent: BaseModule) -> None:
+        """Loads the newest version, proved, into a tree of the same structure."""
+        kept = self._state()
+        if kept["blueprint"] != described(agent):
+            raise ValueError("another tree was saved")
+        assign(agent, kept["state"])
+
+
+def whole_level_1(folder: Path, durability: Durability) -> Keeper:
+    """The level that dachi_fast uses, with the blueprint."""
+    return WholeKeeper(folder, durability, 1)
 
 
 def level_1(folder: Path, durability: Durability) -> Keeper:

@@ -17,7 +17,8 @@ _ATOMS = frozenset({int, float, str, bool, type(None), bytes})
 _names: dict[type, tuple[str, ...]] = {}
 
 
-def _names_of(cls: type) -> tuple[str, ...]:
+def names_of(cls: type) -> tuple[str, ...]:
+    """Gives the declared names of a class."""
     names = _names.get(cls)
     if names is None:
         names = _names[cls] = layout_of(cls).names
@@ -32,7 +33,7 @@ def flatten(module: BaseModule) -> dict[str, Any]:
 
 
 def _flatten(module: BaseModule, prefix: str, out: dict[str, Any]) -> None:
-    for name in _names_of(type(module)):
+    for name in names_of(type(module)):
         value = getattr(module, name)
         if type(value) in _ATOMS:
             out[prefix + name] = value
@@ -72,7 +73,7 @@ def assign(module: BaseModule, state: dict[str, Any]) -> None:
 
 def _assign(module: BaseModule, prefix: str, state: dict[str, Any]) -> int:
     used = 0
-    for name in _names_of(type(module)):
+    for name in names_of(type(module)):
         value = getattr(module, name)
         children = None if type(value) in _ATOMS else _children(value)
         if children is None:
