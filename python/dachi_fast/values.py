@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dachi_fast.errors import DachiError, Malformed, StateTypeError, StateValueError
+from dachi_fast.errors import DachiError, Malformed, SpecError, StateTypeError, StateValueError
 
 if TYPE_CHECKING:
     from dachi_fast.module import BaseModule
@@ -266,7 +266,12 @@ def _raised_module(p: Any) -> object:
     from dachi_fast.spec import from_spec
 
     spec, state = p
-    module = from_spec(spec)
+    try:
+        module = from_spec(spec)
+    except ValueError as error:  # pydantic's own, where the classes have changed
+        if isinstance(error, SpecError):
+            raise
+        raise SpecError("misfit", f"a saved module does not fit its class: {error}") from error
     load_owned(module, state)
     return module
 

@@ -7,7 +7,7 @@
 
 use crate::state::blueprint::{Head, Opening, opening};
 use super::decode::{Keys, ValueDecoder};
-use super::errors::Attempt;
+use super::errors::{Attempt, Fail};
 use super::layout::{Layout, ModuleSide, Plan, PlanField, Role, layout_of_class, module_side};
 use super::leaves::Leaves;
 use super::raw;
@@ -113,7 +113,7 @@ impl<'a, 'py> Build<'a, 'py> {
             };
             let inside = self.path.len();
             self.path.push_str(plan.state_name(name));
-            let value = self.value(input).map_err(|fail| fail.inside(name))?;
+            let value = self.value(input)?;
             self.path.truncate(inside);
             fields.push((name, value));
         }
@@ -152,6 +152,15 @@ impl<'a, 'py> Build<'a, 'py> {
         }
     }
 
+    /// A failure with where it happened.
+    #[cold]
+    fn here(&self, fail: impl Into<Fail>) -> Fail {
+        match self.path.trim_end_matches('.') {
+            "" => fail.into(),
+            path => fail.into().inside(path),
+        }
+    }
+
     fn class(&mut self, kind: &'a str) -> Attempt<Rc<Class<'py>>> {
         if let Some((last, class)) = &self.last
             && *last == kind
@@ -161,7 +170,8 @@ impl<'a, 'py> Build<'a, 'py> {
         let class = match self.kinds.get(kind) {
             Some(class) => Rc::clone(class),
             None => {
-                let class = self.side.find_kind.bind(self.py).call1((kind,))?;
+                let class = self.side.find_kind.bind(self.py).call1((kind,));
+                let class = class.map_err(|error| self.here(error))?;
                 let class = class.cast_into::<PyType>().map_err(PyErr::from)?;
                 let layout = layout_of_class(&class)?;
                 let class = Rc::new(Class { class, layout });
@@ -217,7 +227,7 @@ impl<'a, 'py> Build<'a, 'py> {
         let at = at.unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = write!(self.path, "{at}");
-        let value = self.value(input).map_err(|fail| fail.inside(at.to_string()))?;
+        let value = self.value(input)?;
         self.path.truncate(outside);
         Ok(value)
     }
@@ -232,7 +242,7 @@ impl<'a, 'py> Build<'a, 'py> {
             let outside = self.path.len();
             self.dot();
             self.path.push_str(&name);
-            let value = self.value(input).map_err(|fail| fail.inside(&*name))?;
+            let value = self.value(input)?;
             self.path.truncate(outside);
             dict.set_item(key, value)?;
         }
@@ -243,7 +253,10 @@ impl<'a, 'py> Build<'a, 'py> {
     /// A value that holds no modules of the tree.
     fn plain(&mut self, input: &mut Decoder<'a>) -> Attempt<Bound<'py, PyAny>> {
         let mut values = ValueDecoder::over(input.clone(), self.types, self.keys);
-        let value = values.value()?;
+        let value = match values.value() {
+            Ok(value) => value,
+            Err(fail) => return Err(self.here(fail)),
+        };
         let position = values.position();
         input.seek(position)?;
         Ok(value)
@@ -285,7 +298,8 @@ impl<'a, 'py> Build<'a, 'py> {
                 Place::Leaf(at) => self.leaf(field, *at)?,
                 Place::Blueprint(at) => {
                     let Some((_, value)) = fields.get(*at) else { continue };
-                    field.structure(self.side, value)?
+                    let value = field.structure(self.side, value);
+                    value.map_err(|error| self.here(error))?
                 }
                 Place::Nowhere => continue,
             };
@@ -354,7 +368,8 @@ impl<'a, 'py> Build<'a, 'py> {
         let own = self.own()?;
         let id = ValueDecoder::new(id, self.types, self.keys).whole()?;
         let rebuilt = self.side.rebuilt.bind(self.py);
-        let (module, whole): (_, bool) = rebuilt.call1((&class.class, id, values, own))?.extract()?;
+        let made = rebuilt.call1((&class.class, id, values, own));
+        let (module, whole): (_, bool) = made.map_err(|error| self.here(error))?.extract()?;
         self.whole &= whole;
         Ok(module)
     }
@@ -368,8 +383,8 @@ impl<'a, 'py> Build<'a, 'py> {
     ) -> Attempt<()> {
         debug_assert!(module.is_instance(&class.class)?);
         if !plan.is_plain {
-            let whole = self.side.load_own.bind(self.py).call1((module, self.own()?))?;
-            self.whole &= whole.extract::<bool>()?;
+            let whole = self.side.load_own.bind(self.py).call1((module, self.own()?));
+            self.whole &= whole.map_err(|error| self.here(error))?.extract::<bool>()?;
             return Ok(());
         }
         let mut places = Vec::new();
