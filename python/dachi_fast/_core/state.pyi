@@ -3,6 +3,7 @@
 from typing import Any, final
 
 from dachi_fast.module import BaseModule
+from dachi_fast.module._fields import Item
 
 @final
 class Layout:
@@ -54,34 +55,51 @@ def capture(module: BaseModule, *, copy_arrays: bool = False) -> Capture:
         StateValueError: as `flatten`, or a value that cannot be held.
     """
 
+@final
+class LoadPlan:
+    """What a load will write, and what it found wrong."""
+
+    @property
+    def found(self) -> list[str]:
+        """The keys of the state that have a place."""
+
+    @property
+    def missing(self) -> list[str]:
+        """The expected keys that the state does not have."""
+
+    @property
+    def items(self) -> list[tuple[Item[Any], Any]]:
+        """Items and their new values, which are not written here."""
+
+    @property
+    def swaps(self) -> list[tuple[Any, BaseModule]]:
+        """AdaptModules and their new modules, which are not put in here."""
+
+    @property
+    def told(self) -> list[tuple[BaseModule, str, Any]]:
+        """Module, name and new value of the attributes that may have callbacks."""
+
+    def __len__(self) -> int: ...
+    def write(self) -> None:
+        """Writes the attributes as `object.__setattr__` does: past callbacks and fixes."""
+
+    def undo(self) -> None:
+        """Writes back what was there before."""
+
 def plan_load(
-    module: BaseModule,
-    state: dict[str, Any],
-    plan: object,
-    wanted: tuple[bool, bool, bool],
-    copy: bool,
-) -> None:
+    module: BaseModule, state: dict[str, Any], wanted: tuple[bool, bool, bool], copy: bool
+) -> LoadPlan:
     """Finds what loading a flat state into a tree would write; nothing is written.
 
     Args:
         module: the root.
         state: dotted key -> value.
-        plan: a `dachi_fast.module._load._Plan`, to which writes and keys are added.
         wanted: whether children, Params and Attrs are loaded.
         copy: whether values are copied.
 
     Raises:
         StateTypeError: a value does not fit the annotation of its field.
         StateValueError: as `flatten`.
-    """
-
-def set_fields(modules: list[BaseModule], names: list[str], values: list[Any]) -> None:
-    """Sets attributes as `object.__setattr__` does, past callbacks and fixes; UNSET deletes.
-
-    Args:
-        modules: whose attribute, for each.
-        names: which.
-        values: the new values.
     """
 
 def build_spec(cls: type[BaseModule], spec: dict[str, Any]) -> Any | None:

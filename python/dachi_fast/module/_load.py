@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from dachi_fast._core.state import plan_load, set_fields
+from dachi_fast._core.state import LoadPlan, plan_load
 from dachi_fast.errors import StateKeyError, StateTypeError
 from dachi_fast.module._copy import ATOMS, copied
 from dachi_fast.module._fields import ITEM_PARAM, Item, item_bound
@@ -18,34 +18,6 @@ from dachi_fast.module._views import told
 
 if TYPE_CHECKING:
     from dachi_fast.module._base import BaseModule
-
-
-class _Plan:
-    """What a load will write, and what it found wrong; compiled code fills it."""
-
-    __slots__ = (
-        "before",
-        "found",
-        "items",
-        "missing",
-        "modules",
-        "names",
-        "swaps",
-        "told",
-        "values",
-    )
-
-    def __init__(self) -> None:
-        # Side by side, one entry for each attribute to be written.
-        self.modules: list[BaseModule] = []
-        self.names: list[str] = []
-        self.values: list[Any] = []
-        self.before: list[Any] = []
-        self.told: list[tuple[BaseModule, str, Any]] = []  # those that may have callbacks
-        self.items: list[tuple[Item[Any], Any]] = []
-        self.swaps: list[tuple[Any, BaseModule]] = []  # AdaptModules with their new module
-        self.missing: list[str] = []
-        self.found: list[str] = []
 
 
 def load(
@@ -78,7 +50,8 @@ def load(
         raise StateTypeError(
             "not-a-mapping", f"a state is a mapping from key to value, not {type(state).__name__}"
         )
-    plan = _planned(module, state, recurse, train, runtime, copy)
+    held = state if type(state) is dict else dict(state)
+    plan = plan_load(module, held, (recurse, train, runtime), copy)
     if strict:
         _check_keys(module, state, plan)
     _swap(plan)
@@ -98,7 +71,7 @@ def load_owned(module: BaseModule, state: Mapping[str, Any], strict: bool = True
     load(module, state, strict=strict, copy=False)
 
 
-def load_own(module: BaseModule, state: Mapping[str, Any]) -> bool:
+def load_own(module: BaseModule, state: dict[str, Any]) -> bool:
     """Loads what one module holds itself, without its children and without copying.
 
     Args:
@@ -111,23 +84,9 @@ def load_own(module: BaseModule, state: Mapping[str, Any]) -> bool:
     Raises:
         StateTypeError: a value does not fit; nothing is changed then.
     """
-    plan = _planned(module, state, recurse=False, train=True, runtime=True, copy=False)
+    plan = plan_load(module, state, (False, True, True), copy=False)
     _swap(plan)
-    return not plan.missing and len(plan.found) == len(state)
-
-
-def _planned(
-    module: BaseModule,
-    state: Mapping[str, Any],
-    recurse: bool,
-    train: bool,
-    runtime: bool,
-    copy: bool,
-) -> _Plan:
-    plan = _Plan()
-    held = state if type(state) is dict else dict(state)
-    plan_load(module, held, plan, (recurse, train, runtime), copy)
-    return plan
+    return not plan.missing and len(plan) == len(state)
 
 
 def fitted_item(
@@ -199,8 +158,8 @@ def _validator(field: LoadField) -> Callable[[Any], Any] | None:
     return None
 
 
-def _check_keys(module: BaseModule, state: Mapping[str, Any], plan: _Plan) -> None:
-    if not plan.missing and len(plan.found) == len(state):
+def _check_keys(module: BaseModule, state: Mapping[str, Any], plan: LoadPlan) -> None:
+    if not plan.missing and len(plan) == len(state):
         return
     expected = set(plan.found)
     extra = [str(k) for k in state if k not in expected]
@@ -221,12 +180,12 @@ def _check_keys(module: BaseModule, state: Mapping[str, Any], plan: _Plan) -> No
     )
 
 
-def _swap(plan: _Plan) -> None:
+def _swap(plan: LoadPlan) -> None:
     """Writes everything; on a failure (an item's own class, say) writes back the old."""
     undo: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
     try:
-        undo.append((set_fields, (plan.modules, plan.names, plan.before)))
-        set_fields(plan.modules, plan.names, plan.values)
+        undo.append((plan.undo, ()))
+        plan.write()
         for item, value in plan.items:
             undo.append((item._restore, (item.data,)))
             item._restore(value)
@@ -240,7 +199,7 @@ def _swap(plan: _Plan) -> None:
     _tell(plan)
 
 
-def _tell(plan: _Plan) -> None:
+def _tell(plan: LoadPlan) -> None:
     """Calls the callbacks of what was written."""
     for module, name, value in plan.told:
         told(module, name, value)

@@ -110,6 +110,12 @@ impl Layout {
         self.plan.get_or_try_init(class.py(), || Plan::new(class))
     }
 
+    /// The same, if it was asked for before.
+    #[inline]
+    pub fn known_plan(&self, py: Python<'_>) -> Option<&Plan> {
+        self.plan.get(py)
+    }
+
     /// The full kind of the class this is the layout of, and whether only Python code knows what
     /// its blueprint holds (captured arguments, InitVars, a hook).
     pub fn blueprint(&self, class: &Bound<'_, PyType>) -> PyResult<&(String, bool)> {
@@ -263,8 +269,6 @@ pub struct ModuleSide {
     pub fitted_item: Py<PyAny>,
     /// value -> a deep copy.
     pub copied: Py<PyAny>,
-    /// What stands for no value.
-    pub unset: Py<PyAny>,
     /// (value, LoadField) -> the value as a field of the blueprint takes it.
     pub fitted_structure: Py<PyAny>,
     /// (class, id, values of the blueprint, own state) -> (module, whether it took all).
@@ -301,7 +305,6 @@ pub fn module_side(py: Python<'_>) -> PyResult<&ModuleSide> {
             fitted: function("dachi_fast.module._load", "fitted")?,
             fitted_item: function("dachi_fast.module._load", "fitted_item")?,
             copied: function("dachi_fast.module._copy", "copied")?,
-            unset: function(fields, "UNSET")?,
             fitted_structure: function("dachi_fast.spec._rebuild", "fitted_structure")?,
             rebuilt: function("dachi_fast.spec._rebuild", "rebuilt")?,
             load_own: function("dachi_fast.module._load", "load_own")?,

@@ -8,24 +8,81 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
-/// Finds for every leaf of `module` its value in `state`.
-///
-/// `plan` is a `dachi_fast.module._load._Plan`: writes, items and swaps are added to it, and the keys
-/// that were found or are missing.
+/// One attribute to be written.
+struct Write {
+    module: Py<PyAny>,
+    name: Py<PyString>,
+    new: Py<PyAny>,
+    /// None where the module lacks the attribute.
+    old: Option<Py<PyAny>>,
+}
+
+/// What a load will write, and what it found wrong.
+#[pyclass(frozen, module = "dachi_fast._core.state")]
+pub struct LoadPlan {
+    writes: Vec<Write>,
+    found: Vec<Py<PyAny>>,
+    /// Expected keys that the state does not have.
+    #[pyo3(get)]
+    missing: Py<PyList>,
+    /// (item, new value)
+    #[pyo3(get)]
+    items: Py<PyList>,
+    /// (AdaptModule, its new module)
+    #[pyo3(get)]
+    swaps: Py<PyList>,
+    /// (module, name, new value) of the attributes that may have callbacks.
+    #[pyo3(get)]
+    told: Py<PyList>,
+}
+
+#[pymethods]
+impl LoadPlan {
+    /// How many keys of the state have a place.
+    fn __len__(&self) -> usize {
+        self.found.len()
+    }
+
+    /// The keys of the state that have a place.
+    #[getter]
+    fn found<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, &self.found)
+    }
+
+    /// Writes the attributes as `object.__setattr__` does: past callbacks and fixes.
+    fn write(&self, py: Python<'_>) -> PyResult<()> {
+        for write in &self.writes {
+            raw::set_plainly(write.module.bind(py), write.name.bind(py), Some(write.new.bind(py)))?;
+        }
+        Ok(())
+    }
+
+    /// Writes back what was there before.
+    fn undo(&self, py: Python<'_>) -> PyResult<()> {
+        for write in self.writes.iter().rev() {
+            let (module, name) = (write.module.bind(py), write.name.bind(py));
+            match &write.old {
+                Some(old) => raw::set_plainly(module, name, Some(old.bind(py)))?,
+                None if module.hasattr(name)? => raw::set_plainly(module, name, None)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Finds for every leaf of `module` its value in `state`; nothing is written.
 #[pyfunction]
 pub fn plan_load<'py>(
     module: &Bound<'py, PyAny>,
     state: &Bound<'py, PyDict>,
-    plan: &Bound<'py, PyAny>,
     wanted: (bool, bool, bool),
     copy: bool,
-) -> PyResult<()> {
+) -> PyResult<LoadPlan> {
     let py = module.py();
     let (recurse, train, runtime) = wanted;
     let _paused = raw::CollectorPaused::new(py);
-    let list = |name: &str| -> PyResult<Bound<'py, PyList>> {
-        Ok(plan.getattr(name)?.cast_into::<PyList>()?)
-    };
+    let list = || PyList::empty(py).unbind();
     let mut pairs = raw::pairs(state);
     let upcoming = pairs.next().flatten();
     let mut sink = LoadSink {
@@ -33,40 +90,22 @@ pub fn plan_load<'py>(
         state,
         copy,
         train,
-        modules: list("modules")?,
-        names: list("names")?,
-        values: list("values")?,
-        before: list("before")?,
-        told: list("told")?,
-        items: list("items")?,
-        swaps: list("swaps")?,
-        missing: list("missing")?,
-        found: list("found")?,
+        plan: LoadPlan {
+            writes: Vec::new(),
+            found: Vec::with_capacity(state.len()),
+            missing: list(),
+            items: list(),
+            swaps: list(),
+            told: list(),
+        },
         at: None,
         next: 0,
         key: String::new(),
         pairs,
         upcoming,
     };
-    Ok(walk::walk(module, Wanted { recurse, train, runtime }, &mut sink).map(drop)?)
-}
-
-/// Sets attributes as `object.__setattr__` does, past callbacks and fixes; UNSET deletes.
-#[pyfunction]
-pub fn set_fields<'py>(
-    modules: &Bound<'py, PyList>,
-    names: &Bound<'py, PyList>,
-    values: &Bound<'py, PyList>,
-) -> PyResult<()> {
-    let unset = module_side(modules.py())?.unset.as_ptr();
-    for ((module, name), value) in modules.iter().zip(names.iter()).zip(values.iter()) {
-        if value.as_ptr() != unset {
-            raw::set_plainly(&module, &name, Some(&value))?;
-        } else if module.hasattr(name.cast::<PyString>()?)? {
-            raw::set_plainly(&module, &name, None)?;
-        }
-    }
-    Ok(())
+    walk::walk(module, Wanted { recurse, train, runtime }, &mut sink)?;
+    Ok(sink.plan)
 }
 
 struct LoadSink<'a, 'py> {
@@ -74,15 +113,7 @@ struct LoadSink<'a, 'py> {
     state: &'a Bound<'py, PyDict>,
     copy: bool,
     train: bool,
-    modules: Bound<'py, PyList>,
-    names: Bound<'py, PyList>,
-    values: Bound<'py, PyList>,
-    before: Bound<'py, PyList>,
-    told: Bound<'py, PyList>,
-    items: Bound<'py, PyList>,
-    swaps: Bound<'py, PyList>,
-    missing: Bound<'py, PyList>,
-    found: Bound<'py, PyList>,
+    plan: LoadPlan,
     /// The module at hand, and the layout of its class.
     at: Option<(Bound<'py, PyAny>, Bound<'py, Layout>)>,
     /// Which of its fields comes next, most likely.
@@ -107,13 +138,13 @@ impl<'py> LoadSink<'_, 'py> {
             && let Some((key, value)) = self.upcoming.take()
         {
             self.upcoming = self.pairs.next().flatten();
-            self.found.append(&key)?;
+            self.plan.found.push(key.clone().unbind());
             return Ok((key, Some(value)));
         }
         let key = raw::string(self.state.py(), &self.key)?;
         let value = self.state.get_item(&key)?;
         if value.is_some() {
-            self.found.append(&key)?;
+            self.plan.found.push(key.clone().unbind());
         }
         Ok((key, value))
     }
@@ -127,16 +158,20 @@ impl<'py> LoadSink<'_, 'py> {
         plan.fields.get(*next - 1)
     }
 
+    fn is_missing(&self, key: Bound<'py, PyAny>) -> Attempt<()> {
+        Ok(self.plan.missing.bind(key.py()).append(key)?)
+    }
+
     fn write(
         &mut self,
         name: &str,
         key: &Bound<'py, PyAny>,
         new: Bound<'py, PyAny>,
-        old: &Bound<'py, PyAny>,
+        old: Option<&Bound<'py, PyAny>>,
     ) -> Attempt<()> {
         let py = new.py();
         let Some((module, layout)) = &self.at else { return Ok(()) };
-        let plan = layout.get().plan(&module.get_type())?;
+        let Some(plan) = layout.get().known_plan(py) else { return Ok(()) };
         let Some(field) = Self::field(&mut self.next, plan, name) else { return Ok(()) };
         let new = if !field.shape.fits(&new) {
             self.side.fitted.bind(py).call1((new, &field.load_field, key, self.copy))?
@@ -145,20 +180,22 @@ impl<'py> LoadSink<'_, 'py> {
         } else {
             new
         };
-        let name = field.name.bind(py);
         if plan.intercepts {
-            self.told.append((module, name, &new))?;
+            self.plan.told.bind(py).append((module, &field.name, &new))?;
         }
-        self.modules.append(module)?;
-        self.names.append(name)?;
-        self.values.append(new)?;
-        self.before.append(old)?;
+        self.plan.writes.push(Write {
+            module: module.clone().unbind(),
+            name: field.name.clone_ref(py),
+            new: new.unbind(),
+            old: old.map(|old| old.clone().unbind()),
+        });
         Ok(())
     }
 }
 
 impl<'py> Sink<'py> for LoadSink<'_, 'py> {
     fn enter(&mut self, module: &Bound<'py, PyAny>, layout: &Bound<'py, Layout>) -> Attempt<()> {
+        layout.get().plan(&module.get_type())?;
         self.at = Some((module.clone(), layout.clone()));
         self.next = 0;
         Ok(())
@@ -166,14 +203,14 @@ impl<'py> Sink<'py> for LoadSink<'_, 'py> {
 
     fn leaf(&mut self, prefix: &str, name: &str, value: &Bound<'py, PyAny>) -> Attempt<()> {
         match self.look_up(prefix, name)? {
-            (key, Some(new)) => self.write(name, &key, new, value),
-            (key, None) => Ok(self.missing.append(key)?),
+            (key, Some(new)) => self.write(name, &key, new, Some(value)),
+            (key, None) => self.is_missing(key),
         }
     }
 
     fn unset(&mut self, prefix: &str, name: &str) -> Attempt<()> {
         match self.look_up(prefix, name)? {
-            (key, Some(new)) => self.write(name, &key, new, self.side.unset.bind(self.state.py())),
+            (key, Some(new)) => self.write(name, &key, new, None),
             (_, None) => Ok(()),
         }
     }
@@ -186,7 +223,7 @@ impl<'py> Sink<'py> for LoadSink<'_, 'py> {
         if self.train
             && let (key, None) = self.look_up(prefix, name)?
         {
-            self.missing.append(key)?;
+            self.is_missing(key)?;
         }
         Ok(true)
     }
@@ -200,14 +237,15 @@ impl<'py> Sink<'py> for LoadSink<'_, 'py> {
     ) -> Attempt<()> {
         let (key, new) = self.look_up(prefix, name)?;
         let Some(new) = new else {
-            return Ok(self.missing.append(key)?);
+            return self.is_missing(key);
         };
-        let Some((module, layout)) = &self.at else { return Ok(()) };
-        let plan = layout.get().plan(&module.get_type())?;
-        let field = Self::field(&mut self.next, plan, name).map(|field| &field.load_field);
-        let fitted = self.side.fitted_item.bind(item.py());
+        let py = item.py();
+        let plan = self.at.as_ref().and_then(|(_, layout)| layout.get().known_plan(py));
+        let field = plan.and_then(|plan| Self::field(&mut self.next, plan, name));
+        let field = field.map(|field| &field.load_field);
+        let fitted = self.side.fitted_item.bind(py);
         let new = fitted.call1((item, new, field, key, self.copy))?;
-        Ok(self.items.append((item, new))?)
+        Ok(self.plan.items.bind(py).append((item, new))?)
     }
 
     fn instead(
@@ -216,15 +254,15 @@ impl<'py> Sink<'py> for LoadSink<'_, 'py> {
         module: &Bound<'py, PyAny>,
     ) -> Attempt<Option<(&'static str, Bound<'py, PyAny>)>> {
         let py = module.py();
-        let Some((_, layout)) = &self.at else { return Ok(None) };
-        if !self.train || !layout.get().plan(&module.get_type())?.adapts {
+        let plan = self.at.as_ref().and_then(|(_, layout)| layout.get().known_plan(py));
+        if !self.train || !plan.is_some_and(|plan| plan.adapts) {
             return Ok(None);
         }
         let new = module.call_method1(intern!(py, "_adapted_for"), (self.state, prefix))?;
         if new.is_none() {
             return Ok(None);
         }
-        self.swaps.append((module, &new))?;
+        self.plan.swaps.bind(py).append((module, &new))?;
         Ok(Some(("_adapted", new)))
     }
 }
@@ -244,7 +282,7 @@ fn copied<'py>(side: &ModuleSide, value: Bound<'py, PyAny>) -> PyResult<Bound<'p
         return Ok(list.get_slice(0, list.len()).into_any());
     }
     if let Ok(dict) = value.cast_exact::<PyDict>()
-        && raw::pairs(dict).flatten().all(|(key, element)| is_atom(&key) && is_atom(&element))
+        && raw::borrowed_pairs(dict).all(|(key, element)| is_atom(&key) && is_atom(&element))
     {
         return Ok(dict.copy()?.into_any());
     }

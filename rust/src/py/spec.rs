@@ -10,8 +10,9 @@ use super::raw::{self, Atom, CollectorPaused, atom};
 use super::shape::Shape;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyType};
-use std::collections::{HashMap, HashSet};
+use pyo3::types::{PyDict, PyList, PySet, PyType};
+use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Levels of modules; deeper specs are refused, which is pydantic's path to say.
 const MAX_DEPTH: usize = 100;
@@ -26,16 +27,20 @@ pub fn build_spec<'py>(
     let _paused = CollectorPaused::new(py);
     let side = module_side(py)?;
     let kinds = HashMap::new();
-    let ids = HashSet::new();
-    let module = Specs { py, side, kinds, ids, depth: 0 }.module(spec)?;
+    let ids = PySet::empty(py)?;
+    let module = Specs { py, side, kinds, last: None, ids, depth: 0 }.module(spec)?;
     Ok(module.filter(|module| raw::is_a(module, class)))
 }
+
+type Class<'py> = (Bound<'py, PyType>, Bound<'py, Layout>);
 
 struct Specs<'py> {
     py: Python<'py>,
     side: &'py ModuleSide,
-    kinds: HashMap<String, Option<(Bound<'py, PyType>, Bound<'py, Layout>)>>,
-    ids: HashSet<String>,
+    kinds: HashMap<String, Option<Rc<Class<'py>>>>,
+    /// Neighbours are mostly of one kind.
+    last: Option<(String, Rc<Class<'py>>)>,
+    ids: Bound<'py, PySet>,
     depth: usize,
 }
 
@@ -60,17 +65,21 @@ impl<'py> Specs<'py> {
         let id = spec.get_item(intern!(py, "id"))?;
         if let Some(id) = &id {
             // One that is there already names a module to be used again, or a conflict.
-            match text(id) {
-                Some(id) if self.ids.insert(id.to_owned()) => {}
-                _ => return Ok(None),
+            let before = self.ids.len();
+            if text(id).is_some() {
+                self.ids.add(id)?;
+            }
+            if self.ids.len() == before {
+                return Ok(None);
             }
         }
-        let Some((class, layout)) = self.class(kind)? else { return Ok(None) };
-        let plan = layout.get().plan(&class)?;
+        let Some(found) = self.class(kind)? else { return Ok(None) };
+        let (class, layout) = &*found;
+        let plan = layout.get().plan(class)?;
         if !plan.is_plain {
             return Ok(None);
         }
-        let module = self.side.blank.bind(py).call1((&class,))?;
+        let module = self.side.blank.bind(py).call1((class,))?;
         let mut used = 1 + usize::from(id.is_some());
         for field in &plan.fields {
             let given = match field.role.is_spec() {
@@ -95,21 +104,31 @@ impl<'py> Specs<'py> {
         Ok((used == spec.len()).then_some(module))
     }
 
-    fn class(&mut self, kind: &str) -> Attempt<Option<(Bound<'py, PyType>, Bound<'py, Layout>)>> {
-        if let Some(known) = self.kinds.get(kind) {
-            return Ok(known.clone());
+    fn class(&mut self, kind: &str) -> Attempt<Option<Rc<Class<'py>>>> {
+        if let Some((last, class)) = &self.last
+            && last == kind
+        {
+            return Ok(Some(Rc::clone(class)));
         }
-        let found = self.side.named.bind(self.py).call1((kind,))?.cast_into::<PyList>();
-        let found = found.map_err(PyErr::from)?;
-        let class = match found.len() {
-            1 => {
-                let class = found.get_item(0)?.cast_into::<PyType>().map_err(PyErr::from)?;
-                let layout = layout_of_class(&class)?;
-                Some((class, layout))
+        let class = match self.kinds.get(kind) {
+            Some(known) => known.clone(),
+            None => {
+                let found = self.side.named.bind(self.py).call1((kind,))?.cast_into::<PyList>();
+                let found = found.map_err(PyErr::from)?;
+                let class = match found.len() {
+                    1 => {
+                        let class = found.get_item(0)?.cast_into::<PyType>();
+                        let class = class.map_err(PyErr::from)?;
+                        let layout = layout_of_class(&class)?;
+                        Some(Rc::new((class, layout)))
+                    }
+                    _ => None,
+                };
+                self.kinds.insert(kind.to_owned(), class.clone());
+                class
             }
-            _ => None,
         };
-        self.kinds.insert(kind.to_owned(), class.clone());
+        self.last = class.clone().map(|class| (kind.to_owned(), class));
         Ok(class)
     }
 

@@ -194,9 +194,9 @@ pub fn blueprint_of(module: &Bound<'_, PyAny>) -> Attempt<Vec<u8>> {
 pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Layout>()?;
     module.add_class::<Capture>()?;
+    module.add_class::<super::load::LoadPlan>()?;
     module.add_function(wrap_pyfunction!(flatten, module)?)?;
     module.add_function(wrap_pyfunction!(capture, module)?)?;
     module.add_function(wrap_pyfunction!(super::load::plan_load, module)?)?;
-    module.add_function(wrap_pyfunction!(super::load::set_fields, module)?)?;
     module.add_function(wrap_pyfunction!(super::spec::build_spec, module)?)
 }
