@@ -1,4 +1,4 @@
-"""A tree of 1,000 modules from its spec and its state, ours and plain classes with pydantic specs."""
+"""1,000 modules from their spec and state: ours, and plain classes with pydantic specs."""
 
 from __future__ import annotations
 

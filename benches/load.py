@@ -18,10 +18,7 @@ _WHOLE = "composed with blueprint, zstd 1"
 _KEEPERS = {**KEEPERS, _WHOLE: composed.whole_level_1}
 _GOAL = 2.5
 
-pytestmark = [
-    pytest.mark.parametrize("who", _KEEPERS),
-    pytest.mark.parametrize("size", SIZES),
-]
+pytestmark = pytest.mark.parametrize("size", SIZES)
 
 
 def _describe(benchmark: Any, verb: str, size: str, who: str) -> None:
@@ -34,6 +31,7 @@ def _describe(benchmark: Any, verb: str, size: str, who: str) -> None:
     )
 
 
+@pytest.mark.parametrize("who", _KEEPERS)
 def bench_new(benchmark: Any, tmp_path: Path, size: str, who: str) -> None:
     """A new tree: ours from its own blueprint, the peers' by calling the classes."""
     _describe(benchmark, "load", size, who)
@@ -51,11 +49,12 @@ def bench_new(benchmark: Any, tmp_path: Path, size: str, who: str) -> None:
         assert equal_states(flatten(loaded), flatten(agent))
 
 
+@pytest.mark.parametrize("who", KEEPERS)
 def bench_into(benchmark: Any, tmp_path: Path, size: str, who: str) -> None:
     """Into a tree that is there already."""
     _describe(benchmark, "load in place", size, who)
     agent = SIZES[size].make()
-    with one_at_a_time(_KEEPERS[who], tmp_path / "bench", "none") as fresh:
+    with one_at_a_time(KEEPERS[who], tmp_path / "bench", "none") as fresh:
         keeper = fresh()
         keeper.save(agent)
         into = SIZES[size].make_empty()

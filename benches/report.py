@@ -25,6 +25,7 @@ _SECTIONS = {
     "save": "Save",
     "load": "Load",
     "check": "Structure check",
+    "from_spec": "From spec and state",
     "imports": "Import",
 }
 _ELSEWHERE = {"attribute"}  # what is measured under other Pythons too
@@ -37,12 +38,19 @@ class Row:
     info: dict[str, Any]
     medians: list[float] = field(default_factory=list)
     quartiles: list[tuple[float, float]] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)  # to the base, where rounds were paired
     rounds: int = 0
 
     @property
     def median(self) -> float:
         """In seconds."""
         return statistics.median(self.medians)
+
+    def ratio(self, base: float | None) -> float | None:
+        """How many times the base's median, None without a base."""
+        if self.ratios:
+            return statistics.median(self.ratios)
+        return None if base is None else self.median / base
 
     @property
     def spread(self) -> str:
@@ -82,6 +90,8 @@ def collect(passes: Iterable[dict[str, Any]], main_python: str) -> dict[str, Tab
             row.medians.append(stats["median"])
             row.quartiles.append((stats["q1"], stats["q3"]))
             row.rounds += stats["rounds"]
+            if "ratio" in info:
+                row.ratios.append(info["ratio"])
     return sections
 
 
@@ -109,7 +119,7 @@ def table(section: Table) -> list[str]:
         base = next((row.median for row in rows.values() if row.info["base"]), None)
         first = workload
         for who, row in rows.items():
-            ratio = None if base is None else row.median / base
+            ratio = row.ratio(base)
             goal, verdict = judged(row, ratio)
             times = "" if ratio is None else f"{ratio:.2f}"
             name = f"**{who}**" if who.startswith("dachi_fast") else who

@@ -17,7 +17,7 @@ from dachi_fast.spec._build import _Builder, _validated
 from tests.tokens import same
 
 
-class Leaf(BaseModule):
+class PlainLeaf(BaseModule):
     whole: int = Param(default=1)
     real: float = Param(default=0.5)
     text: str = "t"
@@ -33,14 +33,14 @@ class Leaf(BaseModule):
     memory: list[int] = Attr(default_factory=list)
 
 
-class Branch(BaseModule):
+class PlainBranch(BaseModule):
     label: str
-    first: Leaf | None = None
-    leaves: list[Leaf] = Param(default_factory=list)
+    first: PlainLeaf | None = None
+    leaves: list[PlainLeaf] = Param(default_factory=list)
     by_name: dict[str, BaseModule] = Param(default_factory=dict)
 
 
-class Other(BaseModule):
+class PlainOther(BaseModule):
     pass
 
 
@@ -72,9 +72,7 @@ def _without_new_ids(dumped: Any, spec: Any) -> Any:
     given_ids = set(_ids(spec))
     if isinstance(dumped, dict):
         return {
-            k: _without_new_ids(v, spec)
-            for k, v in dumped.items()
-            if k != "id" or v in given_ids
+            k: _without_new_ids(v, spec) for k, v in dumped.items() if k != "id" or v in given_ids
         }
     return [_without_new_ids(v, spec) for v in dumped] if isinstance(dumped, list) else dumped
 
@@ -90,9 +88,9 @@ _odd = st.sampled_from(
     [
         0, 3, 4, 2**70, True, 1.0, 1.5, float("inf"), "", "a", "z", "7", "\ud800", "\u00e9", None,
         b"x", (), ("a",), [], ["a"], [1], [None], [["a"]], {}, {"a": 1}, {"a": 1.5}, {"a": "b"},
-        {1: 1.5}, {"$data": {"kind": "Leaf"}}, {"a": {"$data": 1}}, [{"kind": "Leaf", "id": "n"}],
-        {"kind": "Leaf", "id": "m"}, {"kind": "Leaf"}, {"kind": "Other", "id": "o"},
-        {"kind": "Nothing"}, {"kind": 1}, {"a": {"kind": "Leaf"}}, Leaf, {"a": Ellipsis}, 1j,
+        {1: 1.5}, {"$data": {"kind": "PlainLeaf"}}, {"a": {"$data": 1}}, [{"kind": "PlainLeaf", "id": "n"}],
+        {"kind": "PlainLeaf", "id": "m"}, {"kind": "PlainLeaf"}, {"kind": "PlainOther", "id": "o"},
+        {"kind": "Nothing"}, {"kind": 1}, {"a": {"kind": "PlainLeaf"}}, PlainLeaf, {"a": Ellipsis}, 1j,
     ]
 )  # fmt: skip
 _fields = {
@@ -105,16 +103,16 @@ _fields = {
     "unknown": _odd,
     "__class__": _odd,
 }
-_kind = st.sampled_from(["Leaf", "tests.test_spec_common:Leaf", "Branch", "Other", "Nothing", 1])
+_kind = st.sampled_from(["PlainLeaf", "tests.test_spec_common:PlainLeaf", "PlainBranch", "PlainOther", "Nothing", 1])
 _leaf = st.builds(
     lambda kind, ident, values: {"kind": kind, **ident, **values},
-    st.just("Leaf") | _kind,
+    st.just("PlainLeaf") | _kind,
     st.sampled_from([{}, {"id": "one"}, {"id": "two"}, {"id": 3}, {"id": "\ud800"}]),
     st.dictionaries(st.sampled_from(sorted(_fields)), _odd, max_size=2),
 )
 _branch = st.builds(
     lambda first, leaves, by_name: {
-        "kind": "Branch",
+        "kind": "PlainBranch",
         "label": "l",
         **({} if first is None else {"first": first}),
         "leaves": leaves,
@@ -139,41 +137,41 @@ def test_every_value_in_every_field_is_judged_as_pydantic_does(
     field: str, given_id: dict[str, str]
 ) -> None:
     for value in _odd.elements:  # type: ignore[attr-defined]
-        _agree({"kind": "Leaf", **given_id, field: value})
+        _agree({"kind": "PlainLeaf", **given_id, field: value})
 
 
 def test_the_common_form_is_taken_and_everything_else_is_left_to_pydantic() -> None:
-    leaf = {"kind": "Leaf", "id": "a", "whole": 3, "names": ["x"], "table": {"y": 0.5}}
-    branch = {"kind": "Branch", "id": "b", "label": "l", "leaves": [leaf]}
-    made = build_spec(BaseModule, branch)
+    leaf = {"kind": "PlainLeaf", "id": "a", "whole": 3, "names": ["x"], "table": {"y": 0.5}}
+    branch = {"kind": "PlainBranch", "id": "b", "label": "l", "leaves": [leaf]}
+    made: Any = build_spec(BaseModule, branch)
     assert (made.label, made.leaves[0].names, made.leaves[0].id) == ("l", ["x"], "a")
     assert made.leaves[0].names is not leaf["names"]
     for left in (
         {**branch, "leaves": [leaf, leaf]},  # an id twice
-        {**branch, "first": {"kind": "Other", "id": "c"}},
+        {**branch, "first": {"kind": "PlainOther", "id": "c"}},
         {**branch, "more": 1},
         {**leaf, "small": 1},  # pydantic may ask for more than the type
         {**leaf, "real": 1},  # pydantic makes it 1.0
         {**leaf, "flag": 1},
     ):
         assert build_spec(BaseModule, left) is None
-    assert build_spec(Leaf, branch) is None
+    assert build_spec(PlainLeaf, branch) is None
 
 
 def test_a_spec_as_deep_as_allowed_is_built_and_a_deeper_one_refused() -> None:
-    class Nest(BaseModule):
+    class DeepNest(BaseModule):
         inside: BaseModule | None = None
 
     def deep(levels: int) -> dict[str, Any]:
-        spec: dict[str, Any] = {"kind": "Nest"}
+        spec: dict[str, Any] = {"kind": "DeepNest"}
         for _ in range(levels - 1):
-            spec = {"kind": "Nest", "inside": spec}
+            spec = {"kind": "DeepNest", "inside": spec}
         return spec
 
-    assert sum(1 for _ in Nest.from_spec(deep(100)).modules()) == 100
+    assert sum(1 for _ in DeepNest.from_spec(deep(100)).modules()) == 100
     for levels in (101, 10_000):
         with pytest.raises(SpecError) as caught:
-            Nest.from_spec(deep(levels))
+            DeepNest.from_spec(deep(levels))
         assert caught.value.code == "too-deep"
     assert gc.isenabled()
 

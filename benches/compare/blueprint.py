@@ -1,4 +1,4 @@
-"""The structure of a tree as plain data and back, in pure Python: what `from_spec` is without checks.
+"""The structure of a tree as plain data and back, in pure Python, without any checks.
 
 Kinds and ids, and which fields hold modules, without Param values: those are in the state.
 """

@@ -138,13 +138,6 @@ class WholeKeeper(Keeper):
         assign(agent, kept["state"])
         return agent
 
-    def load_into(self, agent: BaseModule) -> None:
-        """Loads the newest version, proved, into a tree of the same structure."""
-        kept = self._state()
-        if kept["blueprint"] != described(agent):
-            raise ValueError("another tree was saved")
-        assign(agent, kept["state"])
-
 
 def whole_level_1(folder: Path, durability: Durability) -> Keeper:
     """The level that dachi_fast uses, with the blueprint."""

@@ -1,7 +1,7 @@
 """The same tree in plain Python classes whose specs are pydantic models, as one would write it.
 
 pydantic validates the whole spec at once, kinds told apart by a discriminated union. A load is
-strict, checks types, and copies lists and dicts, as ours; it does not undo a load that fails halfway.
+strict, checks types, and copies lists and dicts, as ours; one that fails halfway is not undone.
 """
 
 from __future__ import annotations

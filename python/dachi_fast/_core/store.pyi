@@ -65,7 +65,7 @@ class Loaded:
         """
 
     def fits(self, module: BaseModule) -> bool:
-        """Gives whether a tree has the structure of the version: the same kinds in the same places."""
+        """Gives whether a tree has the version's structure: the same kinds in the same places."""
 
 @final
 class Store:

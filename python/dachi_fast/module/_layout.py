@@ -52,8 +52,8 @@ def layout_of(cls: type) -> Layout:
     return found if found is not None else _settle(cls)
 
 
-# Name, role, whether it may be unset, description of a shape, the field itself, what the constructor
-# sets when it is given nothing (in a list, as None is a value), or what makes that.
+# Name, role, whether it may be unset, description of a shape, the field itself, what the
+# constructor sets when it is given nothing (in a list, as None is a value), or what makes that.
 _Row = tuple[str, int, bool, object, LoadField, list[Any] | None, Callable[[], Any] | None]
 
 

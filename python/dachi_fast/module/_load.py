@@ -89,9 +89,7 @@ def load_own(module: BaseModule, state: dict[str, Any]) -> bool:
     return not plan.missing and len(plan) == len(state)
 
 
-def fitted_item(
-    item: Item[Any], value: Any, field: LoadField | None, key: str, copy: bool
-) -> Any:
+def fitted_item(item: Item[Any], value: Any, field: LoadField | None, key: str, copy: bool) -> Any:
     """Gives a value as an item takes it: by its own type, else by the field's annotation.
 
     Raises:

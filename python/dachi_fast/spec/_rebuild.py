@@ -20,6 +20,7 @@ from dachi_fast.spec._schema import SpecField, spec_fields
 if TYPE_CHECKING:
     from dachi_fast.module._base import BaseModule
 
+
 def fitted_structure(value: Any, field: LoadField) -> Any:
     """Gives a value of a blueprint as its annotation wants it.
 

@@ -5,7 +5,6 @@
 //! fields straight from here, in the constructor's order, so that they are laid out like fresh ones.
 //! Every other class is built by its constructor, in Python, and then given its state.
 
-use crate::state::blueprint::{Head, Opening, opening};
 use super::decode::{Keys, ValueDecoder};
 use super::errors::{Attempt, Fail};
 use super::layout::{Layout, ModuleSide, Plan, PlanField, Role, layout_of_class, module_side};
@@ -14,6 +13,7 @@ use super::raw;
 use super::types::Types;
 use crate::codec::{Decoder, MAX_DEPTH, Token};
 use crate::error::Error;
+use crate::state::blueprint::{Head, Opening, opening};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};

@@ -193,7 +193,14 @@ impl Plan {
         let mut by_name: Vec<usize> = (0..fields.len()).collect();
         by_name.retain(|at| fields.get(*at).is_some_and(is_state));
         by_name.sort_by_key(|at| fields.get(*at).map(|field| &field.text));
-        Ok(Plan { is_plain, adapts, intercepts, fields, by_name, renamed: renamed.into_iter().collect() })
+        Ok(Plan {
+            is_plain,
+            adapts,
+            intercepts,
+            fields,
+            by_name,
+            renamed: renamed.into_iter().collect(),
+        })
     }
 
     /// Place and name of the fields that a state has leaves for, by ascending name.

@@ -127,11 +127,7 @@ impl<'a> Leaves<'a> {
     }
 
     /// All of them: dot path -> value.
-    pub fn state<'py>(
-        &self,
-        types: &Types<'py>,
-        keys: &mut Keys,
-    ) -> Attempt<Bound<'py, PyDict>> {
+    pub fn state<'py>(&self, types: &Types<'py>, keys: &mut Keys) -> Attempt<Bound<'py, PyDict>> {
         let py = types.empty.py();
         let state = PyDict::new(py);
         for at in 0..self.len() {
