@@ -100,6 +100,32 @@ def test_processes_that_make_one_key_file_at_once_agree_on_it(tmp_path: Path) ->
     assert {keys[0].unwrap(one, b"test") for one in sealed} == {b"k" * 32}
 
 
+def test_processes_that_make_stores_with_one_key_file_at_once_all_keep_their_key(
+    tmp_path: Path,
+) -> None:
+    keys = [KeyFile(tmp_path / "key") for _ in range(8)]
+    start = threading.Barrier(len(keys))
+
+    def wrapped(number: int) -> bytes:
+        start.wait()
+        return keys[number].wrap(b"k" * 32, b"store %d" % number)
+
+    with ThreadPoolExecutor(len(keys)) as pool:
+        sealed = list(pool.map(wrapped, range(len(keys))))
+    for number, one in enumerate(sealed):
+        assert keys[0].unwrap(one, b"store %d" % number) == b"k" * 32
+    assert list(tmp_path.iterdir()) == [keys[0].path]
+
+
+def test_a_key_file_behind_a_link_is_replaced_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    KeyFile(tmp_path / "secrets" / "key").wrap(b"k" * 32, b"one")
+    (tmp_path / "key").symlink_to(tmp_path / "secrets" / "key")
+    wrapped = KeyFile(tmp_path / "key").wrap(b"k" * 32, b"two")
+    assert (tmp_path / "key").is_symlink()
+    assert KeyFile(tmp_path / "secrets" / "key").unwrap(wrapped, b"two") == b"k" * 32
+
+
 def test_a_key_file_that_is_gone_is_not_made_anew(folder: Path, keys: KeyFile) -> None:
     keys.path.unlink()
     error = _refused(KeyringError, folder, keys)
@@ -113,11 +139,14 @@ def test_a_key_file_that_is_gone_is_not_made_anew(folder: Path, keys: KeyFile) -
     [
         b"",
         b"garbage",
-        b"dachi_fast key 1\n",
-        b"dachi_fast key 1\n" + b"ab" * 31,
-        b"dachi_fast key 1\n" + b"ab" * 33,
-        b"dachi_fast key 1\n" + b"zz" * 32,
-        b"dachi_fast key 2\n" + b"ab" * 32,
+        b"dachi_fast keys 2",
+        b"dachi_fast keys 2\n" + b"ab" * 16 + b" " + b"ab" * 31 + b"\n",
+        b"dachi_fast keys 2\n" + b"ab" * 16 + b" " + b"ab" * 33 + b"\n",
+        b"dachi_fast keys 2\n" + b"ab" * 16 + b" " + b"zz" * 32 + b"\n",
+        b"dachi_fast keys 2\n" + b"ab" * 16 + b" " + b"ab" * 32,
+        b"dachi_fast keys 2\n" + b"ab" * 16 + b" " + b"AB" * 32 + b"\n",
+        b"dachi_fast keys 2\n\n",
+        b"dachi_fast keys 3\n",
         b"\xff" * 5000,
     ],
 )

@@ -31,19 +31,27 @@ from dachi_fast.store import default_store as default_store
 from dachi_fast.witness import FileWitness as FileWitness
 
 if TYPE_CHECKING:
+    from dachi_fast.keys import AwsKms as AwsKms
+    from dachi_fast.keys import EnvKey as EnvKey
+    from dachi_fast.keys import KeyringKey as KeyringKey
+    from dachi_fast.keys import Passphrase as Passphrase
     from dachi_fast.spec._spec import BaseSpec as BaseSpec
 
 
 def __getattr__(name: str) -> Any:
     # The first pydantic class of a process takes two thirds of this package's import time: it is
-    # made when a blueprint is first wanted.
+    # made when a blueprint is first wanted. Of the key providers a process uses one.
     if name == "BaseSpec":
-        from dachi_fast.spec._spec import BaseSpec
+        home = "dachi_fast.spec._spec"
+    elif name in {"AwsKms", "EnvKey", "KeyringKey", "Passphrase"}:
+        home = "dachi_fast.keys"
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        globals()[name] = BaseSpec
-        return BaseSpec
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(import_module(home), name)
+    return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "BaseSpec"})
+    return sorted({*globals(), "AwsKms", "BaseSpec", "EnvKey", "KeyringKey", "Passphrase"})

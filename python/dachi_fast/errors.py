@@ -106,6 +106,10 @@ class KeyAccessError(KeyringError, PermissionError):
     """A key exists but its protection is too weak or it cannot be read."""
 
 
+class KeyServiceError(KeyringError, ConnectionError):
+    """The service that keeps a key cannot be reached, or failed."""
+
+
 class StoreError(DachiError):
     """The store cannot do what was asked."""
 
@@ -163,6 +167,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "keyring": KeyringError,
     "wrong-key": KeyringError,
     "key-access": KeyAccessError,
+    "key-service": KeyServiceError,
     "store": StoreError,
     "locked": StoreLocked,
     "full": StoreFull,

@@ -5,9 +5,11 @@
 //! deleted.
 
 mod keyring;
+mod passphrase;
 mod wrap;
 
 pub use keyring::{FILE_NAME, Keyring, Locked, Namespace, SPARES};
+pub use passphrase::{unwrap_with_passphrase, wrap_with_passphrase};
 pub use wrap::{unwrap, wrap};
 
 use crate::error::Result;

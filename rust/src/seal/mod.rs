@@ -21,10 +21,12 @@
 mod compress;
 mod digest;
 mod envelope;
+mod stretch;
 
 pub use compress::{Scratch, with_scratch};
 pub use digest::{hmac, same_secret, sha256};
 pub use envelope::{Committed, Context, NodeId, Place, Sealer, StoreId, hash_kind, random};
+pub use stretch::{Cost, stretch};
 
 /// What a node is; part of its hash, its key and its associated data.
 pub mod kind {
