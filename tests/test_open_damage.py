@@ -201,8 +201,10 @@ def test_what_a_user_may_not_use_is_named(
 
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 def test_a_store_cannot_be_made_where_nothing_may_be_made(reachable: Path) -> None:
-    keys = _prepared(reachable)
-    (reachable / "shut").mkdir(mode=0o555)
+    for folder, mode in ((reachable / "shut", 0o555), (reachable / "home", 0o700)):
+        folder.mkdir(mode=mode)
+    _own(reachable / "home")
+    keys = KeyFile(reachable / "home" / "key")
     said = _as_another_user(lambda: _opened(reachable / "shut" / "new", keys))
     assert said.startswith("StoreIO io: "), said
     said = _as_another_user(lambda: _opened(reachable / "new", KeyFile(reachable / "shut" / "k")))

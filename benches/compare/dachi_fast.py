@@ -33,7 +33,10 @@ def unsynced(folder: Path, keys: KeyFile) -> Store:
     store_id, root = os.urandom(16), os.urandom(32)
     wrapped = keys.wrap(root, purpose(store_id))
     witness = folder.with_name("witness")
-    core = _core.store.Store(folder, store_id, root, wrapped, witness, bench_only_no_sync=True)
+    provider = (keys, purpose(store_id))
+    core = _core.store.Store(
+        folder, store_id, root, wrapped, provider, witness, bench_only_no_sync=True
+    )
     return Store(core, folder)
 
 

@@ -3,7 +3,7 @@
 
 use _core::engine::Batch;
 use _core::error::{Error, Result};
-use _core::seal::{Committed, Context, NodeId, Place, Scratch, Sealer};
+use _core::seal::{Committed, Context, Epochs, NodeId, Place, Scratch, Sealer};
 use _core::tree::{Edits, Ids, Known, Map, Node, Nodes, Writer, refs};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,10 +46,10 @@ pub struct Store {
 
 impl Store {
     pub fn new() -> Self {
-        let context = Context { store: [1; 16], namespace: [2; 16], epoch: 0 };
+        let context = Context { store: [1; 16], namespace: [2; 16] };
         Store {
             memory: Memory::default(),
-            sealer: Sealer::new(context, &[3; 32], &[4; 32]),
+            sealer: Sealer::new(context, Epochs::fixed(&[3; 32]).into(), &[4; 32]),
             ids: Ids::after(0, 1),
             known: Known::default(),
             lost: Vec::new(),

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, final
 
 from dachi_fast._core.state import Capture
 from dachi_fast.module import BaseModule
+from dachi_fast.types import KeyProvider
 
 _Row: TypeAlias = tuple[int, int, int, int, str, int, int, str]
 _Detail: TypeAlias = tuple[str, str, str, str, str]
@@ -77,10 +78,17 @@ class Store:
         store_id: bytes,
         root_key: bytes,
         wrapped_root: bytes,
+        provider: tuple[KeyProvider, bytes],
         witness_folder: str | os.PathLike[str] | None,
         *,
+        clock: Callable[[], int] | None = None,
         bench_only_no_sync: bool = False,
-    ) -> Store: ...
+    ) -> Store:
+        """Opens the store in `folder`, or makes it.
+
+        `provider` comes with what it binds the root key to; `root_key` is what it unwrapped.
+        """
+
     @property
     def closed(self) -> bool: ...
     def close(self) -> None: ...
@@ -104,3 +112,7 @@ class Store:
         self, progress: Callable[[int], object] | None = None
     ) -> tuple[int, int, int, int, int, int]: ...
     def ledger(self, limit: int) -> list[tuple[int, str, str, str, str, str, _Detail | None]]: ...
+    def rotate(self, justification: str) -> None: ...
+    def rewrap(self, provider: KeyProvider, purpose: bytes, justification: str) -> None: ...
+    def forget(self, name: str, with_forks: bool, justification: str) -> tuple[list[str], bool]:
+        """Gives the names that were forgotten, and whether the provider replaced its key."""

@@ -2,6 +2,7 @@
 
 from dachi_fast.store._records import ABSENT as ABSENT
 from dachi_fast.store._records import Change as Change
+from dachi_fast.store._records import Forgotten as Forgotten
 from dachi_fast.store._records import LedgerEntry as LedgerEntry
 from dachi_fast.store._records import Report as Report
 from dachi_fast.store._records import Version as Version

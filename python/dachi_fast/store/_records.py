@@ -86,12 +86,27 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What `Store.forget` destroyed.
+
+    Attributes:
+        names: the names, ascending.
+        key_replaced: whether the key provider destroyed its old key too, so that nothing opens an
+            old copy of ``keys.sealed`` any more.
+    """
+
+    names: tuple[str, ...]
+    key_replaced: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """One entry of the ledger, proved by the hash chain.
 
     Attributes:
         seq: from 0.
-        operation: ``create``, ``store``, ``rollback`` ...
+        operation: ``create``, ``store``, ``rollback``, ``rotate``, ``rewrap``, ``forget``,
+            ``destroy`` ...
         timestamp: RFC 3339, UTC, six digits.
         prev: hash of the entry before.
         detail_commitment: SHA-256 over salt and detail.

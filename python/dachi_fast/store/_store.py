@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from dachi_fast._core import store as _core_store
 from dachi_fast._dirs import data_folder
-from dachi_fast.errors import StoreLocked
+from dachi_fast.errors import KeyringError, StoreLocked
 from dachi_fast.keys import KeyFile
 from dachi_fast.store._evidence import Evidence
+from dachi_fast.store._keys import Keys
 from dachi_fast.store._saves import Saves
 from dachi_fast.store._versions import Versions
 from dachi_fast.witness import FileWitness
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dachi_fast.store._handle import Bases
     from dachi_fast.types import KeyProvider
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 _bases: dict[tuple[bytes, Path], Bases] = {}
 
 
-class Store(Saves, Versions, Evidence):
+class Store(Saves, Versions, Evidence, Keys):
     """An embedded store of agents: encrypted, versioned, ledgered, proved on every read.
 
     Open one with `Store.open`. Methods may be called from any thread, and any number of processes
@@ -52,6 +55,7 @@ class Store(Saves, Versions, Evidence):
         *,
         keys: KeyProvider,
         witness: FileWitness | Literal["default"] | None = "default",
+        clock: Callable[[], int] | None = None,
     ) -> Self:
         """Opens the store in a folder, or makes one.
 
@@ -61,6 +65,7 @@ class Store(Saves, Versions, Evidence):
             witness: remembers the newest commit outside the store, so that an older copy put in
                 the store's place is refused. ``"default"``: a `FileWitness` in the user's state
                 folder. None: no witness, and an older copy is not noticed.
+            clock: gives nanoseconds since 1970, UTC. None: the system's clock.
 
         Returns:
             The open store.
@@ -88,19 +93,34 @@ class Store(Saves, Versions, Evidence):
         while True:
             found = _core_store.probe(folder)
             if found is None:
-                store_id, root = os.urandom(16), os.urandom(32)
-                wrapped = keys.wrap(root, purpose(store_id))
+                store_id = os.urandom(16)
+                root, wrapped = _first_root(keys, store_id)
             else:
                 store_id, wrapped = found
                 root = keys.unwrap(wrapped, purpose(store_id))
+            provider = (keys, purpose(store_id))
             try:
-                core = _core_store.Store(folder, store_id, root, wrapped, witness_folder)
+                core = _core_store.Store(
+                    folder, store_id, root, wrapped, provider, witness_folder, clock=clock
+                )
                 break
             except StoreLocked:
                 # Did another process make the store while this one was about to?
                 if found is not None or _core_store.probe(folder) is None:
                     raise
-        return cls(core, folder, _bases.setdefault((store_id, folder), {}))
+        store = cls(core, folder, _bases.setdefault((store_id, folder), {}))
+        store._purpose = purpose(store_id)
+        return store
+
+
+def _first_root(keys: KeyProvider, store_id: bytes) -> tuple[bytes, bytes]:
+    """Gives a new store's root key, and the same wrapped, which was proved to open."""
+    root = os.urandom(32)
+    wrapped = keys.wrap(root, purpose(store_id))
+    if keys.unwrap(wrapped, purpose(store_id)) != root:
+        what = f"{keys!r} does not give back what it sealed; nothing was made"
+        raise KeyringError("keyring", what)
+    return root, wrapped
 
 
 def purpose(store_id: bytes) -> bytes:

@@ -11,12 +11,15 @@
 
 use super::Key;
 use crate::error::{Error, Result};
-use crate::seal::{Committed, Context, NodeId, Place, Scratch, Sealer, StoreId, kind, random};
+use crate::seal::{
+    Committed, Context, Epoch, Epochs, NodeId, Place, Scratch, Sealer, StoreId, kind, random,
+};
 use crate::wire::{Put, Take};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file's name in the store's folder.
 pub const FILE_NAME: &str = "keys.sealed";
@@ -64,10 +67,25 @@ pub struct Keyring {
     pub store_key: Key,
     /// Whether the store's first commit is on disk: from then on its data must be there.
     pub created: bool,
-    epochs: Vec<(u32, Key)>,
+    epochs: Arc<Epochs>,
     namespaces: Vec<Namespace>,
     root: Key,
     wrapped_root: Vec<u8>,
+}
+
+/// What a rewrite of the file changes.
+#[derive(Default)]
+pub struct Change {
+    /// Say that the store's first commit is on disk.
+    pub created: bool,
+    /// Whether a new epoch begins.
+    pub new_epoch: bool,
+    /// How many namespaces are added.
+    pub spares: usize,
+    /// Namespaces whose keys are destroyed.
+    pub forgotten: Vec<[u8; 16]>,
+    /// A root key in the old one's place, with what the provider made of it.
+    pub root: Option<(Key, Vec<u8>)>,
 }
 
 fn io(path: &Path, what: &str, cause: &std::io::Error) -> Error {
@@ -129,7 +147,8 @@ impl Locked {
         let store_key = Key::new(take.array()?);
         let mut epochs = Vec::new();
         for _ in 0..take.count()? {
-            epochs.push((take.u32()?, Key::new(take.array()?)));
+            let (number, key) = (take.u32()?, zeroize::Zeroizing::new(take.array()?));
+            epochs.push(Epoch { number, key });
         }
         let mut namespaces = Vec::new();
         for _ in 0..take.count()? {
@@ -144,7 +163,7 @@ impl Locked {
             hash: self.hash,
             store_key,
             created,
-            epochs,
+            epochs: Arc::new(Epochs::new(epochs)),
             namespaces,
             root,
             wrapped_root: self.wrapped_root,
@@ -153,7 +172,7 @@ impl Locked {
 }
 
 fn sealer(store: StoreId, root: &Key) -> Sealer {
-    Sealer::new(Context { store, namespace: [0; 16], epoch: 0 }, SALT, root.bytes())
+    Sealer::new(Context { store, namespace: [0; 16] }, Arc::new(Epochs::fixed(SALT)), root.bytes())
 }
 
 fn place(generation: u64) -> Place {
@@ -165,34 +184,18 @@ fn place(generation: u64) -> Place {
 impl Keyring {
     /// Keys for a new store, not yet on disk.
     pub fn create(store: StoreId, root: Key, wrapped_root: Vec<u8>) -> Result<Self> {
+        let first = Epoch { number: 1, key: random()?.into() };
         Ok(Keyring {
             store,
             generation: 0,
             hash: [0; 32],
             store_key: Key::random()?,
             created: false,
-            epochs: vec![(1, Key::random()?)],
+            epochs: Arc::new(Epochs::new(vec![first])),
             namespaces: Vec::new(),
             root,
             wrapped_root,
         })
-    }
-
-    /// The keys of a newer file of the same root.
-    pub fn reopened(&self, newer: Locked) -> Result<Self> {
-        if newer.wrapped_root != self.wrapped_root {
-            let what = "the store's keys were put under another root meanwhile; open it again";
-            return Err(Error::new("keyring", what));
-        }
-        newer.unlock(self.root.clone())
-    }
-
-    /// Makes `count` spare namespaces; [`Keyring::write`] must follow.
-    pub fn add_spares(&mut self, count: usize) -> Result<()> {
-        for _ in 0..count {
-            self.namespaces.push(Namespace { id: random()?, generation: 1, key: Key::random()? });
-        }
-        Ok(())
     }
 
     /// All namespaces, spares included.
@@ -200,53 +203,103 @@ impl Keyring {
         &self.namespaces
     }
 
-    /// The epoch that new nodes are sealed under.
-    pub fn epoch(&self) -> u32 {
-        self.epochs.last().map_or(0, |(epoch, _)| *epoch)
-    }
-
-    fn epoch_key(&self, epoch: u32) -> Result<&Key> {
-        let found = self.epochs.iter().find(|(number, _)| *number == epoch);
-        found.map(|(_, key)| key).ok_or_else(|| {
-            Error::new("keyring", "a node is sealed under an epoch whose key is gone")
-                .with("epoch", u64::from(epoch))
-        })
+    /// The root key as the provider wrapped it.
+    pub fn wrapped_root(&self) -> &[u8] {
+        &self.wrapped_root
     }
 
     /// Seals the store's own nodes.
-    pub fn store_sealer(&self) -> Result<Sealer> {
-        let context = Context { store: self.store, namespace: [0; 16], epoch: self.epoch() };
-        Ok(Sealer::new(context, self.epoch_key(context.epoch)?.bytes(), self.store_key.bytes()))
+    pub fn store_sealer(&self) -> Sealer {
+        let context = Context { store: self.store, namespace: [0; 16] };
+        Sealer::new(context, Arc::clone(&self.epochs), self.store_key.bytes())
     }
 
-    /// Seals a namespace's nodes; `missing` when its key was destroyed.
+    /// Seals a namespace's nodes; `keyring` when its key was destroyed.
     pub fn sealer(&self, namespace: &[u8; 16]) -> Result<Sealer> {
         let found = self.namespaces.iter().find(|known| known.id == *namespace);
         let found = found.ok_or_else(|| {
             Error::new("keyring", "the key of this namespace is gone: it was forgotten")
         })?;
-        let context = Context { store: self.store, namespace: *namespace, epoch: self.epoch() };
-        Ok(Sealer::new(context, self.epoch_key(context.epoch)?.bytes(), found.key.bytes()))
+        let context = Context { store: self.store, namespace: *namespace };
+        Ok(Sealer::new(context, Arc::clone(&self.epochs), found.key.bytes()))
     }
 
-    /// Writes the next generation of the file and syncs it; returned means on disk.
-    pub fn write(&mut self, folder: &Path) -> Result<()> {
+    /// Writes the next generation of the file; returned means on disk, and only then are new keys
+    /// given out. The keys must be the newest ([`Keyring::reload`]) and nobody else may write.
+    pub fn rewrite(&mut self, folder: &Path, change: Change) -> Result<()> {
         let generation = self.generation + 1;
-        let bytes = self.serialized(generation)?;
+        let mut epochs = self.epochs.all();
+        if change.new_epoch {
+            epochs.push(Epoch { number: self.epochs.newest() + 1, key: random()?.into() });
+        }
+        let mut namespaces = self.namespaces.clone();
+        namespaces.retain(|namespace| !change.forgotten.contains(&namespace.id));
+        for _ in 0..change.spares {
+            namespaces.push(Namespace { id: random()?, generation: 1, key: Key::random()? });
+        }
+        let (root, wrapped_root) =
+            change.root.unwrap_or_else(|| (self.root.clone(), self.wrapped_root.clone()));
+        let written = Keyring {
+            generation,
+            epochs: Arc::new(Epochs::new(epochs.clone())),
+            namespaces,
+            root,
+            wrapped_root,
+            store_key: self.store_key.clone(),
+            created: self.created || change.created,
+            ..*self
+        };
+        let bytes = written.serialized()?;
         let (path, beside) = (folder.join(FILE_NAME), folder.join("keys.sealed.new"));
         replace(&path, &beside, &bytes).map_err(|cause| io(&path, "write", &cause))?;
-        self.generation = generation;
-        self.hash = *blake3::hash(&bytes).as_bytes();
+        self.take_over(Keyring { hash: *blake3::hash(&bytes).as_bytes(), ..written });
         Ok(())
     }
 
-    fn serialized(&self, generation: u64) -> Result<Vec<u8>> {
+    /// Takes over what another process wrote since; `unwrap` is asked when the root key changed.
+    /// False if nothing was written.
+    pub fn reload(
+        &mut self,
+        folder: &Path,
+        unwrap: impl FnOnce(&[u8]) -> Result<Key>,
+    ) -> Result<bool> {
+        let found = Locked::read(folder)?.ok_or_else(|| {
+            let what = "keys.sealed is gone; restore it from a backup before anything else";
+            Error::new("missing", what)
+        })?;
+        if found.hash == self.hash {
+            return Ok(false);
+        }
+        if found.store != self.store {
+            let what = "keys.sealed was replaced by another store's while this one was open";
+            return Err(Error::new("wrong-context", what));
+        }
+        if found.generation <= self.generation {
+            let what = "keys.sealed was replaced by an older one while the store was open";
+            return Err(Error::new("rolled-back", what)
+                .with("generation", found.generation)
+                .with("expected", self.generation));
+        }
+        let same_root = found.wrapped_root == self.wrapped_root;
+        let root = if same_root { self.root.clone() } else { unwrap(&found.wrapped_root)? };
+        self.take_over(found.unlock(root)?);
+        Ok(true)
+    }
+
+    /// Becomes `other`, whose epochs all sealers then follow.
+    fn take_over(&mut self, other: Keyring) {
+        self.epochs.publish(other.epochs.all());
+        *self = Keyring { epochs: Arc::clone(&self.epochs), ..other };
+    }
+
+    fn serialized(&self) -> Result<Vec<u8>> {
         let mut body = zeroize::Zeroizing::new(Vec::with_capacity(64 + self.namespaces.len() * 52));
         body.extend_from_slice(self.store_key.bytes());
-        body.put_varint(self.epochs.len() as u64);
-        for (epoch, key) in &self.epochs {
-            body.put_u32(*epoch);
-            body.extend_from_slice(key.bytes());
+        let epochs = self.epochs.all();
+        body.put_varint(epochs.len() as u64);
+        for epoch in &epochs {
+            body.put_u32(epoch.number);
+            body.extend_from_slice(&*epoch.key);
         }
         body.put_varint(self.namespaces.len() as u64);
         for namespace in &self.namespaces {
@@ -258,11 +311,11 @@ impl Keyring {
         let mut out = MAGIC.to_vec();
         out.put_u32(FORMAT);
         out.extend_from_slice(&self.store);
-        out.put_u64(generation);
+        out.put_u64(self.generation);
         out.put_bytes(&self.wrapped_root);
         let mut scratch = Scratch::default();
         let sealer = sealer(self.store, &self.root);
-        sealer.seal(&mut scratch, place(generation), Committed::Yes, &body, &mut out)?;
+        sealer.seal(&mut scratch, place(self.generation), Committed::Yes, &body, &mut out)?;
         Ok(out)
     }
 }
@@ -283,20 +336,118 @@ fn replace(path: &Path, beside: &PathBuf, bytes: &[u8]) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("dachi-keyring-{name}-{}", std::process::id());
+            let folder = std::env::temp_dir().join(name);
+            assert!(std::fs::create_dir_all(&folder).is_ok());
+            Folder(folder)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            assert!(std::fs::remove_dir_all(&self.0).is_ok());
+        }
+    }
+
+    const ROOT: [u8; 32] = [5; 32];
+
+    fn made(folder: &Folder) -> Result<Keyring> {
+        let mut keyring = Keyring::create([1; 16], Key::new(ROOT), vec![9; 3])?;
+        keyring.rewrite(&folder.0, Change { spares: 3, ..Change::default() })?;
+        Ok(keyring)
+    }
+
+    fn opened(folder: &Folder, root: [u8; 32]) -> Result<Keyring> {
+        let locked = Locked::read(&folder.0)?;
+        locked.ok_or_else(|| Error::new("missing", "no file"))?.unlock(Key::new(root))
+    }
+
+    fn never(_: &[u8]) -> Result<Key> {
+        Err(Error::new("store", "asked the provider in vain"))
+    }
+
     #[test]
-    fn a_key_file_opens_with_its_root_only() {
-        let folder = std::env::temp_dir().join(format!("dachi-keyring-{}", std::process::id()));
-        assert!(std::fs::create_dir_all(&folder).is_ok());
-        let root = Key::new([5; 32]);
-        let mut made = Keyring::create([1; 16], root.clone(), vec![9; 3]);
-        let keyring = made.as_mut();
-        assert!(keyring.is_ok_and(|k| k.add_spares(3).is_ok() && k.write(&folder).is_ok()));
-        let locked = Locked::read(&folder).ok().flatten();
-        let reopened = locked.clone().and_then(|locked| locked.unlock(root).ok());
-        assert_eq!(reopened.as_ref().map(|k| k.namespaces().len()), Some(3));
-        assert_eq!(reopened.map(|k| k.hash), made.ok().map(|k| k.hash));
-        let refused = locked.map(|locked| locked.unlock(Key::new([6; 32])).map_err(|e| e.slug()));
-        assert!(matches!(refused, Some(Err("wrong-key"))));
-        assert!(std::fs::remove_dir_all(&folder).is_ok());
+    fn a_key_file_opens_with_its_root_only() -> Result<()> {
+        let folder = Folder::new("root");
+        let made = made(&folder)?;
+        let reopened = opened(&folder, ROOT)?;
+        assert_eq!(reopened.namespaces(), made.namespaces());
+        assert_eq!((reopened.hash, reopened.namespaces().len()), (made.hash, 3));
+        assert_eq!(opened(&folder, [6; 32]).map_err(|e| e.slug()).err(), Some("wrong-key"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_rewrite_that_fails_gives_out_no_key() -> Result<()> {
+        let folder = Folder::new("fails");
+        let mut keyring = made(&folder)?;
+        let before = (keyring.generation, keyring.hash, keyring.epochs.newest());
+        let nowhere = folder.0.join("nowhere");
+        let change = Change { spares: 5, new_epoch: true, ..Change::default() };
+        assert_eq!(keyring.rewrite(&nowhere, change).map_err(|e| e.slug()), Err("io"));
+        assert_eq!((keyring.generation, keyring.hash, keyring.epochs.newest()), before);
+        assert_eq!(keyring.namespaces().len(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_destroyed_is_in_no_later_file() -> Result<()> {
+        let folder = Folder::new("destroyed");
+        let mut keyring = made(&folder)?;
+        let gone = keyring.namespaces().first().map(|namespace| namespace.id).unwrap_or_default();
+        let root = Some((Key::new([7; 32]), vec![8; 3]));
+        let change = Change { forgotten: vec![gone], root, ..Change::default() };
+        keyring.rewrite(&folder.0, change)?;
+        assert_eq!(keyring.sealer(&gone).map_err(|e| e.slug()).err(), Some("keyring"));
+        assert_eq!(opened(&folder, ROOT).map_err(|e| e.slug()).err(), Some("wrong-key"));
+        let reopened = opened(&folder, [7; 32])?;
+        assert_eq!(reopened.namespaces(), keyring.namespaces());
+        assert_eq!((reopened.wrapped_root(), reopened.namespaces().len()), (&[8u8; 3][..], 2));
+        Ok(())
+    }
+
+    #[test]
+    fn sealers_follow_what_another_process_wrote() -> Result<()> {
+        let folder = Folder::new("reload");
+        let mut ours = made(&folder)?;
+        let mut theirs = opened(&folder, ROOT)?;
+        let sealer = ours.store_sealer();
+        assert!(!ours.reload(&folder.0, never)?);
+        theirs.rewrite(&folder.0, Change { new_epoch: true, spares: 1, ..Change::default() })?;
+        let place = Place { kind: kind::LEAF, id: NodeId([9; 16]) };
+        let (mut scratch, mut sealed) = (Scratch::default(), Vec::new());
+        theirs.store_sealer().seal(&mut scratch, place, Committed::No, b"new", &mut sealed)?;
+        let open = |scratch: &mut Scratch| sealer.open(scratch, place, Committed::No, &sealed);
+        assert_eq!(open(&mut scratch).map_err(|e| e.slug()).err(), Some("wrong-context"));
+        assert!(ours.reload(&folder.0, never)?);
+        assert_eq!(open(&mut scratch)?, b"new");
+        assert_eq!(ours.namespaces(), theirs.namespaces());
+        let root = Some((Key::new([7; 32]), vec![8; 3]));
+        theirs.rewrite(&folder.0, Change { root, ..Change::default() })?;
+        assert_eq!(ours.reload(&folder.0, never).map_err(|e| e.slug()), Err("store"));
+        assert!(ours.reload(&folder.0, |wrapped| Ok(Key::new([wrapped.len() as u8 + 4; 32])))?);
+        Ok(())
+    }
+
+    #[test]
+    fn an_older_file_or_another_stores_is_not_taken_over() -> Result<()> {
+        let (folder, other) = (Folder::new("older"), Folder::new("other"));
+        let mut keyring = made(&folder)?;
+        let path = folder.0.join(FILE_NAME);
+        let old = std::fs::read(&path).unwrap_or_default();
+        keyring.rewrite(&folder.0, Change { new_epoch: true, ..Change::default() })?;
+        assert!(std::fs::write(&path, old).is_ok());
+        assert_eq!(keyring.reload(&folder.0, never).map_err(|e| e.slug()), Err("rolled-back"));
+        let mut foreign = Keyring::create([2; 16], Key::new(ROOT), vec![9; 3])?;
+        (0..5).try_for_each(|_| foreign.rewrite(&other.0, Change::default()))?;
+        assert!(std::fs::copy(other.0.join(FILE_NAME), &path).is_ok());
+        assert_eq!(keyring.reload(&folder.0, never).map_err(|e| e.slug()), Err("wrong-context"));
+        assert!(std::fs::remove_file(&path).is_ok());
+        assert_eq!(keyring.reload(&folder.0, never).map_err(|e| e.slug()), Err("missing"));
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ mod keyring;
 mod passphrase;
 mod wrap;
 
-pub use keyring::{FILE_NAME, Keyring, Locked, Namespace, SPARES};
+pub use keyring::{Change, FILE_NAME, Keyring, Locked, Namespace, SPARES};
 pub use passphrase::{unwrap_with_passphrase, wrap_with_passphrase};
 pub use wrap::{unwrap, wrap};
 
@@ -36,6 +36,17 @@ impl Key {
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
+}
+
+/// Keeps the key that wraps root keys; implemented outside, for one store.
+pub trait Provider: Send + Sync {
+    /// Seals a root key, under a fresh key where the provider can.
+    fn wrap(&self, root: &Key) -> Result<Vec<u8>>;
+    /// Opens what [`Provider::wrap`] gave.
+    fn unwrap(&self, wrapped: &[u8]) -> Result<Key>;
+    /// Destroys the provider's keys but the one that `wrapped` is sealed under; false if it cannot
+    /// replace its key.
+    fn retire(&self, wrapped: &[u8]) -> Result<bool>;
 }
 
 impl fmt::Debug for Key {

@@ -2,7 +2,7 @@
 
 use super::Key;
 use crate::error::{Error, Result};
-use crate::seal::{Committed, Context, NodeId, Place, Scratch, Sealer, kind};
+use crate::seal::{Committed, Context, Epochs, NodeId, Place, Scratch, Sealer, kind};
 
 const SALT: &[u8; 32] = b"dachi_fast wrapped by a provider";
 
@@ -11,7 +11,8 @@ fn sealer(kek: &Key, purpose: &[u8]) -> Sealer {
     let digest = blake3::hash(purpose);
     let mut store = [0u8; 16];
     store.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
-    Sealer::new(Context { store, namespace: [0; 16], epoch: 0 }, SALT, kek.bytes())
+    let epochs = std::sync::Arc::new(Epochs::fixed(SALT));
+    Sealer::new(Context { store, namespace: [0; 16] }, epochs, kek.bytes())
 }
 
 const PLACE: Place = Place { kind: kind::WRAPPED, id: NodeId([0; 16]) };

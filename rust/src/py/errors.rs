@@ -4,6 +4,9 @@ use crate::error::{Detail, Error};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A failure on the border: of the core, or raised by Python code that the core called. One pointer
 /// wide, so that a result travels in registers.
@@ -50,7 +53,9 @@ impl Fail {
 impl From<Fail> for PyErr {
     fn from(fail: Fail) -> Self {
         Python::attach(|py| match *fail.0 {
-            Cause::Core(error) => raised(py, &error).unwrap_or_else(|failed| failed),
+            Cause::Core(error) => {
+                kept(&error).unwrap_or_else(|| raised(py, &error).unwrap_or_else(|failed| failed))
+            }
             Cause::Python(error, path) => {
                 if !path.is_empty() {
                     let segments: Vec<&str> = path.iter().rev().map(String::as_str).collect();
@@ -61,6 +66,35 @@ impl From<Fail> for PyErr {
             }
         })
     }
+}
+
+/// What Python raised when the core called it, on its way out of the core: perhaps in another
+/// thread, which waited for a commit that this one led.
+static KEPT: Mutex<VecDeque<(u64, PyErr)>> = Mutex::new(VecDeque::new());
+/// Those whose error the core took as a warning are never asked for.
+const MOST_KEPT: usize = 64;
+
+/// An exception that Python raised when the core called it, as an error of the core's.
+pub fn called_back(py: Python<'_>, raised: PyErr) -> Error {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let error = Error::new("key-service", raised.value(py).to_string()).with("raised", number);
+    if let Ok(mut kept) = KEPT.lock() {
+        kept.truncate(MOST_KEPT - 1);
+        kept.push_front((number, raised));
+    }
+    error
+}
+
+/// The exception behind an error of [`called_back`].
+fn kept(error: &Error) -> Option<PyErr> {
+    let number = match error.context() {
+        [("raised", Detail::Number(number))] => *number,
+        _ => return None,
+    };
+    let mut kept = KEPT.lock().ok()?;
+    let at = kept.iter().position(|(other, _)| *other == number)?;
+    kept.remove(at).map(|(_, raised)| raised)
 }
 
 /// Says where in a state an exception of Python's was raised, in front of where it says it was.

@@ -1,11 +1,14 @@
 //! Sealing and opening.
 
+use super::Epochs;
 use super::compress::{MAX_RAW_BYTES, Scratch};
 use crate::error::{Error, Result};
 use crate::wire::{Put, Take};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf;
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
 pub const SALT_BYTES: usize = 24;
@@ -53,15 +56,13 @@ pub fn hash_kind(kind: u8, content: &[u8]) -> [u8; 32] {
     *blake3::keyed_hash(&key, content).as_bytes()
 }
 
-/// Whose envelope it is: the store, the namespace and the epoch of its key.
+/// Whose envelope it is: the store and the namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Context {
     /// The store.
     pub store: StoreId,
     /// The namespace; zero for the store's own nodes.
     pub namespace: [u8; 16],
-    /// The epoch.
-    pub epoch: u32,
 }
 
 /// Where an envelope lies.
@@ -90,10 +91,13 @@ impl hkdf::KeyType for Length {
     }
 }
 
-/// Seals and opens the nodes of one namespace under one epoch.
+/// Seals the nodes of one namespace under the newest epoch, and opens those of every epoch.
 pub struct Sealer {
     context: Context,
-    prk: hkdf::Prk,
+    epochs: Arc<Epochs>,
+    namespace_key: Zeroizing<[u8; 32]>,
+    /// By epoch, as they were first needed.
+    prks: RwLock<Vec<(u32, Arc<hkdf::Prk>)>>,
 }
 
 impl fmt::Debug for Sealer {
@@ -102,15 +106,31 @@ impl fmt::Debug for Sealer {
     }
 }
 
+fn expand<const N: usize>(prk: &hkdf::Prk, info: &[&[u8]]) -> Result<[u8; N]> {
+    let mut out = [0u8; N];
+    let okm = prk.expand(info, Length(N)).map_err(|_| broken())?;
+    okm.fill(&mut out).map_err(|_| broken())?;
+    Ok(out)
+}
+
+fn node_key(prk: &hkdf::Prk, salt: &[u8], kind: u8) -> Result<LessSafeKey> {
+    let key = Zeroizing::new(expand::<32>(prk, &[salt, &[kind]])?);
+    Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| broken())?))
+}
+
+fn commitment(prk: &hkdf::Prk, salt: &[u8], kind: u8) -> Result<[u8; COMMITMENT_BYTES]> {
+    expand(prk, &[b"commitment", salt, &[kind]])
+}
+
 fn broken() -> Error {
     Error::new("store", "the cipher library failed")
 }
 
 impl Sealer {
-    /// Derives the pseudorandom key of a namespace in an epoch.
-    pub fn new(context: Context, epoch_key: &[u8; 32], namespace_key: &[u8; 32]) -> Self {
-        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, epoch_key);
-        Sealer { context, prk: salt.extract(namespace_key) }
+    /// With a namespace's key, in the epochs of its store.
+    pub fn new(context: Context, epochs: Arc<Epochs>, namespace_key: &[u8; 32]) -> Self {
+        let namespace_key = Zeroizing::new(*namespace_key);
+        Sealer { context, epochs, namespace_key, prks: RwLock::default() }
     }
 
     /// Where its envelopes belong.
@@ -118,23 +138,21 @@ impl Sealer {
         &self.context
     }
 
-    fn expand<const N: usize>(&self, info: &[&[u8]]) -> Result<[u8; N]> {
-        let mut out = [0u8; N];
-        let okm = self.prk.expand(info, Length(N)).map_err(|_| broken())?;
-        okm.fill(&mut out).map_err(|_| broken())?;
-        Ok(out)
+    /// The pseudorandom key of an epoch. Deriving it takes as long as sealing a small node.
+    fn prk(&self, epoch: u32) -> Result<Arc<hkdf::Prk>> {
+        let prks = self.prks.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, prk)) = prks.iter().rev().find(|(number, _)| *number == epoch) {
+            return Ok(Arc::clone(prk));
+        }
+        drop(prks);
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, &*self.epochs.key(epoch)?);
+        let prk = Arc::new(salt.extract(&*self.namespace_key));
+        let mut prks = self.prks.write().unwrap_or_else(PoisonError::into_inner);
+        prks.push((epoch, Arc::clone(&prk)));
+        Ok(prk)
     }
 
-    fn key(&self, salt: &[u8], kind: u8) -> Result<LessSafeKey> {
-        let key = zeroize::Zeroizing::new(self.expand::<32>(&[salt, &[kind]])?);
-        Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| broken())?))
-    }
-
-    fn commitment(&self, salt: &[u8], kind: u8) -> Result<[u8; COMMITMENT_BYTES]> {
-        self.expand(&[b"commitment", salt, &[kind]])
-    }
-
-    fn associated(&self, place: Place) -> [u8; 64] {
+    fn associated(&self, place: Place, epoch: u32) -> [u8; 64] {
         let mut data = [0u8; 64];
         let parts: [&[u8]; 7] = [
             b"dachi_fast",
@@ -143,7 +161,7 @@ impl Sealer {
             &self.context.namespace,
             &[place.kind],
             &place.id.0,
-            &self.context.epoch.to_le_bytes(),
+            &epoch.to_le_bytes(),
         ];
         let mut slots = data.iter_mut();
         for byte in parts.iter().copied().flatten() {
@@ -179,12 +197,14 @@ impl Sealer {
     ) -> Result<bool> {
         let begin = out.len();
         let salt = scratch.salt()?;
+        let epoch = self.epochs.newest();
+        let prk = self.prk(epoch)?;
         out.push(VERSION);
         out.push(place.kind);
-        out.put_u32(self.context.epoch);
+        out.put_u32(epoch);
         out.extend_from_slice(&salt);
         if committed == Committed::Yes {
-            out.extend_from_slice(&self.commitment(&salt, place.kind)?);
+            out.extend_from_slice(&commitment(&prk, &salt, place.kind)?);
         }
         let start = out.len();
         out.push(0);
@@ -202,12 +222,12 @@ impl Sealer {
             out.put_bytes(packed);
         }
         out.resize(start + (out.len() - start).next_multiple_of(PAD), 0);
-        let key = self.key(&salt, place.kind)?;
+        let key = node_key(&prk, &salt, place.kind)?;
         let Some(body) = out.get_mut(start..) else { return Err(broken()) };
         let tag = key
             .seal_in_place_separate_tag(
                 Nonce::assume_unique_for_key([0; 12]),
-                Aad::from(self.associated(place)),
+                Aad::from(self.associated(place, epoch)),
                 body,
             )
             .map_err(|_| broken())?;
@@ -230,15 +250,14 @@ impl Sealer {
         if head.u8()? != VERSION {
             return Err(at(place, Error::new("malformed", "an envelope of an unknown version")));
         }
-        if head.u8()? != place.kind || head.u32()? != self.context.epoch {
-            return Err(at(
-                place,
-                Error::new("wrong-context", "an envelope of another kind or key"),
-            ));
+        if head.u8()? != place.kind {
+            return Err(at(place, Error::new("wrong-context", "an envelope of another kind")));
         }
+        let epoch = head.u32()?;
+        let prk = self.prk(epoch).map_err(|error| at(place, error))?;
         let salt = head.rest();
         if committed == Committed::Yes {
-            let expected = self.commitment(salt, place.kind)?;
+            let expected = commitment(&prk, salt, place.kind)?;
             let found = take.slice(COMMITMENT_BYTES).map_err(short)?;
             if aws_lc_rs::constant_time::verify_slices_are_equal(found, &expected).is_err() {
                 return Err(at(
@@ -249,10 +268,10 @@ impl Sealer {
         }
         scratch.plain.clear();
         scratch.plain.extend_from_slice(take.rest());
-        let key = self.key(salt, place.kind)?;
+        let key = node_key(&prk, salt, place.kind)?;
         let opened = key.open_in_place(
             Nonce::assume_unique_for_key([0; 12]),
-            Aad::from(self.associated(place)),
+            Aad::from(self.associated(place, epoch)),
             &mut scratch.plain,
         );
         if opened.is_err() {
@@ -342,12 +361,16 @@ impl Body {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kind;
+    use super::super::{Epoch, kind};
     use super::*;
 
-    fn sealer(epoch: u32, namespace: u8) -> Sealer {
-        let context = Context { store: [1; 16], namespace: [namespace; 16], epoch };
-        Sealer::new(context, &[2; 32], &[3; 32])
+    fn epoch(number: u32) -> Epoch {
+        Epoch { number, key: Zeroizing::new([number as u8; 32]) }
+    }
+
+    fn sealer(number: u32, namespace: u8) -> Sealer {
+        let context = Context { store: [1; 16], namespace: [namespace; 16] };
+        Sealer::new(context, Arc::new(Epochs::new(vec![epoch(number)])), &[3; 32])
     }
 
     fn place() -> Place {
@@ -405,5 +428,28 @@ mod tests {
         assert_eq!(slug(&sealer(1, 7), place(), &mut scratch), Some("tampered"));
         assert_eq!(slug(&sealer(2, 0), place(), &mut scratch), Some("wrong-context"));
         assert_eq!(slug(&sealer(1, 0), other_kind, &mut scratch), Some("wrong-context"));
+    }
+    #[test]
+    fn a_new_epoch_is_written_under_and_old_ones_are_read() {
+        let epochs = Arc::new(Epochs::new(vec![epoch(1)]));
+        let context = Context { store: [1; 16], namespace: [0; 16] };
+        let rotated = Sealer::new(context, Arc::clone(&epochs), &[3; 32]);
+        let (mut scratch, mut first, mut second) = (Scratch::default(), Vec::new(), Vec::new());
+        assert!(rotated.seal(&mut scratch, place(), Committed::Yes, b"1", &mut first).is_ok());
+        epochs.publish(vec![epoch(1), epoch(5)]);
+        assert!(rotated.seal(&mut scratch, place(), Committed::Yes, b"2", &mut second).is_ok());
+        let mut open = |sealer: &Sealer, sealed: &[u8]| {
+            let opened = sealer.open(&mut scratch, place(), Committed::Yes, sealed);
+            opened.map_err(|error| error.slug())
+        };
+        assert_eq!(open(&rotated, &first), Ok(b"1".to_vec()));
+        assert_eq!(open(&rotated, &second), Ok(b"2".to_vec()));
+        assert_eq!(open(&sealer(5, 0), &second), Ok(b"2".to_vec()));
+        assert_eq!(open(&sealer(1, 0), &second), Err("wrong-context"));
+        let mut relabelled = second.clone();
+        if let Some(epoch) = relabelled.get_mut(2) {
+            *epoch = 1;
+        }
+        assert_eq!(open(&rotated, &relabelled), Err("wrong-key"));
     }
 }

@@ -21,11 +21,13 @@
 mod compress;
 mod digest;
 mod envelope;
+mod epochs;
 mod stretch;
 
 pub use compress::{Scratch, with_scratch};
 pub use digest::{hmac, same_secret, sha256};
 pub use envelope::{Committed, Context, NodeId, Place, Sealer, StoreId, hash_kind, random};
+pub use epochs::{Epoch, Epochs};
 pub use stretch::{Cost, stretch};
 
 /// What a node is; part of its hash, its key and its associated data.

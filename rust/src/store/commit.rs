@@ -11,12 +11,6 @@ use crate::seal::{self, NodeId, Place, Sealer, kind, sha256, with_scratch};
 use crate::tree::{Edits, Ids, Writer, Written};
 use std::sync::Arc;
 
-/// Nanoseconds since 1970.
-pub fn now_ns() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-}
-
 /// A commit in the making, over the newest one; nobody else commits meanwhile.
 pub struct Commit<'s> {
     store: &'s Store,
@@ -25,6 +19,9 @@ pub struct Commit<'s> {
     done: Staged,
 }
 
+/// A change of what the head says of keys.
+type HeadEdit = Box<dyn FnOnce(&mut Head)>;
+
 /// What operations have changed so far.
 struct Staged {
     /// Names and root records.
@@ -32,6 +29,10 @@ struct Staged {
     agents: Vec<(String, Agent)>,
     batches: Vec<Arc<Batch>>,
     dead: Vec<NodeId>,
+    /// Namespaces that are no more.
+    gone: Vec<[u8; 16]>,
+    /// What the head says of keys.
+    head: Vec<HeadEdit>,
     entries: u64,
     chain: [u8; 32],
     frontier: Frontier,
@@ -61,6 +62,8 @@ impl Staged {
             agents: Vec::new(),
             batches: Vec::new(),
             dead: Vec::new(),
+            gone: Vec::new(),
+            head: Vec::new(),
             entries: 0,
             chain,
             frontier,
@@ -71,10 +74,10 @@ impl Staged {
 
 impl<'s> Commit<'s> {
     /// Nothing yet, over `view`.
-    pub fn over(store: &'s Store, view: Arc<View>) -> Self {
-        let created_ns = now_ns().max(view.head.created_ns);
+    pub fn over(store: &'s Store, view: Arc<View>) -> Result<Self> {
+        let created_ns = store.clock.now_ns()?.max(view.head.created_ns);
         let done = Staged::over(&view.head);
-        Commit { store, view, created_ns, done }
+        Ok(Commit { store, view, created_ns, done })
     }
 
     /// Lets one operation add to the commit.
@@ -89,6 +92,8 @@ impl<'s> Commit<'s> {
         self.done.agents.extend(staged.agents);
         self.done.batches.extend(staged.batches);
         self.done.dead.extend(staged.dead);
+        self.done.gone.extend(staged.gone);
+        self.done.head.extend(staged.head);
         self.done.entries += staged.entries;
         self.done.chain = staged.chain;
         self.done.frontier = staged.frontier;
@@ -100,7 +105,7 @@ impl<'s> Commit<'s> {
     /// nothing changed.
     pub fn finish(self) -> Result<Option<(Write, Committed)>> {
         let Commit { store, view, created_ns, done } = self;
-        if done.entries == 0 {
+        if done.entries == 0 && done.dead.is_empty() {
             return Ok(None);
         }
         let mut ids = Ids::after(done.last_id, created_ns);
@@ -121,11 +126,15 @@ impl<'s> Commit<'s> {
             head.key_generation = keyring.generation;
             head.key_hash = keyring.hash;
         }
-        let sealed = head.seal(&store.sealer)?;
         let mut batches = done.batches;
         batches.extend(top_nodes.into_iter().map(Arc::new));
+        head.sealed += batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
+        done.head.into_iter().for_each(|edit| edit(&mut head));
+        let sealed = head.seal(&store.sealer)?;
         let write = Write { batches, dead: done.dead, head: sealed.clone() };
-        let view = Arc::new(View { head, sealed, foreign: view.foreign });
+        // What was read of a namespace that is no more is as outdated as after another's commit.
+        let foreign = if done.gone.is_empty() { view.foreign } else { head.commit };
+        let view = Arc::new(View { head, sealed, foreign });
         Ok(Some((write, Committed { view, agents: done.agents })))
     }
 }
@@ -150,7 +159,7 @@ impl Change<'_> {
         let changed = self.done.agents.iter().any(|(changed, agent)| {
             changed == name || Some(agent.sealer.context().namespace) == namespace
         });
-        if changed {
+        if changed || namespace.is_some_and(|namespace| self.done.gone.contains(&namespace)) {
             return Err(Error::new(LATER, "changed by another operation of this commit"));
         }
         Ok(agent)
@@ -187,6 +196,25 @@ impl Change<'_> {
         let root = records::seal_root(sealer, &map)?;
         self.staged.top.insert(records::root_key(&namespace), Some(root.clone()));
         Ok(Agent { map, root, as_of: self.view.head.commit + 1, ..agent.clone() })
+    }
+
+    /// Takes a namespace out, with the names that lead to it.
+    pub fn remove(&mut self, namespace: [u8; 16], names: &[String]) {
+        self.staged.top.insert(records::root_key(&namespace), None);
+        for name in names {
+            self.staged.top.insert(records::name_key(&self.store.store_key, name), None);
+        }
+        self.staged.gone.push(namespace);
+    }
+
+    /// Deletes nodes that nothing leads to.
+    pub fn delete(&mut self, nodes: &[NodeId]) {
+        self.staged.dead.extend(nodes);
+    }
+
+    /// Changes what the head says of keys.
+    pub fn edit_head(&mut self, edit: impl FnOnce(&mut Head) + 'static) {
+        self.staged.head.push(Box::new(edit));
     }
 
     /// What a name leads to from this commit on.

@@ -2,8 +2,8 @@
 //!
 //! On disk: `dachi_fast head\n` (16), format u32, store id (16), then an envelope of kind `HEAD`
 //! under the store's own key, with a key commitment. Its content: commit u64, lineage (16), created
-//! u64 (ns), last id u64, key generation u64, hash of `keys.sealed` (32), rotation due u64 (ns),
-//! chain (32), ledger frontier, doomed namespaces (varint count, ids of 16), the top map (u8 0, or 1
+//! u64 (ns), last id u64, key generation u64, hash of `keys.sealed` (32), rotated u64 (ns), rotation
+//! due u64 (ns), sealed u64, chain (32), ledger frontier, doomed namespaces (varint count, ids of 16), the top map (u8 0, or 1
 //! and a reference).
 
 use crate::error::{Error, Result};
@@ -32,8 +32,12 @@ pub struct Head {
     pub key_generation: u64,
     /// BLAKE3 of that file.
     pub key_hash: [u8; 32],
-    /// When the epoch key is to be replaced.
+    /// When the newest epoch began.
+    pub rotated_ns: u64,
+    /// When it is to be replaced.
     pub rotation_due_ns: u64,
+    /// How many nodes it sealed.
+    pub sealed: u64,
     /// Hash of the last ledger entry.
     pub chain: [u8; 32],
     /// The ledger's tree.
@@ -54,7 +58,9 @@ impl Head {
         plain.put_u64(self.last_id);
         plain.put_u64(self.key_generation);
         plain.extend_from_slice(&self.key_hash);
+        plain.put_u64(self.rotated_ns);
         plain.put_u64(self.rotation_due_ns);
+        plain.put_u64(self.sealed);
         plain.extend_from_slice(&self.chain);
         self.frontier.put(&mut plain);
         plain.put_varint(self.doomed.len() as u64);
@@ -84,7 +90,9 @@ impl Head {
             last_id: take.u64()?,
             key_generation: take.u64()?,
             key_hash: take.array()?,
+            rotated_ns: take.u64()?,
             rotation_due_ns: take.u64()?,
+            sealed: take.u64()?,
             chain: take.array()?,
             frontier: Frontier::take(&mut take)?,
             doomed: Vec::new(),

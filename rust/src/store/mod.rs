@@ -1,6 +1,8 @@
 //! A store: head, namespaces, versions, commits, and the proof of all of it.
 
+mod clock;
 mod commit;
+mod forget;
 mod head;
 mod history;
 mod load;
@@ -8,11 +10,13 @@ mod nodes;
 mod open;
 mod queue;
 mod records;
+mod rotate;
 mod save;
 mod verify;
 mod view;
 
-pub use commit::now_ns;
+pub use clock::{Clock, now_ns};
+pub use forget::{Forgotten, Forks};
 pub use head::FORMAT;
 pub use history::{Change, LedgerEntry};
 pub use load::Loaded;
@@ -23,7 +27,7 @@ pub use verify::Report;
 
 use crate::engine::lmdb::Lmdb;
 use crate::error::{Error, Result};
-use crate::keys::{Key, Keyring};
+use crate::keys::{Key, Keyring, Provider};
 use crate::seal::Sealer;
 use crate::witness::{FileWitness, Seen};
 use nodes::Opened;
@@ -44,6 +48,10 @@ pub struct Store {
     store_key: Key,
     sealer: Sealer,
     keyring: Mutex<Keyring>,
+    provider: Mutex<Arc<dyn Provider>>,
+    clock: Clock,
+    /// What callers should be told although nothing failed.
+    warnings: Mutex<Vec<String>>,
     witness: Option<FileWitness>,
     /// The newest commit that this process has seen.
     view: RwLock<Arc<View>>,

@@ -1,14 +1,14 @@
 //! Opening and creating.
 
-use super::Store;
-use super::commit::now_ns;
 use super::head::Head;
 use super::queue::Queue;
+use super::rotate::draw_due_ns;
 use super::view::View;
+use super::{Clock, Store};
 use crate::engine::Engine;
 use crate::engine::lmdb::{Checked, DATA_FILE, Lmdb, Sync, check};
 use crate::error::{Error, Result};
-use crate::keys::{FILE_NAME, Key, Keyring, Locked, SPARES};
+use crate::keys::{Change, FILE_NAME, Key, Keyring, Locked, Provider, SPARES};
 use crate::ledger::{Detail, Frontier, GENESIS};
 use crate::seal::{StoreId, hmac, random};
 use crate::tree::Map;
@@ -20,11 +20,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 
 const LOCK_FILE: &str = "store.lock";
-/// Chaotic rotation: due 1 to 7 days ahead, drawn uniformly.
-const ROTATION_S: std::ops::RangeInclusive<u64> = 86_400..=604_800;
 
 /// How a store is opened.
-#[derive(Debug)]
 pub struct Options {
     /// Its folder.
     pub folder: PathBuf,
@@ -34,10 +31,14 @@ pub struct Options {
     pub root: Key,
     /// The same as the provider wrapped it.
     pub wrapped_root: Vec<u8>,
+    /// Wrapped it; asked again when the root key is replaced.
+    pub provider: Arc<dyn Provider>,
     /// Folder of the witness files; None for no witness.
     pub witness_folder: Option<PathBuf>,
     /// Whether commits reach the disk.
     pub sync: Sync,
+    /// Tells the time of commits.
+    pub clock: Clock,
 }
 
 fn io(path: &Path, what: &str, cause: &std::io::Error) -> Error {
@@ -119,8 +120,7 @@ fn keys(options: &Options, found: Option<Locked>) -> Result<Keyring> {
         return found.unlock(root);
     }
     let mut keyring = Keyring::create(options.id, root, options.wrapped_root.clone())?;
-    keyring.add_spares(SPARES)?;
-    keyring.write(&options.folder)?;
+    keyring.rewrite(&options.folder, Change { spares: SPARES, ..Change::default() })?;
     Ok(keyring)
 }
 
@@ -141,7 +141,7 @@ impl Store {
             return Err(Error::new("locked", what));
         }
         let keyring = keys(&options, found)?;
-        let sealer = keyring.store_sealer()?;
+        let sealer = keyring.store_sealer();
         let checked = checked(&folder, hold, &keyring)?;
         let engine = Lmdb::open(&folder, options.sync)?;
         let store_key = keyring.store_key.clone();
@@ -153,9 +153,12 @@ impl Store {
         if keyring.created && sealed.is_empty() {
             return Err(gone(&folder));
         }
-        let head =
-            if sealed.is_empty() { first_head(&keyring)? } else { Head::open(&sealed, &sealer)? };
-        check_keys(&head, &keyring)?;
+        let head = if sealed.is_empty() {
+            first_head(&keyring, options.clock.now_ns()?)?
+        } else {
+            Head::open(&sealed, &sealer)?
+        };
+        let interrupted = check_keys(&head, &keyring)?;
         let is_new = sealed.is_empty();
         let view = View { foreign: head.commit, head, sealed };
         let store = Store {
@@ -165,6 +168,9 @@ impl Store {
             store_key,
             sealer,
             keyring: Mutex::new(keyring),
+            provider: Mutex::new(options.provider),
+            clock: options.clock,
+            warnings: Mutex::default(),
             witness,
             view: RwLock::new(Arc::new(view)),
             agents: Mutex::default(),
@@ -183,6 +189,8 @@ impl Store {
                 let sealer = &change.store.sealer;
                 change.log("create", &Detail::default(), sealer)
             })?;
+        } else if !store.finish_forgetting()? && interrupted {
+            store.settle_provider()?;
         }
         if hold == Hold::Alone {
             store.mark_created()?;
@@ -198,8 +206,7 @@ impl Store {
         if keyring.created {
             return Ok(());
         }
-        keyring.created = true;
-        keyring.write(&self.folder)
+        keyring.rewrite(&self.folder, Change { created: true, ..Change::default() })
     }
 }
 
@@ -224,19 +231,17 @@ fn gone(folder: &Path) -> Error {
     Error::new("missing", what).with("path", folder.display().to_string())
 }
 
-fn first_head(keyring: &Keyring) -> Result<Head> {
-    let span = ROTATION_S.end() - ROTATION_S.start() + 1;
-    // 2^64 modulo the span is far below what could be noticed.
-    let drawn_s = ROTATION_S.start() + u64::from_le_bytes(random()?) % span;
-    let now = now_ns();
+fn first_head(keyring: &Keyring, now_ns: u64) -> Result<Head> {
     Ok(Head {
         commit: 0,
         lineage: random()?,
-        created_ns: now,
+        created_ns: now_ns,
         last_id: 0,
         key_generation: keyring.generation,
         key_hash: keyring.hash,
-        rotation_due_ns: now.saturating_add(drawn_s * 1_000_000_000),
+        rotated_ns: now_ns,
+        rotation_due_ns: draw_due_ns(now_ns)?,
+        sealed: 0,
         chain: GENESIS,
         frontier: Frontier::default(),
         doomed: Vec::new(),
@@ -244,11 +249,11 @@ fn first_head(keyring: &Keyring) -> Result<Head> {
     })
 }
 
-/// A key file may be ahead of the head (a crash after it was written), never behind it.
-pub(super) fn check_keys(head: &Head, keyring: &Keyring) -> Result<()> {
+/// A key file may be ahead of the head (a crash after it was written; true), never behind it.
+pub(super) fn check_keys(head: &Head, keyring: &Keyring) -> Result<bool> {
     let same = keyring.generation == head.key_generation && keyring.hash == head.key_hash;
     if same || keyring.generation > head.key_generation {
-        return Ok(());
+        return Ok(!same);
     }
     Err(Error::new("rolled-back", "keys.sealed is older than the store, or not the one it names")
         .with("generation", keyring.generation)

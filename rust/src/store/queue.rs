@@ -194,7 +194,8 @@ impl Store {
     ) -> Result<Option<(crate::engine::Write, Committed)>> {
         accepted.clear();
         let view = self.continued(&self.known_view()?, on_disk)?;
-        let mut commit = Commit::over(self, view);
+        let mut commit = Commit::over(self, Arc::clone(&view))?;
+        self.rotate_when_due(&view.head, &mut commit)?;
         for (at, ticket) in tickets.iter_mut().enumerate() {
             if ticket.is_settled() {
                 continue;

@@ -1,12 +1,12 @@
 //! Saving an agent.
 
-use super::commit::{Change, now_ns};
+use super::commit::Change;
 use super::records::{MAIN, Version, branch_key, check_name, version_key};
 use super::view::{Agent, View};
 use super::{Store, unknown_name, unknown_version};
 use crate::engine::Batch;
 use crate::error::{Error, Result};
-use crate::keys::{Locked, SPARES};
+use crate::keys::{self, SPARES};
 use crate::ledger::Detail;
 use crate::seal::{Sealer, random};
 use crate::state::Flat;
@@ -83,7 +83,7 @@ impl Store {
         check_base(save.name, save.base, agent.latest.as_ref())?;
         let known = self.know(&agent, flat)?;
         let shape = shape_of(&agent, flat)?;
-        let mut ids = Ids::after(view.head.last_id, now_ns());
+        let mut ids = Ids::after(view.head.last_id, self.clock.now_ns()?);
         let mut writer = Writer::new(&known, &agent.sealer, &mut ids);
         let state = write_state(&mut writer, &shape, flat)?;
         let blueprint = if flat.blueprint.len() > INLINE_BLUEPRINT_BYTES {
@@ -183,14 +183,8 @@ impl Store {
 
     /// Adds spare namespaces to `keys.sealed`. Runs inside a commit, so that nobody else writes it.
     fn make_spares(&self) -> Result<()> {
-        let mut keyring = self.keyring()?;
-        if let Some(locked) = Locked::read(&self.folder)?
-            && locked.generation > keyring.generation
-        {
-            *keyring = keyring.reopened(locked)?;
-        }
-        keyring.add_spares(SPARES)?;
-        keyring.write(&self.folder)
+        let change = keys::Change { spares: SPARES, ..keys::Change::default() };
+        self.newest_keys()?.rewrite(&self.folder, change)
     }
 }
 
@@ -258,7 +252,7 @@ fn shape_of(agent: &Agent, flat: &Flat) -> Result<Arc<Shape>> {
     }
 }
 
-fn check_justification(justification: &str) -> Result<()> {
+pub(super) fn check_justification(justification: &str) -> Result<()> {
     if justification.len() <= MAX_JUSTIFICATION_BYTES {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use super::records::{self, MAIN, Version};
 use super::{Store, read_version};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::keys::{Keyring, Locked};
+use crate::keys::Keyring;
 use crate::ledger::GENESIS;
 use crate::seal::Sealer;
 use crate::tree::{Known, Map, Shape};
@@ -101,7 +101,15 @@ impl Store {
         if on_disk == known.sealed {
             return Ok(Arc::clone(known));
         }
-        let head = Head::open(on_disk, &self.sealer)?;
+        let head = match Head::open(on_disk, &self.sealer) {
+            // Perhaps of an epoch that another process has begun.
+            Err(error) if error.slug() == "wrong-context" => {
+                drop(self.newest_keys()?);
+                Head::open(on_disk, &self.sealer)?
+            }
+            opened => opened?,
+        };
+        self.follow_keys(&head)?;
         let before = &known.head;
         if head.lineage != before.lineage || head.commit <= before.commit {
             let what = "the store was replaced by an older or another one while it was open";
@@ -113,7 +121,6 @@ impl Store {
             let what = "the store was replaced by a branch of itself while it was open";
             return Err(Error::new("rolled-back", what).with("commit", head.commit));
         }
-        self.follow_keys(&head)?;
         let foreign = head.commit;
         let view = Arc::new(View { head, sealed: on_disk.to_vec(), foreign });
         self.publish(&view)?;
@@ -122,16 +129,11 @@ impl Store {
 
     /// Reads `keys.sealed` again if another process has written it.
     fn follow_keys(&self, head: &Head) -> Result<()> {
-        let mut keyring = self.keyring()?;
-        if keyring.generation >= head.key_generation {
+        if self.keyring()?.generation >= head.key_generation {
             return Ok(());
         }
-        let locked = Locked::read(&self.folder)?.ok_or_else(|| {
-            Error::new("missing", "keys.sealed was removed while the store was open")
-        })?;
-        *keyring = keyring.reopened(locked)?;
-        self.spares()?.clear();
-        super::open::check_keys(head, &keyring)
+        let keyring = self.newest_keys()?;
+        super::open::check_keys(head, &keyring).map(drop)
     }
 
     /// The chain's hash when the ledger had `entries` entries, proved from `head` backwards.
@@ -221,6 +223,12 @@ impl Store {
         if !newer {
             agents.insert(name.to_owned(), Arc::clone(agent));
         }
+        Ok(())
+    }
+
+    /// Forgets what was read of all other agents.
+    pub(super) fn keep_agents(&self, keep: impl Fn(&Agent) -> bool) -> Result<()> {
+        self.agents.lock().map_err(poisoned)?.retain(|_, agent| keep(agent));
         Ok(())
     }
 

@@ -1,13 +1,14 @@
 //! `dachi_fast._core.store`: an open store.
 
 mod evidence;
+mod keys;
 mod loaded;
 mod saves;
 mod versions;
 
 use crate::engine::lmdb::{self, Sync};
 use crate::error::Error;
-use crate::store::{self, Options, Store as Core};
+use crate::store::{self, Clock, Options, Store as Core};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::path::PathBuf;
@@ -46,14 +47,17 @@ impl Store {
 #[pymethods]
 impl Store {
     #[new]
-    #[pyo3(signature = (folder, store_id, root_key, wrapped_root, witness_folder, *, bench_only_no_sync=false))]
+    #[allow(clippy::too_many_arguments, reason = "Python gives most of them by keyword")]
+    #[pyo3(signature = (folder, store_id, root_key, wrapped_root, provider, witness_folder, *, clock=None, bench_only_no_sync=false))]
     fn new(
         py: Python<'_>,
         folder: PathBuf,
         store_id: [u8; 16],
         root_key: &[u8],
         wrapped_root: &[u8],
+        provider: (Py<PyAny>, Vec<u8>),
         witness_folder: Option<PathBuf>,
+        clock: Option<Py<PyAny>>,
         bench_only_no_sync: bool,
     ) -> PyResult<Self> {
         let options = Options {
@@ -61,10 +65,13 @@ impl Store {
             id: store_id,
             root: crate::py::keys::key(root_key)?,
             wrapped_root: wrapped_root.to_vec(),
+            provider: keys::provided(provider.0, provider.1),
             witness_folder,
             sync: if bench_only_no_sync { Sync::BenchOnlyNever } else { Sync::Always },
+            clock: clock.map_or_else(Clock::default, keys::called),
         };
         let core = py.detach(|| Core::open(options))?;
+        keys::tell(py, &core)?;
         Ok(Store { open: RwLock::new(Some(Arc::new(core))) })
     }
 

@@ -1,6 +1,7 @@
 //! Saving and loading.
 
 use super::Store;
+use super::keys::tell;
 use super::loaded::Loaded;
 use super::versions::{VersionRow, row};
 use crate::error::Error;
@@ -27,6 +28,7 @@ impl Store {
         match saved {
             Ok(version) => {
                 keep_warm(flat);
+                tell(py, &core)?;
                 Ok(row(&version))
             }
             Err(error) => {

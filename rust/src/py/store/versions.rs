@@ -1,6 +1,7 @@
 //! Versions: listed, compared, rolled back to.
 
 use super::Store;
+use super::keys::tell;
 use crate::py::decode::{Keys, ValueDecoder};
 use crate::py::types::types;
 use crate::store::Version;
@@ -50,7 +51,9 @@ impl Store {
         justification: &str,
     ) -> PyResult<VersionRow> {
         let core = self.core()?;
-        Ok(row(&py.detach(|| core.rollback(name, to, justification))?))
+        let version = py.detach(|| core.rollback(name, to, justification))?;
+        tell(py, &core)?;
+        Ok(row(&version))
     }
 
     fn diff<'py>(

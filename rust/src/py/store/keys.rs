@@ -1,0 +1,113 @@
+//! Keys of an open store: rotated, rewrapped, destroyed; and the providers that Python has.
+
+use super::Store;
+use crate::error::{Error, Result};
+use crate::keys::{Key, Provider};
+use crate::py::errors::called_back;
+use crate::store::{Clock, Forks, Store as Core};
+use pyo3::exceptions::PyRuntimeWarning;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::ffi::CString;
+use std::sync::Arc;
+
+/// A provider of Python's for one store.
+struct Provided {
+    provider: Py<PyAny>,
+    /// What it binds the root key to.
+    purpose: Vec<u8>,
+}
+
+/// A provider of Python's, with the purpose that the store's root key has.
+pub fn provided(provider: Py<PyAny>, purpose: Vec<u8>) -> Arc<dyn Provider> {
+    Arc::new(Provided { provider, purpose })
+}
+
+impl Provided {
+    fn asked<T>(&self, ask: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Result<T> {
+        Python::attach(|py| ask(self.provider.bind(py)).map_err(|raised| called_back(py, raised)))
+    }
+
+    fn replaceable(provider: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(provider.hasattr("rotate")? && provider.hasattr("retire")?)
+    }
+}
+
+impl Provider for Provided {
+    fn wrap(&self, root: &Key) -> Result<Vec<u8>> {
+        self.asked(|provider| {
+            let method = if Self::replaceable(provider)? { "rotate" } else { "wrap" };
+            let key = PyBytes::new(provider.py(), root.bytes());
+            provider.call_method1(method, (key, self.purpose.as_slice()))?.extract()
+        })
+    }
+
+    fn unwrap(&self, wrapped: &[u8]) -> Result<Key> {
+        self.asked(|provider| {
+            let wrapped = PyBytes::new(provider.py(), wrapped);
+            let root = provider.call_method1("unwrap", (wrapped, self.purpose.as_slice()))?;
+            crate::py::keys::key(root.extract()?)
+        })
+    }
+
+    fn retire(&self, wrapped: &[u8]) -> Result<bool> {
+        self.asked(|provider| {
+            if !Self::replaceable(provider)? {
+                return Ok(false);
+            }
+            let wrapped = PyBytes::new(provider.py(), wrapped);
+            provider.call_method1("retire", (wrapped, self.purpose.as_slice()))?;
+            Ok(true)
+        })
+    }
+}
+
+/// A clock that asks Python.
+pub fn called(clock: Py<PyAny>) -> Clock {
+    Clock::new(move || {
+        Python::attach(|py| clock.call0(py)?.extract::<u64>(py))
+            .map_err(|cause| Error::new("store", format!("the clock failed: {cause}")))
+    })
+}
+
+/// Warns of what the core noted while it worked.
+pub fn tell(py: Python<'_>, core: &Core) -> PyResult<()> {
+    for what in core.take_warnings() {
+        let what = CString::new(what).unwrap_or_default();
+        PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &what, 2)?;
+    }
+    Ok(())
+}
+
+#[pymethods]
+impl Store {
+    fn rotate(&self, py: Python<'_>, justification: &str) -> PyResult<()> {
+        let core = self.core()?;
+        Ok(py.detach(|| core.rotate(justification))?)
+    }
+
+    fn rewrap(
+        &self,
+        py: Python<'_>,
+        provider: Py<PyAny>,
+        purpose: Vec<u8>,
+        justification: &str,
+    ) -> PyResult<()> {
+        let core = self.core()?;
+        let provider = provided(provider, purpose);
+        Ok(py.detach(|| core.rewrap(provider, justification))?)
+    }
+
+    fn forget(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        with_forks: bool,
+        justification: &str,
+    ) -> PyResult<(Vec<String>, bool)> {
+        let core = self.core()?;
+        let forks = if with_forks { Forks::Forget } else { Forks::Refuse };
+        let forgotten = py.detach(|| core.forget(name, forks, justification))?;
+        Ok((forgotten.names, forgotten.replaced))
+    }
+}

@@ -1,0 +1,232 @@
+//! New epochs, when they are due, and new root keys.
+//!
+//! The order is the same everywhere: the provider, then `keys.sealed`, then the commit. A process
+//! that dies in between leaves keys that the head does not know yet, never a head whose keys are
+//! missing.
+
+use super::Store;
+use super::commit::{Change, Commit};
+use super::head::Head;
+use super::save::check_justification;
+use crate::error::{Error, Result};
+use crate::keys::{self, Key, Keyring, Provider};
+use crate::ledger::Detail;
+use crate::seal::random;
+use std::sync::{Arc, MutexGuard};
+
+/// Rotation is chaotic: due 1 to 7 days after the last one, drawn uniformly, so that nobody can
+/// tell from outside when.
+const ROTATION_S: std::ops::RangeInclusive<u64> = 86_400..=604_800;
+const SECOND_NS: u64 = 1_000_000_000;
+/// Nodes of one epoch. Each node has a key of its own, so no limit of AES-GCM is near: this only
+/// bounds how much one epoch key has part in, at some 10 TB of nodes as agents' states make them.
+const MOST_SEALED: u64 = 1 << 32;
+
+/// Draws when the epoch that begins `now_ns` ends.
+pub fn draw_due_ns(now_ns: u64) -> Result<u64> {
+    let span = ROTATION_S.end() - ROTATION_S.start() + 1;
+    // 2^64 modulo the span is far below what could be noticed.
+    let drawn_s = ROTATION_S.start() + u64::from_le_bytes(random()?) % span;
+    Ok(now_ns.saturating_add(drawn_s * SECOND_NS))
+}
+
+fn is_due(head: &Head, now_ns: u64) -> bool {
+    // A due time beyond what can be drawn was drawn by a clock that was ahead.
+    let unknown = head.rotation_due_ns > now_ns.saturating_add(ROTATION_S.end() * SECOND_NS);
+    now_ns >= head.rotation_due_ns || unknown || head.sealed >= MOST_SEALED
+}
+
+/// When writing ends, if no rotation succeeds: after twice the interval.
+fn limit_ns(head: &Head) -> u64 {
+    let interval_ns = head.rotation_due_ns.saturating_sub(head.rotated_ns);
+    head.rotation_due_ns.saturating_add(interval_ns)
+}
+
+impl Store {
+    /// Begins a new epoch: what is written from now on is sealed under a new key.
+    pub fn rotate(&self, justification: &str) -> Result<()> {
+        check_justification(justification)?;
+        self.writable_view()?;
+        let justification = justification.to_owned();
+        self.write(move |change| begin_epoch(change, &justification))
+    }
+
+    /// Begins a new epoch in a commit if one is due. A failure is only a warning, until twice the
+    /// interval has passed: no save fails because of a rotation before.
+    pub(super) fn rotate_when_due(&self, head: &Head, commit: &mut Commit<'_>) -> Result<()> {
+        let now_ns = self.clock.now_ns()?;
+        if !is_due(head, now_ns) {
+            return Ok(());
+        }
+        let Err(failed) = commit.take(&mut |change| begin_epoch(change, "")) else {
+            return Ok(());
+        };
+        if now_ns < limit_ns(head) {
+            self.warn(format!(
+                "the keys of the store are due to be rotated, which fails: {failed}"
+            ));
+            return Ok(());
+        }
+        let what = format!(
+            "the keys of the store were due to be rotated long ago, which fails: {failed}; nothing \
+             is written until it succeeds"
+        );
+        Err(Error::new("rotation-overdue", what))
+    }
+
+    /// Moves the store to another provider: a fresh root key, wrapped by it.
+    pub fn rewrap(&self, provider: Arc<dyn Provider>, justification: &str) -> Result<()> {
+        check_justification(justification)?;
+        self.writable_view()?;
+        let justification = justification.to_owned();
+        let mut prepared = Some(fresh_root(&*provider)?);
+        let retired = self.write(move |change| {
+            let root = still_wrapped(&*provider, prepared.take())?;
+            let store = change.store;
+            let mut keyring = store.newest_keys()?;
+            let rewrite = keys::Change { root: Some(root), ..keys::Change::default() };
+            keyring.rewrite(&store.folder, rewrite)?;
+            *store.provider.lock().map_err(|_| gone())? = Arc::clone(&provider);
+            // The store has moved, whether or not the provider gives up its old key.
+            let retired = provider.retire(keyring.wrapped_root());
+            drop(keyring);
+            log(change, "rewrap", &justification)?;
+            Ok(retired)
+        })?;
+        retired.map(drop)
+    }
+
+    /// The provider keeps nothing that an interrupted rewrap left behind.
+    pub(super) fn settle_provider(&self) -> Result<()> {
+        // In a commit, so that no other process replaces the root key meanwhile.
+        self.write(|change| {
+            let keyring = change.store.newest_keys()?;
+            if let Err(failed) = change.store.provider()?.retire(keyring.wrapped_root()) {
+                change.store.warn(format!("the provider could not give up an old key: {failed}"));
+            }
+            Ok(())
+        })
+    }
+
+    /// The keys, with what other processes wrote since. They may be rewritten inside a commit only,
+    /// where nobody else does.
+    pub(super) fn newest_keys(&self) -> Result<MutexGuard<'_, Keyring>> {
+        let mut keyring = self.keyring()?;
+        let provider = self.provider()?;
+        if keyring.reload(&self.folder, |wrapped| provider.unwrap(wrapped))? {
+            self.drop_forgotten(&keyring)?;
+        }
+        Ok(keyring)
+    }
+
+    pub(super) fn provider(&self) -> Result<Arc<dyn Provider>> {
+        Ok(Arc::clone(&*self.provider.lock().map_err(|_| gone())?))
+    }
+
+    /// Notes what the caller should be told although nothing failed.
+    pub(super) fn warn(&self, what: String) {
+        if let Ok(mut warnings) = self.warnings.lock() {
+            warnings.push(what);
+        }
+    }
+
+    /// What happened since this was last asked that callers should be told.
+    pub fn take_warnings(&self) -> Vec<String> {
+        self.warnings.lock().map(|mut warnings| std::mem::take(&mut *warnings)).unwrap_or_default()
+    }
+}
+
+fn gone() -> Error {
+    Error::new("store", "the keys are gone")
+}
+
+fn begin_epoch(change: &mut Change<'_>, justification: &str) -> Result<()> {
+    let now_ns = change.store.clock.now_ns()?;
+    let due_ns = draw_due_ns(now_ns)?;
+    let rewrite = keys::Change { new_epoch: true, ..keys::Change::default() };
+    change.store.newest_keys()?.rewrite(&change.store.folder, rewrite)?;
+    change.edit_head(move |head| {
+        head.rotated_ns = now_ns;
+        head.rotation_due_ns = due_ns;
+        head.sealed = 0;
+    });
+    log(change, "rotate", justification)
+}
+
+/// Adds an entry about the store itself to the ledger.
+pub(super) fn log(change: &mut Change<'_>, operation: &str, justification: &str) -> Result<()> {
+    let detail = Detail { justification: justification.to_owned(), ..Detail::default() };
+    change.log(operation, &detail, &change.store.sealer)
+}
+
+/// A root key that the provider has wrapped, and opens: one that only seals would lose the store.
+pub(super) fn fresh_root(provider: &dyn Provider) -> Result<(Key, Vec<u8>)> {
+    let root = Key::random()?;
+    let wrapped = provider.wrap(&root)?;
+    if provider.unwrap(&wrapped)? == root {
+        return Ok((root, wrapped));
+    }
+    Err(Error::new("keyring", "the key provider does not give back what it sealed"))
+}
+
+/// A root key that was wrapped before this commit began, if the provider still opens it: another
+/// process may have made the provider give up the key it is wrapped under.
+pub(super) fn still_wrapped(
+    provider: &dyn Provider,
+    prepared: Option<(Key, Vec<u8>)>,
+) -> Result<(Key, Vec<u8>)> {
+    match prepared {
+        Some((root, wrapped)) if provider.unwrap(&wrapped).is_ok_and(|opened| opened == root) => {
+            Ok((root, wrapped))
+        }
+        _ => fresh_root(provider),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Frontier;
+    use crate::tree::Map;
+
+    fn head(rotated_ns: u64, rotation_due_ns: u64, sealed: u64) -> Head {
+        Head {
+            commit: 1,
+            lineage: [0; 16],
+            created_ns: 0,
+            last_id: 0,
+            key_generation: 1,
+            key_hash: [0; 32],
+            rotated_ns,
+            rotation_due_ns,
+            sealed,
+            chain: [0; 32],
+            frontier: Frontier::default(),
+            doomed: Vec::new(),
+            top: Map::default(),
+        }
+    }
+
+    #[test]
+    fn the_due_time_lies_one_to_seven_days_ahead_and_anywhere_in_between() {
+        let drawn: Vec<u64> = (0..2000).map(|_| draw_due_ns(5).unwrap_or_default()).collect();
+        let (first, last) = (86_400 * SECOND_NS + 5, 604_800 * SECOND_NS + 5);
+        assert!(drawn.iter().all(|due| (first..=last).contains(due)));
+        // Each tenth of the span is hit; missing one has a chance of 0.9^2000.
+        let tenth = (last - first) / 10;
+        for part in 0..10 {
+            let range = first + part * tenth..first + (part + 1) * tenth;
+            assert!(drawn.iter().any(|due| range.contains(due)));
+        }
+    }
+
+    #[test]
+    fn a_rotation_is_due_by_time_by_number_or_after_a_clock_went_wrong() {
+        assert!(!is_due(&head(0, 100, MOST_SEALED - 1), 99));
+        assert!(is_due(&head(0, 100, 0), 100));
+        assert!(is_due(&head(0, 100, MOST_SEALED), 1));
+        assert!(is_due(&head(0, 604_800 * SECOND_NS + 2, 0), 1));
+        assert!(!is_due(&head(0, 604_800 * SECOND_NS + 1, 0), 1));
+        assert_eq!(limit_ns(&head(40, 100, 0)), 160);
+    }
+}
