@@ -202,8 +202,9 @@ def test_a_rewrapped_store_opens_with_the_new_provider_only(store: Store, keys: 
     _saved(store, 2)
     assert _operations(store)[-2:] == ["rewrap", "store"]
     store.close()
-    with pytest.raises(IntegrityError):
+    with pytest.raises(KeyringError) as caught:
         Store.open(store.path, keys=keys)
+    assert caught.value.code == "wrong-key"
     with Store.open(store.path, keys=other) as again:
         assert _counts(again) == [2, 1]
         assert again.verify().versions == 2

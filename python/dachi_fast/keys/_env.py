@@ -7,7 +7,7 @@ import binascii
 import os
 
 from dachi_fast._core import keys as _core_keys
-from dachi_fast.errors import KeyringError
+from dachi_fast.errors import KeyringError, WrongContext
 
 _KEY_BYTES = 32
 _HEX_DIGITS = 64
@@ -67,7 +67,7 @@ class EnvKey:
         key = self._key()
         try:
             return _core_keys.unwrap(key, wrapped, context)
-        except KeyringError as cause:
+        except (KeyringError, WrongContext) as cause:
             raise KeyringError(
                 "wrong-key",
                 f"the key in ${self.name} is not the one this store was made with",

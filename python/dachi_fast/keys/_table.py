@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from dachi_fast._core import keys as _core_keys
-from dachi_fast.errors import KeyringError
+from dachi_fast.errors import DachiError, KeyringError, WrongContext
 
 HEADER = "dachi_fast keys 2"
 _KEY_BYTES = 32
@@ -142,12 +142,12 @@ class TableProvider(ABC):
 
     def _opened(self, rows: list[Row], wrapped: bytes, context: bytes) -> tuple[bytes, bytes]:
         """Gives the key that `wrapped` is sealed under, and what it holds."""
-        wrong: KeyringError | None = None
+        wrong: DachiError | None = None
         for purpose, held in rows:
             if purpose == _purpose(context):
                 try:
                     return held, _core_keys.unwrap(held, wrapped, context)
-                except KeyringError as cause:
+                except (KeyringError, WrongContext) as cause:
                     wrong = cause
         what = "is another store's" if wrong is None else "was replaced since, or is another one"
         raise self._wrong(what) from wrong

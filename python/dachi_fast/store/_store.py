@@ -90,27 +90,38 @@ class Store(Saves, Versions, Evidence, Keys):
         folder = Path(path).absolute()
         seen = FileWitness() if witness == "default" else witness
         witness_folder = None if seen is None else seen.folder.absolute()
+        found = _core_store.probe(folder)
         while True:
-            found = _core_store.probe(folder)
-            if found is None:
-                store_id = os.urandom(16)
-                root, wrapped = _first_root(keys, store_id)
-            else:
-                store_id, wrapped = found
-                root = keys.unwrap(wrapped, purpose(store_id))
-            provider = (keys, purpose(store_id))
             try:
-                core = _core_store.Store(
-                    folder, store_id, root, wrapped, provider, witness_folder, clock=clock
-                )
+                core, store_id = _opened(folder, found, keys, witness_folder, clock)
                 break
-            except StoreLocked:
-                # Did another process make the store while this one was about to?
-                if found is not None or _core_store.probe(folder) is None:
+            except (StoreLocked, KeyringError):
+                # Did another process make the store, or replace its root key, in between?
+                before, found = found, _core_store.probe(folder)
+                if found is None or found == before:
                     raise
         store = cls(core, folder, _bases.setdefault((store_id, folder), {}))
         store._purpose = purpose(store_id)
         return store
+
+
+def _opened(
+    folder: Path,
+    found: tuple[bytes, bytes] | None,
+    keys: KeyProvider,
+    witness_folder: Path | None,
+    clock: Callable[[], int] | None,
+) -> tuple[_core_store.Store, bytes]:
+    """Gives the open store and its id; `found` is its id and wrapped root, None if it is new."""
+    if found is None:
+        store_id = os.urandom(16)
+        root, wrapped = _first_root(keys, store_id)
+    else:
+        store_id, wrapped = found
+        root = keys.unwrap(wrapped, purpose(store_id))
+    provider = (keys, purpose(store_id))
+    core = _core_store.Store(folder, store_id, root, wrapped, provider, witness_folder, clock=clock)
+    return core, store_id
 
 
 def _first_root(keys: KeyProvider, store_id: bytes) -> tuple[bytes, bytes]:

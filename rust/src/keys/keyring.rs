@@ -258,18 +258,31 @@ impl Keyring {
 
     /// Takes over what another process wrote since; `unwrap` is asked when the root key changed.
     /// False if nothing was written.
-    pub fn reload(
-        &mut self,
-        folder: &Path,
-        unwrap: impl FnOnce(&[u8]) -> Result<Key>,
-    ) -> Result<bool> {
-        let found = Locked::read(folder)?.ok_or_else(|| {
-            let what = "keys.sealed is gone; restore it from a backup before anything else";
-            Error::new("missing", what)
-        })?;
-        if found.hash == self.hash {
-            return Ok(false);
+    pub fn reload(&mut self, folder: &Path, unwrap: impl Fn(&[u8]) -> Result<Key>) -> Result<bool> {
+        let read = || {
+            Locked::read(folder)?.ok_or_else(|| {
+                let what = "keys.sealed is gone; restore it from a backup before anything else";
+                Error::new("missing", what)
+            })
+        };
+        let mut found = read()?;
+        while found.hash != self.hash {
+            let hash = found.hash;
+            match self.adopt(found, &unwrap) {
+                Ok(()) => return Ok(true),
+                // The provider may have given up its key between the two reads: look again.
+                Err(failed) => {
+                    found = read()?;
+                    if found.hash == hash {
+                        return Err(failed);
+                    }
+                }
+            }
         }
+        Ok(false)
+    }
+
+    fn adopt(&mut self, found: Locked, unwrap: impl Fn(&[u8]) -> Result<Key>) -> Result<()> {
         if found.store != self.store {
             let what = "keys.sealed was replaced by another store's while this one was open";
             return Err(Error::new("wrong-context", what));
@@ -283,7 +296,7 @@ impl Keyring {
         let same_root = found.wrapped_root == self.wrapped_root;
         let root = if same_root { self.root.clone() } else { unwrap(&found.wrapped_root)? };
         self.take_over(found.unlock(root)?);
-        Ok(true)
+        Ok(())
     }
 
     /// Becomes `other`, whose epochs all sealers then follow.

@@ -43,11 +43,12 @@ impl Store {
         check_justification(justification)?;
         let view = self.writable_view()?;
         self.agent(&view, name)?.ok_or_else(|| unknown_name(name))?;
-        // Before anything is changed: a provider that is down leaves all as it is.
-        let root = fresh_root(&*self.provider()?)?;
         let (name, justification) = (name.to_owned(), justification.to_owned());
-        let (names, nodes) =
-            self.write(move |change| bury(change, &name, forks, &justification))?;
+        let (names, nodes, root) = self.write(move |change| {
+            let (names, nodes) = bury(change, &name, forks, &justification)?;
+            // Before anything is committed: a provider that is down leaves all as it is.
+            Ok((names, nodes, fresh_root(&*change.store.provider()?)?))
+        })?;
         let replaced = self.destroy_doomed(Some(root))?;
         for dead in nodes.chunks(NODES_A_BATCH) {
             let dead = dead.to_vec();

@@ -140,7 +140,11 @@ impl Store {
             let what = "somebody else made the store meanwhile; open it again";
             return Err(Error::new("locked", what));
         }
-        let keyring = keys(&options, found)?;
+        if found.as_ref().is_some_and(|found| found.wrapped_root != options.wrapped_root) {
+            let what = "somebody else replaced the root key meanwhile; open it again";
+            return Err(Error::new("locked", what));
+        }
+        let mut keyring = keys(&options, found)?;
         let sealer = keyring.store_sealer();
         let checked = checked(&folder, hold, &keyring)?;
         let engine = Lmdb::open(&folder, options.sync)?;
@@ -156,6 +160,8 @@ impl Store {
         let head = if sealed.is_empty() {
             first_head(&keyring, options.clock.now_ns()?)?
         } else {
+            // Read again: the head may be of a commit after the keys were.
+            keyring.reload(&folder, |wrapped| options.provider.unwrap(wrapped))?;
             Head::open(&sealed, &sealer)?
         };
         let interrupted = check_keys(&head, &keyring)?;

@@ -79,9 +79,8 @@ impl Store {
         check_justification(justification)?;
         self.writable_view()?;
         let justification = justification.to_owned();
-        let mut prepared = Some(fresh_root(&*provider)?);
         let retired = self.write(move |change| {
-            let root = still_wrapped(&*provider, prepared.take())?;
+            let root = fresh_root(&*provider)?;
             let store = change.store;
             let mut keyring = store.newest_keys()?;
             let rewrite = keys::Change { root: Some(root), ..keys::Change::default() };
@@ -169,8 +168,8 @@ pub(super) fn fresh_root(provider: &dyn Provider) -> Result<(Key, Vec<u8>)> {
     Err(Error::new("keyring", "the key provider does not give back what it sealed"))
 }
 
-/// A root key that was wrapped before this commit began, if the provider still opens it: another
-/// process may have made the provider give up the key it is wrapped under.
+/// A root key that was wrapped in an earlier commit, if the provider still opens it: another process
+/// may have made the provider give up the key that it is wrapped under.
 pub(super) fn still_wrapped(
     provider: &dyn Provider,
     prepared: Option<(Key, Vec<u8>)>,

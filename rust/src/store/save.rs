@@ -164,13 +164,14 @@ impl Store {
 
     /// Takes a spare namespace; None if there are no more.
     fn take_spare(&self, view: &View) -> Result<Option<Sealer>> {
-        let mut spares = self.spares()?;
-        if spares.is_empty() {
+        if self.spares()?.is_empty() {
             let used = self.namespaces(view)?;
             let keyring = self.keyring()?;
             let free = keyring.namespaces().iter().map(|namespace| namespace.id);
-            spares.extend(free.filter(|id| !used.contains(id)));
+            // Locked after the keys, as everywhere.
+            *self.spares()? = free.filter(|id| !used.contains(id)).collect();
         }
+        let mut spares = self.spares()?;
         // At random: other processes take spares, too.
         let at = u64::from_le_bytes(random()?) as usize % spares.len().max(1);
         if at >= spares.len() {
