@@ -108,9 +108,9 @@ def test_threads_that_rotate_rewrap_and_forget_at_once_lose_nothing(tmp_path: Pa
 def test_a_handle_in_another_process_follows(tmp_path: Path) -> None:
     keys = KeyFile(tmp_path / "key")
     child = (
-        "import sys; from pathlib import Path; from dachi_fast import *; "
-        "from tests.test_keys_processes import note\n"
-        "with Store.open(Path(sys.argv[1]) / 'store', keys=KeyFile(Path(sys.argv[1]) / 'key')) as s:"
+        "import sys; from pathlib import Path; from dachi_fast import KeyFile, Passphrase, Store; "
+        "from tests.test_keys_processes import note; folder = Path(sys.argv[1])\n"
+        "with Store.open(folder / 'store', keys=KeyFile(folder / 'key')) as s:"
     )
 
     def run(what: str) -> None:
@@ -134,7 +134,7 @@ def test_a_handle_in_another_process_follows(tmp_path: Path) -> None:
         assert store.load("secret").state_dict() == {"text": "anew"}
         run("s.forget('secret'); s.save(note('theirs'), 'secret')")
         assert store.load("secret").state_dict() == {"text": "theirs"}
-        run("from dachi_fast import Passphrase; s.rewrap(Passphrase('x', memory_kib=8, passes=1))")
+        run("s.rewrap(Passphrase('x', memory_kib=8, passes=1))")
         with pytest.raises(KeyringError) as caught:
             store.rotate_now()
         assert caught.value.code == "wrong-key"
