@@ -88,9 +88,11 @@ _odd = st.sampled_from(
     [
         0, 3, 4, 2**70, True, 1.0, 1.5, float("inf"), "", "a", "z", "7", "\ud800", "\u00e9", None,
         b"x", (), ("a",), [], ["a"], [1], [None], [["a"]], {}, {"a": 1}, {"a": 1.5}, {"a": "b"},
-        {1: 1.5}, {"$data": {"kind": "PlainLeaf"}}, {"a": {"$data": 1}}, [{"kind": "PlainLeaf", "id": "n"}],
+        {1: 1.5}, {"$data": {"kind": "PlainLeaf"}}, {"a": {"$data": 1}},
+        [{"kind": "PlainLeaf", "id": "n"}],
         {"kind": "PlainLeaf", "id": "m"}, {"kind": "PlainLeaf"}, {"kind": "PlainOther", "id": "o"},
-        {"kind": "Nothing"}, {"kind": 1}, {"a": {"kind": "PlainLeaf"}}, PlainLeaf, {"a": Ellipsis}, 1j,
+        {"kind": "Nothing"}, {"kind": 1}, {"a": {"kind": "PlainLeaf"}}, PlainLeaf,
+        {"a": Ellipsis}, 1j,
     ]
 )  # fmt: skip
 _fields = {
@@ -103,7 +105,9 @@ _fields = {
     "unknown": _odd,
     "__class__": _odd,
 }
-_kind = st.sampled_from(["PlainLeaf", "tests.test_spec_common:PlainLeaf", "PlainBranch", "PlainOther", "Nothing", 1])
+_kind = st.sampled_from(
+    ["PlainLeaf", "tests.test_spec_common:PlainLeaf", "PlainBranch", "PlainOther", "Nothing", 1]
+)
 _leaf = st.builds(
     lambda kind, ident, values: {"kind": kind, **ident, **values},
     st.just("PlainLeaf") | _kind,

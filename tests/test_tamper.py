@@ -166,7 +166,8 @@ def test_a_record_that_is_gone_is_missed(victim: Victim) -> None:
             with pytest.raises(Missing), Store.open(victim.folder, keys=victim.keys) as store:
                 store.verify()
         _write(victim.folder, {key: nodes[key]})
-    assert kept == victim.unused
+    # Nothing is lost with a list of what may be deleted.
+    assert kept == victim.unused + sum(key.startswith(b"\xfe" * 8) for key in nodes)
 
 
 def test_records_that_changed_places_are_found(victim: Victim) -> None:

@@ -25,6 +25,8 @@ from dachi_fast.store import ABSENT as ABSENT
 from dachi_fast.store import Change as Change
 from dachi_fast.store import Forgotten as Forgotten
 from dachi_fast.store import LedgerEntry as LedgerEntry
+from dachi_fast.store import Limits as Limits
+from dachi_fast.store import Pruned as Pruned
 from dachi_fast.store import Report as Report
 from dachi_fast.store import Store as Store
 from dachi_fast.store import Version as Version

@@ -142,6 +142,10 @@ class UnknownName(StoreError, KeyError):
     """Nothing was saved under this name or version."""
 
 
+class AlreadyExists(StoreError, ValueError):
+    """The name or tag is taken."""
+
+
 class TransactionError(DachiError):
     """A transaction cannot go on."""
 
@@ -181,6 +185,8 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "unknown-version": UnknownName,
     "name": StoreError,
     "has-forks": StoreError,
+    "name-taken": AlreadyExists,
+    "tag-taken": AlreadyExists,
     "conflict": Conflict,
     "finished": Finished,
     "unsupported-type": StateTypeError,

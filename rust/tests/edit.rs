@@ -5,7 +5,9 @@ mod memory;
 
 use _core::seal::NodeId;
 use _core::state::{Arena, Flat};
-use _core::tree::{Edits, Map, Order, Range, Shape, known_of, unshared, write_blob, write_state};
+use _core::tree::{
+    Cut, Edits, Map, Order, Range, Shape, known_of, unshared, write_blob, write_state,
+};
 use memory::{Random, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -186,8 +188,8 @@ fn what_is_known_of_a_state_is_learned_from_its_branches_and_large_values() {
 fn equal_pieces_of_one_version_are_one_node() {
     let mut store = Store::new();
     let (_, new) = store.write(|_, writer| {
-        write_blob(writer, &[0; 1_000_000]).unwrap();
-        write_blob(writer, &[0; 500_000]).unwrap()
+        write_blob(writer, &[0; 1_000_000], Cut::Fixed).unwrap();
+        write_blob(writer, &[0; 500_000], Cut::Fixed).unwrap()
     });
     assert!(new <= 5, "{new} nodes were written");
 }

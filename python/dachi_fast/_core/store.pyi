@@ -8,7 +8,9 @@ from dachi_fast._core.state import Capture
 from dachi_fast.module import BaseModule
 from dachi_fast.types import KeyProvider
 
-_Row: TypeAlias = tuple[int, int, int, int, str, int, int, str]
+_Row: TypeAlias = tuple[
+    int, int, int, int, str, int, int, str, int, tuple[str, int] | None, list[str]
+]
 _Detail: TypeAlias = tuple[str, str, str, str, str]
 
 def probe(folder: str | os.PathLike[str]) -> tuple[bytes, bytes] | None:
@@ -81,6 +83,7 @@ class Store:
         provider: tuple[KeyProvider, bytes],
         witness_folder: str | os.PathLike[str] | None,
         *,
+        limits: tuple[int | None, int, int | None, int | None] = ...,
         clock: Callable[[], int] | None = None,
         bench_only_no_sync: bool = False,
     ) -> Store:
@@ -95,19 +98,33 @@ class Store:
     def save(self, name: str, capture: Capture, justification: str, base: int | None) -> _Row:
         """Commits a capture.
 
-        A row is number, created_ns, base, restores, justification, entries, size_bytes, root.
+        A row is number, created_ns, base, restores, justification, entries, size_bytes, root,
+        written_bytes, source, tags.
         """
 
-    def load(self, name: str, number: int | None = None) -> tuple[_Row, Loaded]:
+    def load(self, name: str, version: int | str | None = None) -> tuple[_Row, Loaded]:
         """Reads and proves a version, its large values excepted: those when they are used."""
 
-    def version(self, name: str, number: int | None = None) -> _Row: ...
+    def version(self, name: str, version: int | str | None = None) -> _Row: ...
+    def fingerprint(self, name: str, version: int | str | None = None) -> str: ...
+    def fork(self, name: str, to: str, version: int | str | None, justification: str) -> _Row: ...
+    def copy(self, name: str, to: str, version: int | str | None, justification: str) -> _Row: ...
+    def tag(self, name: str, version: int | str | None, tag: str) -> _Row: ...
+    def untag(self, name: str, tag: str) -> _Row: ...
     def names(self) -> list[str]: ...
-    def history(self, name: str) -> list[_Row]: ...
-    def rollback(self, name: str, to: int, justification: str) -> _Row: ...
+    def history(self, name: str, limit: int) -> list[_Row]:
+        """Newest first."""
+
+    def rollback(self, name: str, to: int | str, justification: str) -> _Row: ...
     def diff(
-        self, name: str, a: int, b: int
+        self, name: str, a: int | str, b: int | str
     ) -> list[tuple[str, tuple[Any] | None, tuple[Any] | None]]: ...
+    def prune(
+        self, name: str | None = None, *, dry_run: bool = False
+    ) -> list[tuple[str, list[int], int, int]]:
+        """Rows of name, dropped versions, bytes only they need, bytes freed now."""
+
+    def compact(self) -> None: ...
     def verify(
         self, progress: Callable[[int], object] | None = None
     ) -> tuple[int, int, int, int, int, int]: ...

@@ -1,9 +1,11 @@
 """Stores: agents saved, proved, restored, compared and rolled back."""
 
+from dachi_fast.store._limits import Limits as Limits
 from dachi_fast.store._records import ABSENT as ABSENT
 from dachi_fast.store._records import Change as Change
 from dachi_fast.store._records import Forgotten as Forgotten
 from dachi_fast.store._records import LedgerEntry as LedgerEntry
+from dachi_fast.store._records import Pruned as Pruned
 from dachi_fast.store._records import Report as Report
 from dachi_fast.store._records import Version as Version
 from dachi_fast.store._store import Store as Store

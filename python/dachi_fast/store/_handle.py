@@ -76,13 +76,16 @@ def check_text(*texts: str) -> None:
 
 
 @overload
-def known(number: int, name: str) -> int: ...
+def known(version: int | str, name: str) -> int | str: ...
 @overload
-def known(number: int | None, name: str) -> int | None: ...
-def known(number: int | None, name: str) -> int | None:
-    """Gives a number that a version of the name may have."""
+def known(version: int | str | None, name: str) -> int | str | None: ...
+def known(version: int | str | None, name: str) -> int | str | None:
+    """Gives a number or tag that a version of the name may have."""
     check_text(name)
-    if number is None or 0 <= number <= MOST:
-        return number
-    what = f"{name!r} has no version {number}"
-    raise UnknownName("unknown-version", what, name=name, version=number)
+    if isinstance(version, str):
+        check_text(version)
+        return version
+    if version is None or 0 <= version <= MOST:
+        return version
+    what = f"{name!r} has no version {version}"
+    raise UnknownName("unknown-version", what, name=name, version=version)

@@ -6,7 +6,8 @@ import datetime
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-Row = tuple[int, int, int, int, str, int, int, str]
+Source = tuple[str, int]
+Row = tuple[int, int, int, int, str, int, int, str, int, Source | None, list[str]]
 """A version as the core gives it."""
 
 
@@ -37,6 +38,9 @@ class Version:
         entries: how many values its state has.
         size_bytes: how many bytes they take, encoded.
         root: hash of the state's tree in hex: equal states of one agent have equal roots.
+        written_bytes: how many bytes its save added to the store, encrypted.
+        source: name and number of the version it was forked or copied from.
+        tags: the tags it goes by.
     """
 
     number: int
@@ -47,6 +51,26 @@ class Version:
     entries: int
     size_bytes: int
     root: str
+    written_bytes: int
+    source: tuple[str, int] | None
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What `Store.prune` did to one name.
+
+    Attributes:
+        name: the name.
+        versions: numbers of the dropped versions, ascending.
+        size_bytes: bytes that only these needed; deleted by a save or prune 10 minutes later.
+        freed_bytes: bytes deleted now, of versions that were dropped earlier.
+    """
+
+    name: str
+    versions: tuple[int, ...]
+    size_bytes: int
+    freed_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +155,23 @@ class LedgerEntry:
     salt: str | None
 
 
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
 def version_of(row: Row) -> Version:
     """Gives a version from the core's row."""
-    number, created_ns, base, restores, justification, entries, size_bytes, root = row
-    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-    created = epoch + datetime.timedelta(microseconds=created_ns // 1000)
+    number, created_ns, base, restores, justification, entries, size_bytes, root = row[:8]
+    written_bytes, source, tags = row[8:]
     return Version(
-        number, created, justification, base or None, restores or None, entries, size_bytes, root
+        number,
+        _EPOCH + datetime.timedelta(microseconds=created_ns // 1000),
+        justification,
+        base or None,
+        restores or None,
+        entries,
+        size_bytes,
+        root,
+        written_bytes,
+        source,
+        tuple(tags),
     )

@@ -71,16 +71,16 @@ class Saves(Handle):
         return version_of(row)
 
     @overload
-    def load(self, name: str, *, version: int | None = None) -> Any: ...
+    def load(self, name: str, *, version: int | str | None = None) -> Any: ...
     @overload
-    def load(self, name: str, *, version: int | None = None, default: D) -> Any | D: ...
-    def load(self, name: str, *, version: int | None = None, default: Any = _RAISE) -> Any:
+    def load(self, name: str, *, version: int | str | None = None, default: D) -> Any | D: ...
+    def load(self, name: str, *, version: int | str | None = None, default: Any = _RAISE) -> Any:
         """Gives an agent as it was saved.
 
         Args:
             name: the name it was saved under.
-            version: a version's number; None for the latest.
-            default: what to give when nothing was saved under the name (or number).
+            version: a version's number or tag; None for the latest.
+            default: what to give when nothing was saved under the name (or number, or tag).
 
         Returns:
             A new module, equal in structure, ids and values.
@@ -105,7 +105,7 @@ class Saves(Handle):
         self._track(module, name, row[0])
         return module
 
-    def load_into(self, module: M, name: str, *, version: int | None = None) -> M:
+    def load_into(self, module: M, name: str, *, version: int | str | None = None) -> M:
         """Loads a version into an existing module, in place.
 
         Fields whose structure differs (other modules than the saved ones) are rebuilt.
@@ -113,7 +113,7 @@ class Saves(Handle):
         Args:
             module: of the saved class.
             name: the name it was saved under.
-            version: a version's number; None for the latest.
+            version: a version's number or tag; None for the latest.
 
         Returns:
             The module.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from dachi_fast._core import store as _core_store
 from dachi_fast._dirs import data_folder
@@ -13,7 +13,9 @@ from dachi_fast.errors import KeyringError, StoreLocked
 from dachi_fast.keys import KeyFile
 from dachi_fast.store._evidence import Evidence
 from dachi_fast.store._keys import Keys
+from dachi_fast.store._limits import Limits, limits_row
 from dachi_fast.store._saves import Saves
+from dachi_fast.store._upkeep import Upkeep
 from dachi_fast.store._versions import Versions
 from dachi_fast.witness import FileWitness
 
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 # of it, which goes its own way, does not.
 _bases: dict[tuple[bytes, Path], Bases] = {}
 
+DEFAULT_LIMITS: Final = Limits()
 
-class Store(Saves, Versions, Evidence, Keys):
+
+class Store(Saves, Versions, Upkeep, Evidence, Keys):
     """An embedded store of agents: encrypted, versioned, ledgered, proved on every read.
 
     Open one with `Store.open`. Methods may be called from any thread, and any number of processes
@@ -56,6 +60,7 @@ class Store(Saves, Versions, Evidence, Keys):
         keys: KeyProvider,
         witness: FileWitness | Literal["default"] | None = "default",
         clock: Callable[[], int] | None = None,
+        limits: Limits | None = DEFAULT_LIMITS,
     ) -> Self:
         """Opens the store in a folder, or makes one.
 
@@ -66,6 +71,8 @@ class Store(Saves, Versions, Evidence, Keys):
                 the store's place is refused. ``"default"``: a `FileWitness` in the user's state
                 folder. None: no witness, and an older copy is not noticed.
             clock: gives nanoseconds since 1970, UTC. None: the system's clock.
+            limits: which versions saves keep while this handle is open. Default: the last 100, then
+                one a day for 90 days. None: all.
 
         Returns:
             The open store.
@@ -93,7 +100,7 @@ class Store(Saves, Versions, Evidence, Keys):
         found = _core_store.probe(folder)
         while True:
             try:
-                core, store_id = _opened(folder, found, keys, witness_folder, clock)
+                core, store_id = _opened(folder, found, keys, witness_folder, clock, limits)
                 break
             except (StoreLocked, KeyringError):
                 # Did another process make the store, or replace its root key, in between?
@@ -111,6 +118,7 @@ def _opened(
     keys: KeyProvider,
     witness_folder: Path | None,
     clock: Callable[[], int] | None,
+    limits: Limits | None,
 ) -> tuple[_core_store.Store, bytes]:
     """Gives the open store and its id; `found` is its id and wrapped root, None if it is new."""
     if found is None:
@@ -120,7 +128,16 @@ def _opened(
         store_id, wrapped = found
         root = keys.unwrap(wrapped, purpose(store_id))
     provider = (keys, purpose(store_id))
-    core = _core_store.Store(folder, store_id, root, wrapped, provider, witness_folder, clock=clock)
+    core = _core_store.Store(
+        folder,
+        store_id,
+        root,
+        wrapped,
+        provider,
+        witness_folder,
+        limits=limits_row(limits),
+        clock=clock,
+    )
     return core, store_id
 
 

@@ -1,11 +1,11 @@
-"""Versions of agents: listed, compared, rolled back to."""
+"""Versions of agents: listed, compared, named, forked, copied, rolled back to."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from dachi_fast.restore import check_kind, restored_into
-from dachi_fast.store._handle import Handle, check_text, known
+from dachi_fast.store._handle import MOST, Handle, check_text, known
 from dachi_fast.store._records import ABSENT, Change, Version, version_of
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Versions(Handle):
-    """Versions of agents: listed, compared, rolled back to."""
+    """Versions of agents: listed, compared, named, forked, copied, rolled back to."""
 
     def names(self) -> list[str]:
         """Gives the names that something was saved under, ascending.
@@ -38,18 +38,21 @@ class Versions(Handle):
             UnknownName: nothing was saved under the name.
             IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
+
+        Complexity:
+            Reads the versions it gives, and a path to them.
         """
         check_text(name)
-        versions = [version_of(row) for row in reversed(self._core.history(name))]
-        return versions if limit is None else versions[: max(limit, 0)]
+        most = MOST if limit is None else min(max(limit, 0), MOST)
+        return [version_of(row) for row in self._core.history(name, most)]
 
-    def diff(self, name: str, a: int, b: int) -> list[Change]:
+    def diff(self, name: str, a: int | str, b: int | str) -> list[Change]:
         """Gives what changed from version `a` to version `b`, by path.
 
         Args:
             name: the name.
-            a: number of the version before.
-            b: number of the version after.
+            a: number or tag of the version before.
+            b: number or tag of the version after.
 
         Returns:
             The changes, ascending by path.
@@ -85,13 +88,13 @@ class Versions(Handle):
         ]
 
     def rollback(
-        self, name: str, *, to: int, into: BaseModule | None = None, justification: str = ""
+        self, name: str, *, to: int | str, into: BaseModule | None = None, justification: str = ""
     ) -> Version:
         """Makes an old version the latest again, as a new version; history is kept.
 
         Args:
             name: the name.
-            to: number of the old version.
+            to: number or tag of the old version.
             into: a module to load the old version into.
             justification: why, for the ledger and the history.
 
@@ -99,7 +102,7 @@ class Versions(Handle):
             The new version, equal to the old one.
 
         Raises:
-            UnknownName: no such name or version.
+            UnknownName: no such name or version; one that was pruned is gone for good.
             SpecError: `into` is not of the saved class; nothing was changed.
             IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
@@ -110,9 +113,154 @@ class Versions(Handle):
         check_text(justification)
         if into is None:
             return version_of(self._core.rollback(name, known(to, name), justification))
-        _, loaded = self._core.load(name, known(to, name))
+        old, loaded = self._core.load(name, known(to, name))
         check_kind(into, loaded)
-        row = self._core.rollback(name, to, justification)
+        row = self._core.rollback(name, old[0], justification)
         restored_into(into, loaded)
         self._track(into, name, row[0])
         return version_of(row)
+
+    def fork(
+        self, name: str, to: str, *, version: int | str | None = None, justification: str = ""
+    ) -> Version:
+        """Makes a second agent out of a version of a first one, without copying anything.
+
+        It is a branch of the same namespace: it has a name and versions of its own, from 1 on, but
+        shares the key, so that forgetting one forgets both; `copy` makes one that stands alone.
+
+        Args:
+            name: the name to fork.
+            to: the new name, which nothing was saved under yet.
+            version: a version's number or tag; None for the latest.
+            justification: why, for the ledger and the history.
+
+        Returns:
+            The first version of the new name, equal to the forked one.
+
+        Raises:
+            UnknownName: no such name or version.
+            AlreadyExists: something was saved under the new name.
+            IntegrityError: what lies on disk is not what was saved.
+            StoreClosed: the store was closed.
+
+        Complexity:
+            Independent of the size of the state.
+
+        Example:
+            >>> from dachi_fast import Attr, BaseModule, KeyFile, Store
+            >>> class Tally(BaseModule):
+            ...     count: int = Attr(default=0)
+            >>> with Store.open("fork.store", keys=KeyFile("fork.key")) as store:
+            ...     _ = store.save(Tally(), "tally")
+            ...     fork = store.fork("tally", "experiment")
+            ...     trial = store.load("experiment")
+            ...     trial.count = 9
+            ...     _ = store.save(trial, "experiment")
+            ...     store.load("tally").count
+            0
+            >>> fork.source
+            ('tally', 1)
+        """
+        check_text(name, to, justification)
+        return version_of(self._core.fork(name, to, known(version, name), justification))
+
+    def copy(
+        self, name: str, *, to: str, version: int | str | None = None, justification: str = ""
+    ) -> Version:
+        """Writes a version once more under a new name, encrypted under a key of its own.
+
+        One version is copied, not the history: `version` chooses which. Whatever happens to the
+        original later, forgetting included, does not touch the copy.
+
+        Args:
+            name: the name to copy.
+            to: the new name, which nothing was saved under yet.
+            version: a version's number or tag; None for the latest.
+            justification: why, for the ledger and the history.
+
+        Returns:
+            The first version of the new name, equal to the copied one.
+
+        Raises:
+            UnknownName: no such name or version.
+            AlreadyExists: something was saved under the new name.
+            StoreFull: no room; nothing acknowledged was lost.
+            IntegrityError: what lies on disk is not what was saved.
+            StoreClosed: the store was closed.
+
+        Complexity:
+            Linear in the size of the version, which is held in memory meanwhile.
+        """
+        check_text(name, to, justification)
+        return version_of(self._core.copy(name, to, known(version, name), justification))
+
+    def tag(self, name: str, *, version: int | str | None = None, tag: str) -> Version:
+        """Gives a version a tag, by which `load`, `diff`, `rollback` and `fork` find it.
+
+        A tagged version is never pruned. A tag belongs to one version of one name; among forks of
+        one agent it exists once. To move one, `untag` it first.
+
+        Args:
+            name: the name.
+            version: a version's number or another tag; None for the latest.
+            tag: 1 to 255 bytes of UTF-8 that are not a number and hold no zero character.
+
+        Returns:
+            The version with its tags.
+
+        Raises:
+            UnknownName: no such name or version.
+            AlreadyExists: the tag is on a version already; ``context["version"]`` says which.
+            StoreError: not a tag (``name``).
+            StoreClosed: the store was closed.
+
+        Example:
+            >>> from dachi_fast import Attr, BaseModule, KeyFile, Store
+            >>> class Tally(BaseModule):
+            ...     count: int = Attr(default=0)
+            >>> with Store.open("tag.store", keys=KeyFile("tag.key")) as store:
+            ...     _ = store.save(Tally(), "tally")
+            ...     _ = store.tag("tally", tag="before the trial")
+            ...     store.load("tally", version="before the trial").count
+            0
+        """
+        check_text(name, tag)
+        return version_of(self._core.tag(name, known(version, name), tag))
+
+    def untag(self, name: str, *, tag: str) -> Version:
+        """Takes a tag off its version, which from then on may be pruned.
+
+        Args:
+            name: the name.
+            tag: the tag.
+
+        Returns:
+            The version with the tags that it still has.
+
+        Raises:
+            UnknownName: no such name or tag.
+            StoreClosed: the store was closed.
+        """
+        check_text(name, tag)
+        return version_of(self._core.untag(name, tag))
+
+    def fingerprint(self, name: str, *, version: int | str | None = None) -> str:
+        """Gives 64 hex digits that are equal for equal content.
+
+        Content is the blueprint with the modules' ids, and the state with its paths. How it came
+        about does not matter: the same content saved in other steps, under another name or in
+        another store has the same fingerprint. Different content has a different one.
+
+        Args:
+            name: the name.
+            version: a version's number or tag; None for the latest.
+
+        Raises:
+            UnknownName: no such name or version.
+            IntegrityError: what lies on disk is not what was saved.
+            StoreClosed: the store was closed.
+
+        Complexity:
+            Independent of the size of the state.
+        """
+        return self._core.fingerprint(name, known(version, name))

@@ -72,7 +72,7 @@ impl Batch {
 
     /// How many bytes of envelopes.
     pub fn size_bytes(&self) -> usize {
-        self.buffer.len()
+        self.parts.iter().map(|(_, start, end)| end - start).sum()
     }
 }
 

@@ -8,7 +8,7 @@ use super::types::Types;
 use crate::codec::{Decoder, Token};
 use crate::error::Error;
 use crate::store::{Loaded, Store};
-use crate::tree::{Blob, Nodes};
+use crate::tree::{Blob, Cut, Nodes};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -148,9 +148,9 @@ impl<'a> Leaves<'a> {
     ) -> Attempt<Bound<'py, PyAny>> {
         let py = types.empty.py();
         let nodes = &*self.nodes;
-        if inline.is_empty() {
+        if blob.cut == Cut::Content {
             let bytes = py.detach(|| {
-                let mut bytes = Vec::new();
+                let mut bytes = inline.to_vec();
                 blob.append_to(nodes, &mut bytes).map(|()| bytes)
             })?;
             return ValueDecoder::new(&bytes, types, keys).whole();

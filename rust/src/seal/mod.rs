@@ -54,4 +54,6 @@ pub mod kind {
     pub const KEY_FILE: u8 = 10;
     /// A key wrapped by a key provider.
     pub const WRAPPED: u8 = 11;
+    /// Nodes that a commit lost.
+    pub const GARBAGE: u8 = 20;
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::ledger::{self, Detail, Entry, Frontier, leaf_hash};
 use crate::seal::{self, NodeId, Place, Sealer, kind, sha256, with_scratch};
 use crate::tree::{Edits, Ids, Writer, Written};
+use crate::wire::Put;
 use std::sync::Arc;
 
 /// A commit in the making, over the newest one; nobody else commits meanwhile.
@@ -28,6 +29,9 @@ struct Staged {
     top: Edits,
     agents: Vec<(String, Agent)>,
     batches: Vec<Arc<Batch>>,
+    /// Nodes that nothing needs from now on.
+    lost: Vec<NodeId>,
+    /// Nodes that nobody can be reading.
     dead: Vec<NodeId>,
     /// Namespaces that are no more.
     gone: Vec<[u8; 16]>,
@@ -61,6 +65,7 @@ impl Staged {
             top: Edits::new(),
             agents: Vec::new(),
             batches: Vec::new(),
+            lost: Vec::new(),
             dead: Vec::new(),
             gone: Vec::new(),
             head: Vec::new(),
@@ -91,6 +96,7 @@ impl<'s> Commit<'s> {
         self.done.top.extend(staged.top);
         self.done.agents.extend(staged.agents);
         self.done.batches.extend(staged.batches);
+        self.done.lost.extend(staged.lost);
         self.done.dead.extend(staged.dead);
         self.done.gone.extend(staged.gone);
         self.done.head.extend(staged.head);
@@ -111,7 +117,8 @@ impl<'s> Commit<'s> {
         let mut ids = Ids::after(done.last_id, created_ns);
         let mut writer = Writer::apart(&store.sealer, &mut ids);
         let top = view.head.top.apply(&store.top_nodes(), &mut writer, done.top)?;
-        let Written { batches: top_nodes, .. } = writer.finish()?;
+        let Written { batches: top_nodes, mut lost, .. } = writer.finish()?;
+        lost.extend(done.lost);
         let mut head = Head {
             commit: view.head.commit + 1,
             created_ns,
@@ -126,12 +133,15 @@ impl<'s> Commit<'s> {
             head.key_generation = keyring.generation;
             head.key_hash = keyring.hash;
         }
+        let mut dead = done.dead;
+        dead.extend(store.take_up(&view.head, &mut head)?);
         let mut batches = done.batches;
+        batches.push(Arc::new(store.note_lost(&head, &lost)?));
         batches.extend(top_nodes.into_iter().map(Arc::new));
         head.sealed += batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
         done.head.into_iter().for_each(|edit| edit(&mut head));
         let sealed = head.seal(&store.sealer)?;
-        let write = Write { batches, dead: done.dead, head: sealed.clone() };
+        let write = Write { batches, dead, head: sealed.clone() };
         // What was read of a namespace that is no more is as outdated as after another's commit.
         let foreign = if done.gone.is_empty() { view.foreign } else { head.commit };
         let view = Arc::new(View { head, sealed, foreign });
@@ -165,6 +175,14 @@ impl Change<'_> {
         Ok(agent)
     }
 
+    /// For an operation that must know all nodes on disk: it takes a commit of its own.
+    pub fn check_first(&self) -> Result<()> {
+        match self.done.entries {
+            0 => Ok(()),
+            _ => Err(Error::new(LATER, "other operations came first")),
+        }
+    }
+
     /// Whether a namespace is in use.
     pub fn is_used(&self, namespace: &[u8; 16]) -> Result<bool> {
         let key = records::root_key(namespace);
@@ -178,19 +196,27 @@ impl Change<'_> {
         self.staged.last_id = self.staged.last_id.max(last_id);
     }
 
-    /// The agent with `edits` of its namespace's map. One without a root record gets its name, too.
+    /// Deletes nodes that nobody can be reading.
+    pub fn delete(&mut self, dead: Vec<NodeId>) {
+        self.staged.dead.extend(dead);
+    }
+
+    /// The agent with `edits` of its namespace's map. A branch without versions gets its name, too.
     pub fn edit(&mut self, name: &str, agent: &Agent, mut edits: Edits) -> Result<Agent> {
         let sealer = &agent.sealer;
         let namespace = sealer.context().namespace;
-        if agent.root.is_empty() {
-            edits.insert(records::own_name_key(), Some(name.as_bytes().to_vec()));
+        if agent.latest.is_none() {
+            edits.insert(records::branch_key(agent.branch), Some(name.as_bytes().to_vec()));
+            let mut leads_to = namespace.to_vec();
+            leads_to.put_u64(agent.branch);
             let key = records::name_key(&self.store.store_key, name);
-            self.staged.top.insert(key, Some(namespace.to_vec()));
+            self.staged.top.insert(key, Some(leads_to));
         }
         let mut ids = Ids::after(self.staged.last_id, self.created_ns);
         let mut writer = Writer::apart(sealer, &mut ids);
         let map = agent.map.apply(&self.store.nodes(sealer), &mut writer, edits)?;
-        let Written { batches, .. } = writer.finish()?;
+        let Written { batches, lost, .. } = writer.finish()?;
+        self.staged.lost.extend(lost);
         self.staged.last_id = ids.last();
         self.staged.batches.extend(batches.into_iter().map(Arc::new));
         let root = records::seal_root(sealer, &map)?;
@@ -205,11 +231,6 @@ impl Change<'_> {
             self.staged.top.insert(records::name_key(&self.store.store_key, name), None);
         }
         self.staged.gone.push(namespace);
-    }
-
-    /// Deletes nodes that nothing leads to.
-    pub fn delete(&mut self, nodes: &[NodeId]) {
-        self.staged.dead.extend(nodes);
     }
 
     /// Changes what the head says of keys.

@@ -6,7 +6,8 @@
 //! the tombstone has done nothing; after it, the next open finishes.
 
 use super::commit::Change;
-use super::records::{MAIN, Version, own_name_key, versions_prefix};
+use super::prune::each_ref;
+use super::records::{DROPPED, VERSIONS, Version};
 use super::rotate::{fresh_root, log, still_wrapped};
 use super::save::check_justification;
 use super::{Store, unknown_name};
@@ -53,7 +54,7 @@ impl Store {
         for dead in nodes.chunks(NODES_A_BATCH) {
             let dead = dead.to_vec();
             self.write(move |change| {
-                change.delete(&dead);
+                change.delete(dead.clone());
                 Ok(())
             })?;
         }
@@ -114,13 +115,6 @@ impl Store {
         self.keep_agents(|agent| held.contains(&agent.sealer.context().namespace))
     }
 
-    /// The names that lead into a namespace, ascending.
-    fn names_in(&self, sealer: &Sealer, map: &Map) -> Result<Vec<String>> {
-        let name = map.get(&self.nodes(sealer), &own_name_key())?;
-        let name = name.and_then(|name| String::from_utf8(name).ok());
-        Ok(vec![name.ok_or_else(|| Error::new("malformed", "a namespace has no name"))?])
-    }
-
     /// The nodes of a namespace. Without their key they are noise, but they take space.
     fn nodes_in(&self, sealer: &Sealer, map: &Map) -> Result<Vec<NodeId>> {
         let nodes = self.nodes(sealer);
@@ -128,13 +122,10 @@ impl Store {
         if let Some(root) = &map.root {
             refs(&nodes, root, &mut |_, _, id| seen.insert(id))?;
         }
-        for entry in map.prefixed(&nodes, &versions_prefix(MAIN))? {
-            let version = Version::decode(&entry.value.whole(&nodes)?)?;
-            if let Some(root) = &version.state {
-                refs(&nodes, root, &mut |_, _, id| seen.insert(id))?;
-            }
-            if let Some(blob) = version.blueprint.blob {
-                blob.refs(&nodes, &mut |_, _, id| seen.insert(id))?;
+        for prefix in [VERSIONS, DROPPED] {
+            for entry in map.prefixed(&nodes, prefix)? {
+                let version = Version::decode(&entry.value.whole(&nodes)?)?;
+                each_ref(&nodes, &version, &mut |id| seen.insert(id))?;
             }
         }
         Ok(seen.into_iter().collect())
@@ -149,7 +140,7 @@ fn bury(
     justification: &str,
 ) -> Result<(Vec<String>, Vec<NodeId>)> {
     let agent = change.agent(name)?.ok_or_else(|| unknown_name(name))?;
-    let names = change.store.names_in(&agent.sealer, &agent.map)?;
+    let names = change.store.branches_of(&agent.sealer, &agent.map)?;
     if forks == Forks::Refuse {
         check_alone(name, &names)?;
     }

@@ -3,8 +3,8 @@
 //! On disk: `dachi_fast head\n` (16), format u32, store id (16), then an envelope of kind `HEAD`
 //! under the store's own key, with a key commitment. Its content: commit u64, lineage (16), created
 //! u64 (ns), last id u64, key generation u64, hash of `keys.sealed` (32), rotated u64 (ns), rotation
-//! due u64 (ns), sealed u64, chain (32), ledger frontier, doomed namespaces (varint count, ids of 16), the top map (u8 0, or 1
-//! and a reference).
+//! due u64 (ns), sealed u64, chain (32), ledger frontier, doomed namespaces (varint count, ids of
+//! 16), swept u64, the top map (u8 0, or 1 and a reference).
 
 use crate::error::{Error, Result};
 use crate::ledger::Frontier;
@@ -44,6 +44,8 @@ pub struct Head {
     pub frontier: Frontier,
     /// Namespaces whose keys are to be destroyed.
     pub doomed: Vec<[u8; 16]>,
+    /// The last commit whose garbage was deleted.
+    pub swept: u64,
     /// Names and namespaces.
     pub top: Map,
 }
@@ -65,6 +67,7 @@ impl Head {
         self.frontier.put(&mut plain);
         plain.put_varint(self.doomed.len() as u64);
         self.doomed.iter().for_each(|id| plain.extend_from_slice(id));
+        plain.put_u64(self.swept);
         put_map(&self.top, &mut plain);
         let mut out = MAGIC.to_vec();
         out.put_u32(FORMAT);
@@ -96,11 +99,13 @@ impl Head {
             chain: take.array()?,
             frontier: Frontier::take(&mut take)?,
             doomed: Vec::new(),
+            swept: 0,
             top: Map::default(),
         };
         for _ in 0..take.count()? {
             head.doomed.push(take.array()?);
         }
+        head.swept = take.u64()?;
         head.top = take_map(&mut take)?;
         take.done()?;
         Ok(head)

@@ -1,13 +1,14 @@
 //! Versions side by side, and the ledger.
 
 use super::head::Head;
-use super::records::{MAIN, Version, versions_prefix};
-use super::{Store, unknown_name};
+use super::records::{BRANCHES, RESERVED, Version, versions_prefix};
+use super::view::View;
+use super::{Store, Which, unknown_name};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::ledger::{self, Detail, Entry, GENESIS};
-use crate::seal::{Committed, Place, kind, sha256, with_scratch};
-use crate::tree::{Entry as Leaf, Nodes, Value, unshared};
+use crate::seal::{Committed, Place, Sealer, kind, sha256, with_scratch};
+use crate::tree::{Entry as Leaf, Map, Nodes, Order, Range, Value, unshared};
 use std::collections::BTreeMap;
 
 /// One leaf that differs between two versions, as encoded values.
@@ -33,37 +34,50 @@ pub struct LedgerEntry {
 }
 
 impl Store {
-    /// The versions of a name, oldest first.
-    pub fn history(&self, name: &str) -> Result<Vec<Version>> {
+    /// The latest `limit` versions of a name, newest first.
+    pub fn history(&self, name: &str, limit: usize) -> Result<Vec<Version>> {
         let agent = self.agent(&*self.view()?, name)?.ok_or_else(|| unknown_name(name))?;
         let nodes = self.nodes(&agent.sealer);
-        let mut versions = Vec::new();
-        for entry in agent.map.prefixed(&nodes, &versions_prefix(MAIN))? {
-            versions.push(Version::decode(&entry.value.whole(&nodes)?)?);
-        }
-        Ok(versions)
+        let range = Range::prefix(&versions_prefix(agent.branch));
+        let found = agent.map.range(&nodes, &range, Order::Descending, limit)?;
+        found.into_iter().map(|entry| Version::decode(&entry.value.whole(&nodes)?)).collect()
     }
 
     /// The names that something was saved under, ascending.
     pub fn names(&self) -> Result<Vec<String>> {
-        let view = self.view()?;
+        let mut names = self.names_in(&*self.view()?)?;
+        names.retain(|name| !name.starts_with(RESERVED));
+        Ok(names)
+    }
+
+    /// The same with those of our own.
+    pub(super) fn names_in(&self, view: &View) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        for id in self.namespaces(&view)? {
+        for id in self.namespaces(view)? {
             let sealer = self.namespace_sealer(&id)?;
             let map = self.namespace_map(&view.head, &sealer)?;
-            let name = map.get(&self.nodes(&sealer), &super::records::own_name_key())?;
-            let name = name.and_then(|name| String::from_utf8(name).ok());
-            names.push(name.ok_or_else(|| Error::new("malformed", "a namespace has no name"))?);
+            names.extend(self.branches_of(&sealer, &map)?);
         }
         names.sort();
         Ok(names)
     }
 
+    /// The names that lead into one namespace.
+    pub(super) fn branches_of(&self, sealer: &Sealer, map: &Map) -> Result<Vec<String>> {
+        let nodes = self.nodes(sealer);
+        let mut names = Vec::new();
+        for entry in map.prefixed(&nodes, BRANCHES)? {
+            let name = String::from_utf8(entry.value.whole(&nodes)?);
+            names.push(name.map_err(|_| Error::new("malformed", "a name is not UTF-8"))?);
+        }
+        Ok(names)
+    }
+
     /// The leaves that differ between two versions, by path; what both share is not opened.
-    pub fn diff(&self, name: &str, a: u64, b: u64) -> Result<Vec<Change>> {
-        let (before, sealer) = self.pinned(name, Some(a))?;
-        let (after, _) = self.pinned(name, Some(b))?;
-        let nodes = self.nodes(&sealer);
+    pub fn diff(&self, name: &str, a: &Which, b: &Which) -> Result<Vec<Change>> {
+        let agent = self.agent(&*self.view()?, name)?.ok_or_else(|| unknown_name(name))?;
+        let (before, after) = (self.find(&agent, name, a)?, self.find(&agent, name, b)?);
+        let nodes = self.nodes(&agent.sealer);
         let (left, right) = match (&before.state, &after.state) {
             (Some(left), Some(right)) => unshared(&nodes, left, right)?,
             (Some(left), None) => (crate::tree::entries(&nodes, left)?, Vec::new()),

@@ -2,7 +2,7 @@
 
 use super::nodes::Opened;
 use super::records::Version;
-use super::{Store, read_version, unknown_name, unknown_version};
+use super::{Store, Which, unknown_name};
 use crate::error::Result;
 use crate::seal::Sealer;
 use crate::state::Arena;
@@ -26,26 +26,20 @@ pub struct Loaded {
 }
 
 impl Store {
-    /// A version of a name: the latest, or one by number.
-    pub fn version(&self, name: &str, number: Option<u64>) -> Result<Version> {
-        self.pinned(name, number).map(|(version, _)| version)
+    /// A version of a name.
+    pub fn version(&self, name: &str, which: &Which) -> Result<Version> {
+        self.pinned(name, which).map(|(version, _)| version)
     }
 
-    pub(super) fn pinned(&self, name: &str, number: Option<u64>) -> Result<(Version, Arc<Sealer>)> {
+    pub(super) fn pinned(&self, name: &str, which: &Which) -> Result<(Version, Arc<Sealer>)> {
         let agent = self.agent(&*self.view()?, name)?.ok_or_else(|| unknown_name(name))?;
-        let sealer = Arc::clone(&agent.sealer);
-        let latest = agent.latest.as_ref().ok_or_else(|| unknown_name(name))?;
-        let number = match number {
-            Some(number) if number != latest.number => number,
-            _ => return Ok((latest.clone(), sealer)),
-        };
-        let found = read_version(&agent.map, &self.nodes(&sealer), number)?;
-        found.map(|version| (version, sealer)).ok_or_else(|| unknown_version(name, number))
+        let version = self.find(&agent, name, which)?;
+        Ok((version, Arc::clone(&agent.sealer)))
     }
 
     /// Reads a version; every node is proved on the way.
-    pub fn load(&self, name: &str, number: Option<u64>) -> Result<Loaded> {
-        let (version, sealer) = self.pinned(name, number)?;
+    pub fn load(&self, name: &str, which: &Which) -> Result<Loaded> {
+        let (version, sealer) = self.pinned(name, which)?;
         let (mut paths, mut values, mut blobs) = (Arena::default(), Arena::default(), Vec::new());
         let nodes = self.nodes(&sealer);
         if let Some(root) = &version.state {

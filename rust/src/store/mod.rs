@@ -1,13 +1,17 @@
 //! A store: head, namespaces, versions, commits, and the proof of all of it.
 
+mod branches;
 mod clock;
 mod commit;
+mod compact;
 mod forget;
+mod garbage;
 mod head;
 mod history;
 mod load;
 mod nodes;
 mod open;
+mod prune;
 mod queue;
 mod records;
 mod rotate;
@@ -15,22 +19,24 @@ mod save;
 mod verify;
 mod view;
 
+pub use branches::Which;
 pub use clock::{Clock, now_ns};
+pub use compact::Compacted;
 pub use forget::{Forgotten, Forks};
 pub use head::FORMAT;
 pub use history::{Change, LedgerEntry};
 pub use load::Loaded;
 pub use open::{Options, probe};
-pub use records::{MAIN, Version};
-pub use save::Save;
+pub use prune::{Limits, Pruned};
+pub use records::Version;
+pub use save::{Origin, Save};
 pub use verify::Report;
 
 use crate::engine::lmdb::Lmdb;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::keys::{Key, Keyring, Provider};
 use crate::seal::Sealer;
 use crate::witness::{FileWitness, Seen};
-use nodes::Opened;
 use queue::Queue;
 use std::collections::HashMap;
 use std::fs::File;
@@ -62,6 +68,7 @@ pub struct Store {
     /// What the witness said when it was last proved to be right.
     proved: Mutex<Option<Seen>>,
     queue: Queue,
+    limits: Limits,
     /// Set when a sync failed: what is on disk is not known any more.
     failed: AtomicBool,
     /// Holds `store.lock` until dropped.
@@ -81,25 +88,18 @@ impl Store {
     }
 }
 
-/// A version by number; None if it does not exist.
-fn read_version(
-    map: &crate::tree::Map,
-    nodes: &Opened<'_>,
-    number: u64,
-) -> Result<Option<Version>> {
-    match map.get(nodes, &records::version_key(MAIN, number))? {
-        None => Ok(None),
-        Some(bytes) => Version::decode(&bytes).map(Some),
-    }
-}
-
 fn unknown_name(name: &str) -> Error {
     Error::new("unknown-name", format!("nothing was saved under the name {name:?}"))
         .with("name", name)
 }
 
-fn unknown_version(name: &str, number: u64) -> Error {
-    Error::new("unknown-version", format!("{name:?} has no version {number}"))
+fn unknown_version(name: &str, number: u64, latest: u64) -> Error {
+    let what = match (1..=latest).contains(&number) {
+        true => format!("version {number} of {name:?} was pruned"),
+        false => format!("{name:?} has no version {number}: the latest is {latest}"),
+    };
+    Error::new("unknown-version", what)
         .with("name", name)
         .with("version", number)
+        .with("latest", latest)
 }

@@ -1,10 +1,11 @@
 //! Opening and creating.
 
+use super::compact::COPY_FILE;
 use super::head::Head;
 use super::queue::Queue;
 use super::rotate::draw_due_ns;
 use super::view::View;
-use super::{Clock, Store};
+use super::{Clock, Limits, Store};
 use crate::engine::Engine;
 use crate::engine::lmdb::{Checked, DATA_FILE, Lmdb, Sync, check};
 use crate::error::{Error, Result};
@@ -39,6 +40,8 @@ pub struct Options {
     pub sync: Sync,
     /// Tells the time of commits.
     pub clock: Clock,
+    /// Which versions are kept.
+    pub limits: Limits,
 }
 
 fn io(path: &Path, what: &str, cause: &std::io::Error) -> Error {
@@ -132,6 +135,10 @@ impl Store {
         let folder = options.folder.clone();
         make_folder(&folder)?;
         let (lock, hold) = locked(&folder)?;
+        if hold == Hold::Alone {
+            // Left by a compaction that did not finish.
+            let _ = std::fs::remove_file(folder.join(COPY_FILE));
+        }
         // Again under the lock: somebody may have made the store since the caller looked.
         let found = probe(&folder)?;
         if found.as_ref().is_some_and(|found| found.store != options.id)
@@ -183,6 +190,7 @@ impl Store {
             spares: Mutex::default(),
             proved: Mutex::default(),
             queue: Queue::default(),
+            limits: options.limits,
             failed: AtomicBool::new(false),
             _lock: lock,
         };
@@ -251,6 +259,7 @@ fn first_head(keyring: &Keyring, now_ns: u64) -> Result<Head> {
         chain: GENESIS,
         frontier: Frontier::default(),
         doomed: Vec::new(),
+        swept: 0,
         top: Map::default(),
     })
 }

@@ -211,6 +211,7 @@ impl Store {
 
     /// The commit is durable: from now on it is what this process and the witness know.
     fn remember(&self, after: Committed) -> Result<()> {
+        self.forget_siblings(&after.agents)?;
         for (name, agent) in after.agents {
             self.keep_agent(&name, &Arc::new(agent))?;
         }

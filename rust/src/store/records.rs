@@ -1,9 +1,18 @@
 //! What the maps hold: names and namespaces in the top map, versions in a namespace's map.
 //!
-//! Top map: `n` ‖ HMAC(store key, name) -> namespace id (16); `r` ‖ namespace id -> the root record,
-//! an envelope of kind `ROOT` under the namespace's key that holds its map. A namespace's map:
-//! `n` -> its name; `b` ‖ branch -> the branch's latest number, u64; `v` ‖ branch ‖ 0 ‖ number
-//! (big endian) -> a version record.
+//! | map | key | value |
+//! |---|---|---|
+//! | top | `n` ‖ HMAC(store key, name) | namespace id (16), branch u64 |
+//! | top | `r` ‖ namespace id | an envelope of kind `ROOT` under the namespace's key with its map |
+//! | namespace | `b` ‖ branch | the branch's name |
+//! | namespace | `g` ‖ when it was dropped (ns) ‖ branch ‖ number | the version record it was |
+//! | namespace | `t` ‖ tag | branch u64, number u64 |
+//! | namespace | `v` ‖ branch ‖ number | a version record |
+//!
+//! Numbers in keys are u64, big endian. A version record: number varint, created u64 (ns), base,
+//! restores, written bytes and total bytes varints; source u8 0, or 1, its name and number varint;
+//! tags (varint count, each varint length and text); justification; the state's root as in the head;
+//! the blueprint as a value in a leaf, its blob's id last.
 
 use super::head::{put_map, take_map};
 use crate::error::{Error, Result};
@@ -14,13 +23,17 @@ use crate::wire::{Put, Take};
 
 /// Longest name of a namespace or branch.
 pub const MAX_NAME_BYTES: usize = 1024;
+/// Longest tag.
+pub const MAX_TAG_BYTES: usize = 255;
+/// What the names of namespaces of our own begin with: no user's name can.
+pub const RESERVED: char = '\0';
 /// The branch that a namespace begins with.
-pub const MAIN: &str = "main";
+pub const MAIN: u64 = 0;
 
 /// One version of an agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Version {
-    /// From 1, in the order of commits.
+    /// From 1, in the order of commits to its branch.
     pub number: u64,
     /// When it was saved.
     pub created_ns: u64,
@@ -28,6 +41,14 @@ pub struct Version {
     pub base: u64,
     /// The version it is equal to, when it came from a rollback; else 0.
     pub restores: u64,
+    /// Bytes of the nodes that were written for it.
+    pub written_bytes: u64,
+    /// The same of all versions of its branch up to it.
+    pub total_bytes: u64,
+    /// Name and number of the version that it was forked or copied from.
+    pub source: Option<(String, u64)>,
+    /// Names it goes by.
+    pub tags: Vec<String>,
     /// Why, in the caller's words.
     pub justification: String,
     /// The state; None when it has no values.
@@ -49,17 +70,35 @@ impl Version {
 
     /// Hash of the state's root in hex; equal states of equal shape have equal ones.
     pub fn root_hex(&self) -> String {
-        let hash = self.state.as_ref().map(|root| root.hash).unwrap_or_default();
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.state.as_ref().map(|root| root.hash).unwrap_or_default())
+    }
+
+    /// Equal for equal content, however it came about: hash of state and blueprint in hex.
+    pub fn fingerprint_hex(&self) -> String {
+        let state = self.state.as_ref();
+        let hash = state.map(|root| root.hash).unwrap_or_default();
+        let keys = state.and_then(|root| root.keys).unwrap_or_default().0;
+        let blob = self.blueprint.blob.map(|blob| blob.hash).unwrap_or_default();
+        let parts: [&[u8]; 5] =
+            [b"dachi_fast fingerprint", &hash, &keys, &blob, &self.blueprint.inline];
+        hex(&crate::seal::sha256(&parts))
     }
 
     /// The record.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        out.put_u64(self.number);
+        out.put_varint(self.number);
         out.put_u64(self.created_ns);
-        out.put_u64(self.base);
-        out.put_u64(self.restores);
+        for number in [self.base, self.restores, self.written_bytes, self.total_bytes] {
+            out.put_varint(number);
+        }
+        out.put_u8(u8::from(self.source.is_some()));
+        if let Some((name, number)) = &self.source {
+            out.put_bytes(name.as_bytes());
+            out.put_varint(*number);
+        }
+        out.put_varint(self.tags.len() as u64);
+        self.tags.iter().for_each(|tag| out.put_bytes(tag.as_bytes()));
         out.put_bytes(self.justification.as_bytes());
         put_map(&Map { root: self.state.clone() }, &mut out);
         let mut ids = Vec::new();
@@ -72,14 +111,22 @@ impl Version {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut take = Take::new(bytes);
         let mut version = Version {
-            number: take.u64()?,
+            number: take.varint()?,
             created_ns: take.u64()?,
-            base: take.u64()?,
-            restores: take.u64()?,
-            justification: take.text()?.to_owned(),
-            state: take_map(&mut take)?.root,
-            blueprint: Value::default(),
+            base: take.varint()?,
+            restores: take.varint()?,
+            written_bytes: take.varint()?,
+            total_bytes: take.varint()?,
+            ..Version::default()
         };
+        if take.u8()? != 0 {
+            version.source = Some((take.text()?.to_owned(), take.varint()?));
+        }
+        for _ in 0..take.count()? {
+            version.tags.push(take.text()?.to_owned());
+        }
+        version.justification = take.text()?.to_owned();
+        version.state = take_map(&mut take)?.root;
         // The ids follow the value; a blob's is the last 16 bytes.
         let tail = bytes.len().saturating_sub(16);
         let mut ids = Take::new(bytes.get(tail..).unwrap_or_default());
@@ -90,6 +137,24 @@ impl Version {
         }
         Ok(version)
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A branch, and a number in it, as names and tags lead to them.
+pub fn numbers(bytes: &[u8]) -> Result<(u64, u64)> {
+    let mut take = Take::new(bytes);
+    let found = (take.u64()?, take.u64()?);
+    take.done()?;
+    Ok(found)
+}
+
+fn key(prefix: u8, numbers: &[u64]) -> Vec<u8> {
+    let mut key = vec![prefix];
+    numbers.iter().for_each(|number| key.extend_from_slice(&number.to_be_bytes()));
+    key
 }
 
 /// Key of a name in the top map.
@@ -106,30 +171,44 @@ pub fn root_key(namespace: &[u8; 16]) -> Vec<u8> {
     key
 }
 
-/// Key of a namespace's own name in its map.
-pub fn own_name_key() -> Vec<u8> {
-    vec![b'n']
+/// Key of a branch in a namespace's map.
+pub fn branch_key(branch: u64) -> Vec<u8> {
+    key(b'b', &[branch])
 }
 
-/// Key of a branch in a namespace's map.
-pub fn branch_key(branch: &str) -> Vec<u8> {
-    let mut key = vec![b'b'];
-    key.extend_from_slice(branch.as_bytes());
-    key
-}
+/// What the keys of all branches begin with.
+pub const BRANCHES: &[u8] = b"b";
+/// What the keys of all dropped versions begin with, oldest first.
+pub const DROPPED: &[u8] = b"g";
+/// What the keys of all branches' versions begin with.
+pub const VERSIONS: &[u8] = b"v";
 
 /// What the keys of a branch's versions begin with.
-pub fn versions_prefix(branch: &str) -> Vec<u8> {
-    let mut key = vec![b'v'];
-    key.extend_from_slice(branch.as_bytes());
-    key.push(0);
-    key
+pub fn versions_prefix(branch: u64) -> Vec<u8> {
+    key(b'v', &[branch])
 }
 
 /// Key of a version in a namespace's map.
-pub fn version_key(branch: &str, number: u64) -> Vec<u8> {
-    let mut key = versions_prefix(branch);
-    key.extend_from_slice(&number.to_be_bytes());
+pub fn version_key(branch: u64, number: u64) -> Vec<u8> {
+    key(b'v', &[branch, number])
+}
+
+/// Key of a version that was dropped.
+pub fn dropped_key(dropped_ns: u64, branch: u64, number: u64) -> Vec<u8> {
+    key(b'g', &[dropped_ns, branch, number])
+}
+
+/// When the version of this key was dropped.
+pub fn dropped_ns(key: &[u8]) -> Result<u64> {
+    let time = key.get(1..9).and_then(|time| time.try_into().ok());
+    let time = time.ok_or_else(|| Error::new("malformed", "a dropped version has a wrong key"))?;
+    Ok(u64::from_be_bytes(time))
+}
+
+/// Key of a tag in a namespace's map.
+pub fn tag_key(tag: &str) -> Vec<u8> {
+    let mut key = vec![b't'];
+    key.extend_from_slice(tag.as_bytes());
     key
 }
 
@@ -164,6 +243,22 @@ pub fn check_name(name: &str) -> Result<()> {
         "a name is longer than 1024 bytes of UTF-8"
     } else if name.contains('\0') {
         "a name must not hold a zero character"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new("name", problem))
+}
+
+/// A tag must be text that is no version's number.
+pub fn check_tag(tag: &str) -> Result<()> {
+    let problem = if tag.is_empty() {
+        "a tag must not be empty"
+    } else if tag.len() > MAX_TAG_BYTES {
+        "a tag is longer than 255 bytes of UTF-8"
+    } else if tag.contains('\0') {
+        "a tag must not hold a zero character"
+    } else if tag.bytes().all(|byte| byte.is_ascii_digit()) {
+        "a tag must not be a number: numbers are versions"
     } else {
         return Ok(());
     };

@@ -1,9 +1,10 @@
 //! Saving an agent.
 
+use super::Store;
 use super::commit::Change;
-use super::records::{MAIN, Version, branch_key, check_name, version_key};
+use super::prune::Pruning;
+use super::records::{MAIN, Version, check_name, version_key};
 use super::view::{Agent, View};
-use super::{Store, unknown_name, unknown_version};
 use crate::engine::Batch;
 use crate::error::{Error, Result};
 use crate::keys::{self, SPARES};
@@ -11,14 +12,14 @@ use crate::ledger::Detail;
 use crate::seal::{Sealer, random};
 use crate::state::Flat;
 use crate::tree::{
-    Edits, Ids, Known, MAX_INLINE_BYTES, Map, Node, Shape, Value, Writer, Written, known_of,
+    Cut, Ids, Known, MAX_INLINE_BYTES, Map, Node, Shape, Value, Writer, Written, known_of,
     write_blob, write_state,
 };
-use crate::wire::Put;
 use std::sync::Arc;
 
-/// Longest inline blueprint; as for values in leaves.
-const INLINE_BLUEPRINT_BYTES: usize = 512;
+/// Longest inline blueprint: most versions of an agent share theirs, and each save writes the
+/// records of the versions before again that lie in the same leaf.
+const INLINE_BLUEPRINT_BYTES: usize = 64;
 /// Longest justification.
 const MAX_JUSTIFICATION_BYTES: usize = 16 << 10;
 
@@ -32,6 +33,23 @@ pub struct Save<'a> {
     /// The version that the state came from: it must still be the latest. 0: the name must be new.
     /// None: whatever is there.
     pub base: Option<u64>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a saved state comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// Live modules.
+    #[default]
+    Walk,
+    /// A version of another name.
+    Copy {
+        /// Its name.
+        name: String,
+        /// Its number.
+        number: u64,
+    },
 }
 
 /// A state sealed under its namespace's key, ready for the next commit.
@@ -39,6 +57,7 @@ struct Draft {
     name: String,
     justification: String,
     base: Option<u64>,
+    origin: Origin,
     /// The branch as it was when the state was compared with its latest version.
     agent: Arc<Agent>,
     state: Option<Node>,
@@ -46,6 +65,7 @@ struct Draft {
     batches: Vec<Arc<Batch>>,
     known: Arc<Known>,
     shape: Arc<Shape>,
+    written_bytes: u64,
     last_id: u64,
 }
 
@@ -87,22 +107,25 @@ impl Store {
         let mut writer = Writer::new(&known, &agent.sealer, &mut ids);
         let state = write_state(&mut writer, &shape, flat)?;
         let blueprint = if flat.blueprint.len() > INLINE_BLUEPRINT_BYTES {
-            let blob = write_blob(&mut writer, &flat.blueprint)?;
+            let blob = write_blob(&mut writer, &flat.blueprint, Cut::Content)?;
             Value { inline: Vec::new(), blob: Some(blob) }
         } else {
             Value::inline(flat.blueprint.clone())
         };
         let Written { batches, known, .. } = writer.finish()?;
+        let written_bytes = batches.iter().map(|batch| batch.size_bytes() as u64).sum();
         Ok(Draft {
             name: save.name.to_owned(),
             justification: save.justification.to_owned(),
             base: save.base,
+            origin: save.origin.clone(),
             agent,
             state,
             blueprint,
             batches: batches.into_iter().map(Arc::new).collect(),
             known: Arc::new(known),
             shape,
+            written_bytes,
             last_id: ids.last(),
         })
     }
@@ -124,23 +147,6 @@ impl Store {
         Ok(Arc::new(known))
     }
 
-    /// Makes an old version the latest again, as a new one; the nodes are shared.
-    pub fn rollback(&self, name: &str, to: u64, justification: &str) -> Result<Version> {
-        check_justification(justification)?;
-        self.writable_view()?;
-        let (name, justification) = (name.to_owned(), justification.to_owned());
-        self.write(move |change| {
-            let agent = change.agent(&name)?.ok_or_else(|| unknown_name(&name))?;
-            let nodes = change.store.nodes(&agent.sealer);
-            let old = super::read_version(&agent.map, &nodes, to)?;
-            let old = old.ok_or_else(|| unknown_version(&name, to))?;
-            let version = Version { restores: to, justification: justification.clone(), ..old };
-            // The nodes of the old state are not known; the next save reads them.
-            let agent = Agent { known: None, shape: None, ..Agent::clone(&agent) };
-            add_version(change, &name, &agent, version, "rollback")
-        })
-    }
-
     /// A namespace for a new name: one of the spare ones, which have keys on disk already.
     fn new_agent(&self, view: &View) -> Result<Agent> {
         let sealer = match self.take_spare(view)? {
@@ -153,6 +159,7 @@ impl Store {
         };
         Ok(Agent {
             sealer: Arc::new(sealer),
+            branch: MAIN,
             map: Map::default(),
             root: Vec::new(),
             latest: None,
@@ -200,14 +207,17 @@ impl Draft {
             _ => return Err(Error::new(AGAIN, "the namespace went to somebody else")),
         };
         check_base(&self.name, self.base, agent.latest.as_ref())?;
+        self.check_known(change, &agent)?;
         let version = Version {
-            number: 0,
-            created_ns: 0,
-            base: 0,
-            restores: 0,
+            source: match &self.origin {
+                Origin::Walk => None,
+                Origin::Copy { name, number } => Some((name.clone(), *number)),
+            },
+            written_bytes: self.written_bytes,
             justification: self.justification.clone(),
             state: self.state.clone(),
             blueprint: self.blueprint.clone(),
+            ..Version::default()
         };
         change.add_batches(&self.batches, self.last_id);
         let agent = Agent {
@@ -215,35 +225,70 @@ impl Draft {
             shape: Some(Arc::clone(&self.shape)),
             ..Agent::clone(&agent)
         };
-        add_version(change, &self.name, &agent, version, "store")
+        let operation = if self.origin == Origin::Walk { "store" } else { "copy" };
+        add_version(change, &self.name, &agent, version, operation)
+    }
+
+    /// The nodes that the state shares with the version it was compared with must still be kept:
+    /// others may have saved and pruned since.
+    fn check_known(&self, change: &Change<'_>, newest: &Agent) -> Result<()> {
+        let Some(compared) = &self.agent.latest else { return Ok(()) };
+        let key = version_key(newest.branch, compared.number);
+        let nodes = change.store.nodes(&newest.sealer);
+        let kept =
+            newest.map.get(&nodes, &key)?.map(|bytes| Version::decode(&bytes)).transpose()?;
+        match kept.is_some_and(|kept| kept.state == compared.state) {
+            true => Ok(()),
+            false => Err(Error::new(AGAIN, "the version compared with was pruned")),
+        }
     }
 }
 
-/// Makes `version` the next one of an agent.
-fn add_version(
+/// Makes `version` the next one of an agent; when it is its turn, prunes others.
+pub(super) fn add_version(
     change: &mut Change<'_>,
     name: &str,
     agent: &Agent,
     version: Version,
     operation: &str,
 ) -> Result<Version> {
-    let base = agent.latest.as_ref().map_or(0, |latest| latest.number);
-    let version = Version { number: base + 1, base, created_ns: change.created_ns, ..version };
-    let mut number = Vec::new();
-    number.put_u64(version.number);
-    let mut edits = Edits::new();
-    edits.insert(version_key(MAIN, version.number), Some(version.encode()));
-    edits.insert(branch_key(MAIN), Some(number));
-    let agent = change.edit(name, agent, edits)?;
+    let latest = agent.latest.as_ref();
+    let base = latest.map_or(0, |latest| latest.number);
+    let total_bytes = latest.map_or(0, |latest| latest.total_bytes) + version.written_bytes;
+    let (number, created_ns) = (base + 1, change.created_ns);
+    let version = Version { number, base, created_ns, total_bytes, tags: Vec::new(), ..version };
+    let pruning = match number.is_multiple_of(change.store.limits.period()) {
+        true => change.store.prune_along(agent, created_ns)?,
+        false => Pruning::default(),
+    };
+    let mut edits = pruning.edits;
+    edits.insert(version_key(agent.branch, number), Some(version.encode()));
+    let edited = change.edit(name, agent, edits)?;
+    change.delete(pruning.dead);
+    log_version(change, operation, name, &edited, &version, &version.justification)?;
+    if let (Some(what), Some(latest)) = (pruning.what, latest) {
+        log_version(change, "prune", name, &edited, latest, &what)?;
+    }
+    change.put_agent(name, Agent { latest: Some(version.clone()), ..edited });
+    Ok(version)
+}
+
+/// Adds an entry about a version to the ledger.
+pub(super) fn log_version(
+    change: &mut Change<'_>,
+    operation: &str,
+    name: &str,
+    agent: &Agent,
+    version: &Version,
+    justification: &str,
+) -> Result<()> {
     let detail = Detail {
         agent_id: name.to_owned(),
         memory_type: "state".to_owned(),
-        justification: version.justification.clone(),
+        justification: justification.to_owned(),
         root: version.root_hex(),
     };
-    change.log(operation, &detail, &agent.sealer)?;
-    change.put_agent(name, Agent { latest: Some(version.clone()), ..agent });
-    Ok(version)
+    change.log(operation, &detail, &agent.sealer)
 }
 
 fn shape_of(agent: &Agent, flat: &Flat) -> Result<Arc<Shape>> {

@@ -1,20 +1,21 @@
 //! Proving everything.
 
+use super::garbage::is_record;
 use super::head::Head;
-use super::records::{MAIN, Version, versions_prefix};
+use super::records::{BRANCHES, VERSIONS, Version};
 use super::view::View;
 use super::{Store, nodes::Opened};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::seal::{NodeId, kind};
-use crate::tree::{Node, Nodes, refs};
+use crate::tree::{Node, Nodes, Range, refs};
 use std::collections::HashSet;
 
 /// What was proved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Namespaces.
-    pub namespaces: u64,
+    /// Names, each a branch of some namespace.
+    pub names: u64,
     /// Versions.
     pub versions: u64,
     /// Ledger entries.
@@ -47,9 +48,12 @@ impl Store {
         let mut proof = Proof { seen: HashSet::new(), report, progress, store: self };
         proof.all(&view)?;
         let mut on_disk = 0u64;
-        self.engine.scan(&mut |_, _| {
-            on_disk += 1;
-            Ok(())
+        self.engine.scan(&mut |id, sealed| match is_record(id) {
+            true => self.check_record(id, sealed),
+            false => {
+                on_disk += 1;
+                Ok(())
+            }
         })?;
         let mut report = proof.report;
         report.nodes += report.entries;
@@ -66,7 +70,6 @@ impl Proof<'_, '_> {
             self.tree(&top, root)?;
         }
         for id in self.store.namespaces(view)? {
-            self.report.namespaces += 1;
             self.namespace(head, &id)?;
         }
         Ok(())
@@ -80,7 +83,8 @@ impl Proof<'_, '_> {
         if let Some(root) = &map.root {
             self.tree(&nodes, root)?;
         }
-        for entry in map.prefixed(&nodes, &versions_prefix(MAIN))? {
+        self.report.names += map.count(&nodes, &Range::prefix(BRANCHES))?;
+        for entry in map.prefixed(&nodes, VERSIONS)? {
             let version = Version::decode(&entry.value.whole(&nodes)?)?;
             self.report.versions += 1;
             if let Some(root) = &version.state {

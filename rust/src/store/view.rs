@@ -1,16 +1,18 @@
 //! What this process knows of the store: the newest commit it has seen, and what it has read there.
 
+use super::Store;
 use super::head::Head;
 use super::nodes::Opened;
-use super::records::{self, MAIN, Version};
-use super::{Store, read_version};
+use super::records::{self, Version};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keys::Keyring;
 use crate::ledger::GENESIS;
 use crate::seal::Sealer;
-use crate::tree::{Known, Map, Shape};
+use crate::tree::{Known, Map, Order, Range, Shape};
+use crate::wire::Take;
 use crate::witness::Seen;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
@@ -29,7 +31,9 @@ pub struct View {
 pub struct Agent {
     /// Seals the namespace's nodes.
     pub sealer: Arc<Sealer>,
-    /// The namespace's map.
+    /// Which branch it is.
+    pub branch: u64,
+    /// The namespace's map, with all its branches.
     pub map: Map,
     /// Its sealed root, as it lies in the top map.
     pub root: Vec<u8>,
@@ -201,15 +205,16 @@ impl Store {
             return Ok(held);
         }
         let key = records::name_key(&self.store_key, name);
-        let Some(id) = view.head.top.get(&self.top_nodes(), &key)? else {
+        let Some(leads_to) = view.head.top.get(&self.top_nodes(), &key)? else {
             return Ok(None);
         };
-        let malformed = |_| Error::new("malformed", "a name leads to no namespace");
-        let namespace: [u8; 16] = id.as_slice().try_into().map_err(malformed)?;
+        let mut leads_to = Take::new(&leads_to);
+        let (namespace, branch) = (leads_to.array()?, leads_to.u64()?);
+        leads_to.done()?;
         let root = self.root_record(&view.head, &namespace)?;
         let agent = match held.filter(|held| held.root == root) {
             Some(held) => Agent { as_of: view.head.commit, ..Agent::clone(&held) },
-            None => self.read_agent(view, &namespace, root)?,
+            None => self.read_agent(view, &namespace, branch, root)?,
         };
         let agent = Arc::new(agent);
         self.keep_agent(name, &agent)?;
@@ -232,22 +237,34 @@ impl Store {
         Ok(())
     }
 
-    fn read_agent(&self, view: &View, namespace: &[u8; 16], root: Vec<u8>) -> Result<Agent> {
+    /// Forgets what was read of other branches of the namespaces that a commit changed.
+    pub(super) fn forget_siblings(&self, changed: &[(String, Agent)]) -> Result<()> {
+        let namespace = |agent: &Agent| agent.sealer.context().namespace;
+        let namespaces: HashSet<_> = changed.iter().map(|(_, agent)| namespace(agent)).collect();
+        let mut agents = self.agents.lock().map_err(poisoned)?;
+        agents.retain(|name, agent| {
+            !namespaces.contains(&namespace(agent))
+                || changed.iter().any(|(changed, _)| changed == name)
+        });
+        Ok(())
+    }
+
+    fn read_agent(
+        &self,
+        view: &View,
+        namespace: &[u8; 16],
+        branch: u64,
+        root: Vec<u8>,
+    ) -> Result<Agent> {
         let sealer = self.namespace_sealer(namespace)?;
         let map = records::open_root(&sealer, &root)?;
         let nodes = self.nodes(&sealer);
-        let latest = match map.get(&nodes, &records::branch_key(MAIN))? {
-            None => None,
-            Some(bytes) => {
-                let number = crate::wire::Take::new(&bytes).u64()?;
-                Some(read_version(&map, &nodes, number)?.ok_or_else(|| {
-                    Error::new("missing", "the latest version of a branch is not in the store")
-                        .with("version", number)
-                })?)
-            }
-        };
+        let range = Range::prefix(&records::versions_prefix(branch));
+        let latest = map.range(&nodes, &range, Order::Descending, 1)?.pop();
+        let latest =
+            latest.map(|entry| Version::decode(&entry.value.whole(&nodes)?)).transpose()?;
         let (sealer, as_of) = (Arc::new(sealer), view.head.commit);
-        Ok(Agent { sealer, map, root, latest, known: None, shape: None, as_of })
+        Ok(Agent { sealer, branch, map, root, latest, known: None, shape: None, as_of })
     }
 
     pub(super) fn keyring(&self) -> Result<MutexGuard<'_, Keyring>> {

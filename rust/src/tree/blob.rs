@@ -1,20 +1,24 @@
 //! Large values, cut into pieces of which only the changed ones are written.
 
+use super::cut::{Cut, pieces};
+use super::leaf::framed;
 use super::writer::{Known, Writer};
 use super::{Hash, Nodes};
 use crate::engine::Batch;
 use crate::error::{Error, Result};
 use crate::seal::{Committed, NodeId, Place, Scratch, Sealer, hash_kind, kind, with_scratch};
-use crate::wire::{Put, Take};
+use crate::wire::Put;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of a piece: 16 of BLAKE3's blocks, which AVX-512 hashes side by side. 16,256 would fill
-/// four pages of the engine exactly where this takes a fifth, but hashes three times slower, and
-/// hashing is what a save of an unchanged array costs.
-pub const CHUNK_BYTES: usize = 16_384;
-/// References in an index node.
-const FAN_OUT: usize = 256;
+/// An index node ends behind a hash with five zero bits, so that a change in one piece rewrites a
+/// short index a level; but not before `LEAST` references (equal pieces have equal hashes, and each
+/// level must be shorter than the one below), and at `MOST`.
+const LEAST: usize = 8;
+const MOST: usize = 128;
+const MASK: u8 = 31;
+/// Higher than any: 8^16 pieces.
+const MAX_HEIGHT: u8 = 16;
 /// Pieces that one thread takes at a time.
 const GROUP: usize = 32;
 
@@ -27,6 +31,18 @@ pub struct Blob {
     pub id: NodeId,
     /// How long it is.
     pub size_bytes: u64,
+    /// Levels of indexes above the pieces.
+    pub height: u8,
+    /// How it was cut.
+    pub cut: Cut,
+}
+
+/// A piece or an index.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    hash: Hash,
+    id: NodeId,
+    size_bytes: u64,
 }
 
 /// Runs `work` on 0..count, on as many threads as there are cores; results in order.
@@ -71,27 +87,44 @@ fn cores() -> usize {
 
 /// Writes what is new of `bytes`; `bytes` may change under us, so each piece is copied once and the
 /// copy is both hashed and sealed.
-pub fn write(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Blob> {
-    let mut level = pieces(writer, bytes)?;
+pub fn write(writer: &mut Writer<'_>, bytes: &[u8], cut: Cut) -> Result<Blob> {
+    let mut level = write_pieces(writer, &pieces(bytes, cut))?;
+    let mut height = 0;
     while level.len() > 1 {
-        let mut above = Vec::with_capacity(level.len().div_ceil(FAN_OUT));
-        for group in level.chunks(FAN_OUT) {
-            let (mut a, mut b) = (Vec::new(), Vec::new());
-            a.put_varint(group.len() as u64);
-            for (hash, id) in group {
-                a.extend_from_slice(hash);
-                b.extend_from_slice(&id.0);
-            }
-            above.push(writer.node(kind::INDEX, &a, &b)?);
+        let mut above = Vec::with_capacity(level.len() / LEAST + 1);
+        let mut rest = level.as_slice();
+        while !rest.is_empty() {
+            let (group, after) = rest.split_at_checked(ends(rest)).unwrap_or((rest, &[]));
+            above.push(write_index(writer, group)?);
+            rest = after;
         }
         level = above;
+        height += 1;
     }
-    let (hash, id) = level.first().copied().ok_or_else(|| Error::new("store", "an empty blob"))?;
-    Ok(Blob { hash, id, size_bytes: bytes.len() as u64 })
+    let top = level.first().copied().ok_or_else(|| Error::new("store", "an empty blob"))?;
+    Ok(Blob { hash: top.hash, id: top.id, size_bytes: bytes.len() as u64, height, cut })
 }
 
-fn pieces(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Vec<(Hash, NodeId)>> {
-    let cut: Vec<&[u8]> = bytes.chunks(CHUNK_BYTES).collect();
+/// How many references the first index takes.
+fn ends(level: &[Part]) -> usize {
+    let end = |part: &Part| part.hash.first().is_some_and(|byte| byte & MASK == 0);
+    let found = level.iter().take(MOST).skip(LEAST - 1).position(end);
+    found.map_or(level.len().min(MOST), |at| at + LEAST)
+}
+
+fn write_index(writer: &mut Writer<'_>, group: &[Part]) -> Result<Part> {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    a.put_varint(group.len() as u64);
+    for part in group {
+        a.put_varint(part.size_bytes);
+        a.extend_from_slice(&part.hash);
+        b.extend_from_slice(&part.id.0);
+    }
+    let (hash, id) = writer.node(kind::INDEX, &a, &b)?;
+    Ok(Part { hash, id, size_bytes: group.iter().map(|part| part.size_bytes).sum() })
+}
+
+fn write_pieces(writer: &mut Writer<'_>, cut: &[&[u8]]) -> Result<Vec<Part>> {
     let mut ids = Vec::with_capacity(cut.len());
     for _ in 0..cut.len() {
         ids.push(writer.next_id()?);
@@ -100,25 +133,27 @@ fn pieces(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Vec<(Hash, NodeId)>> 
     let groups: Vec<_> = cut.chunks(GROUP).zip(ids.chunks(GROUP)).collect();
     let done = in_parallel(groups.len(), |group, scratch| {
         let (pieces, ids) = groups.get(group).copied().unwrap_or_default();
-        let mut batch = Batch::expecting(pieces.len() * (CHUNK_BYTES + 256));
-        let mut refs = Vec::with_capacity(pieces.len());
+        let size_bytes: usize = pieces.iter().map(|piece| piece.len() + 256).sum();
+        let mut batch = Batch::expecting(size_bytes);
+        let mut parts = Vec::with_capacity(pieces.len());
         for (piece, &id) in pieces.iter().zip(ids) {
-            refs.push(write_piece(known, sealer, scratch, (piece, id), &mut batch)?);
+            let (hash, id) = write_piece(known, sealer, scratch, (piece, id), &mut batch)?;
+            parts.push(Part { hash, id, size_bytes: piece.len() as u64 });
         }
-        Ok((refs, batch))
+        Ok((parts, batch))
     })?;
     let mut all = Vec::with_capacity(cut.len());
-    for (refs, mut batch) in done {
+    for (parts, mut batch) in done {
         // Equal pieces were sealed side by side; the first one stays.
         let mut twins = HashSet::new();
-        for (hash, id) in refs {
-            let first = writer.find(&hash).unwrap_or(id);
-            if first == id {
-                writer.refer(hash, id);
+        for part in parts {
+            let first = writer.find(&part.hash).unwrap_or(part.id);
+            if first == part.id {
+                writer.refer(part.hash, part.id);
             } else {
-                twins.insert(id);
+                twins.insert(part.id);
             }
-            all.push((hash, first));
+            all.push(Part { id: first, ..part });
         }
         batch.drop_nodes(&twins);
         writer.add_batch(batch);
@@ -152,6 +187,10 @@ fn write_piece(
 }
 
 impl Blob {
+    fn top(&self) -> Part {
+        Part { hash: self.hash, id: self.id, size_bytes: self.size_bytes }
+    }
+
     /// Calls `each` with hash, kind and id of every piece and index, from the top; what it answers
     /// false for is not opened.
     pub fn refs(
@@ -159,66 +198,51 @@ impl Blob {
         nodes: &dyn Nodes,
         each: &mut dyn FnMut(Hash, u8, NodeId) -> bool,
     ) -> Result<()> {
-        if self.size_bytes <= CHUNK_BYTES as u64 {
-            each(self.hash, kind::CHUNK, self.id);
-        } else if each(self.hash, kind::INDEX, self.id) {
-            let indexes = &mut |hash, id| {
-                each(hash, kind::INDEX, id);
-            };
-            for (hash, id) in self.pieces(nodes, indexes)? {
-                each(hash, kind::CHUNK, id);
-            }
-        }
-        Ok(())
+        walk(nodes, self.top(), self.height, each)
     }
 
-    fn pieces(
-        &self,
-        nodes: &dyn Nodes,
-        each: &mut dyn FnMut(Hash, NodeId),
-    ) -> Result<Vec<(Hash, NodeId)>> {
-        let count = self.size_bytes.div_ceil(CHUNK_BYTES as u64);
-        let mut height = 0u32;
-        while (FAN_OUT as u64).pow(height) < count {
-            height += 1;
+    fn pieces(&self, nodes: &dyn Nodes) -> Result<Vec<Part>> {
+        if self.height > MAX_HEIGHT {
+            return Err(Error::new("malformed", "an index is higher than any can be"));
         }
-        let mut level = vec![(self.hash, self.id)];
-        for depth in 0..height {
+        let mut level = vec![self.top()];
+        for _ in 0..self.height {
             let mut below = Vec::new();
-            for (hash, id) in level {
-                if depth > 0 {
-                    each(hash, id);
-                }
-                read_index(nodes, hash, id, &mut below)?;
+            for part in level {
+                below.extend(read_index(nodes, part)?);
             }
             level = below;
-        }
-        if level.len() as u64 != count {
-            return Err(Error::new("malformed", "a large value has a wrong number of pieces"));
         }
         Ok(level)
     }
 
     /// All bytes into `out`, which must be as long as the blob; on all cores.
-    pub fn read_into(&self, nodes: &dyn Nodes, out: &mut [u8]) -> Result<()> {
+    pub fn read_into(&self, nodes: &dyn Nodes, mut out: &mut [u8]) -> Result<()> {
+        let wrong = || Error::new("malformed", "a large value has another length");
         if out.len() as u64 != self.size_bytes {
-            return Err(Error::new("malformed", "a large value has another length"));
+            return Err(wrong());
         }
-        let refs = self.pieces(nodes, &mut |_, _| {})?;
-        let groups: Vec<_> = refs
-            .chunks(GROUP)
-            .zip(out.chunks_mut(GROUP * CHUNK_BYTES))
-            .map(|(refs, out)| std::sync::Mutex::new((refs, out)))
-            .collect();
+        let parts = self.pieces(nodes)?;
+        let mut groups = Vec::with_capacity(parts.len() / GROUP + 1);
+        for group in parts.chunks(GROUP) {
+            let size_bytes: u64 = group.iter().map(|part| part.size_bytes).sum();
+            let split = out.split_at_mut_checked(size_bytes as usize).ok_or_else(wrong)?;
+            groups.push(std::sync::Mutex::new((group, split.0)));
+            out = split.1;
+        }
         in_parallel(groups.len(), |group, _| {
             let Some(group) = groups.get(group) else {
                 return Ok(());
             };
             let mut group = group.lock().map_err(|_| Error::new("store", "a reader died"))?;
-            let (refs, ref mut out) = *group;
-            for ((hash, id), slot) in refs.iter().zip(out.chunks_mut(CHUNK_BYTES)) {
-                nodes.open_into(kind::CHUNK, *id, slot)?;
-                check(kind::CHUNK, slot, hash, *id)?;
+            let (parts, ref mut out) = *group;
+            let mut rest: &mut [u8] = out;
+            for part in parts {
+                let split = rest.split_at_mut_checked(part.size_bytes as usize);
+                let (slot, after) = split.ok_or_else(wrong)?;
+                nodes.open_into(kind::CHUNK, part.id, slot)?;
+                check(kind::CHUNK, slot, &part.hash, part.id)?;
+                rest = after;
             }
             Ok(())
         })?;
@@ -226,22 +250,41 @@ impl Blob {
     }
 }
 
-fn read_index(
+fn walk(
     nodes: &dyn Nodes,
-    hash: Hash,
-    id: NodeId,
-    out: &mut Vec<(Hash, NodeId)>,
+    part: Part,
+    height: u8,
+    each: &mut dyn FnMut(Hash, u8, NodeId) -> bool,
 ) -> Result<()> {
-    let plain = nodes.open(kind::INDEX, id)?;
-    let mut frame = Take::new(&plain);
-    let a = frame.bytes()?;
-    check(kind::INDEX, a, &hash, id)?;
-    let mut content = Take::new(a);
-    for _ in 0..content.count()? {
-        out.push((content.array()?, NodeId(frame.array()?)));
+    let Some(below) = height.checked_sub(1) else {
+        each(part.hash, kind::CHUNK, part.id);
+        return Ok(());
+    };
+    if height > MAX_HEIGHT {
+        return Err(Error::new("malformed", "an index is higher than any can be"));
     }
-    content.done()?;
-    frame.done()
+    if each(part.hash, kind::INDEX, part.id) {
+        for part in read_index(nodes, part)? {
+            walk(nodes, part, below, each)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_index(nodes: &dyn Nodes, index: Part) -> Result<Vec<Part>> {
+    let parts = framed(nodes, kind::INDEX, &index.hash, index.id, |a, b| {
+        let mut parts = Vec::new();
+        for _ in 0..a.count()? {
+            let size_bytes = a.varint()?;
+            parts.push(Part { hash: a.array()?, id: NodeId(b.array()?), size_bytes });
+        }
+        Ok(parts)
+    })?;
+    let sum = parts.iter().try_fold(0u64, |sum, part| sum.checked_add(part.size_bytes));
+    if sum != Some(index.size_bytes) {
+        return Err(Error::new("malformed", "an index and its pieces differ in length"));
+    }
+    Ok(parts)
 }
 
 /// What a parent says of a node must hold.
@@ -263,15 +306,12 @@ impl Blob {
         if self.size_bytes > MAX_VALUE_BYTES {
             return Err(Error::new("malformed", "a value is larger than any can be"));
         }
-        let mut left = self.size_bytes as usize;
-        for (hash, id) in self.pieces(nodes, &mut |_, _| {})? {
+        for part in self.pieces(nodes)? {
             let start = out.len();
-            let len = left.min(CHUNK_BYTES);
-            out.resize(start + len, 0);
+            out.resize(start + part.size_bytes as usize, 0);
             let slot = out.get_mut(start..).unwrap_or_default();
-            nodes.open_into(kind::CHUNK, id, slot)?;
-            check(kind::CHUNK, slot, &hash, id)?;
-            left -= len;
+            nodes.open_into(kind::CHUNK, part.id, slot)?;
+            check(kind::CHUNK, slot, &part.hash, part.id)?;
         }
         Ok(())
     }

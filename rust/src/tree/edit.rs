@@ -6,6 +6,7 @@
 //! is the one that building it at once would give.
 
 use super::branch::{self, Child, Node};
+use super::cut::Cut;
 use super::ends::Ends;
 use super::leaf::{self, Entry, MAX_INLINE_BYTES, Value};
 use super::map::{Edits, Map, leaf_entries};
@@ -134,7 +135,7 @@ impl Splice<'_, '_> {
         if bytes.len() <= MAX_INLINE_BYTES {
             return Ok(Value::inline(bytes));
         }
-        let blob = blob::write(self.writer, &bytes)?;
+        let blob = blob::write(self.writer, &bytes, Cut::Content)?;
         Ok(Value { inline: Vec::new(), blob: Some(blob) })
     }
 

@@ -1,6 +1,7 @@
 //! Entries: keys and values in leaves, whole or split into keys and values.
 
 use super::blob::{Blob, check};
+use super::cut::Cut;
 use super::keys::{KeyReader, KeyWriter};
 use super::{Hash, Nodes};
 use crate::error::{Error, Result};
@@ -51,8 +52,10 @@ pub fn take_value<'a>(a: &mut Take<'a>, b: &mut Take<'_>) -> Result<(&'a [u8], O
     let tag = a.varint()?;
     let inline = a.slice(usize::try_from(tag >> 1).unwrap_or(usize::MAX))?;
     let blob = if tag & 1 == 1 {
-        let size_bytes = a.varint()?;
-        Some(Blob { size_bytes, hash: a.array()?, id: NodeId(b.array()?) })
+        let (size_bytes, form) = (a.varint()?, a.u8()?);
+        let cut = if form & 1 == 0 { Cut::Fixed } else { Cut::Content };
+        let (hash, id) = (a.array()?, NodeId(b.array()?));
+        Some(Blob { hash, id, size_bytes, height: form >> 1, cut })
     } else {
         None
     };
@@ -69,6 +72,7 @@ pub fn put_value(inline: &[u8], blob: Option<&Blob>, a: &mut Vec<u8>, b: &mut Ve
     a.extend_from_slice(inline);
     if let Some(blob) = blob {
         a.put_varint(blob.size_bytes);
+        a.put_u8(blob.height << 1 | u8::from(blob.cut == Cut::Content));
         a.extend_from_slice(&blob.hash);
         b.extend_from_slice(&blob.id.0);
     }

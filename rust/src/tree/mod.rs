@@ -9,16 +9,18 @@
 //! | keys | varint count; for each entry its key | |
 //! | values | varint count; for each entry its value | ids of blobs |
 //! | branch | u8 height, u8 packed, varint count; for each child its last key, hash, if packed and of height 1 the hash of its keys, varint entries, varint bytes | for each child its id and, where its keys have a hash, their id |
-//! | index | varint length of the blob; hashes | ids |
+//! | index | varint count; for each piece or index below varint bytes and hash | ids |
 //! | chunk | the bytes (no frame) | |
 //!
 //! Key: varint bytes shared with the key before, varint length of the rest, the rest. Value: varint
 //! length of the inline part times two, plus one if a blob follows; the inline part; of a blob its
-//! varint length and hash. A *packed* map splits each leaf into keys and values, because the keys
-//! of a state rarely change while its values do.
+//! varint length, a u8 (levels of indexes times two, plus one if it was cut by content) and its hash.
+//! A *packed* map splits each leaf into keys and values, because the keys of a state rarely change
+//! while its values do.
 
 mod blob;
 mod branch;
+mod cut;
 mod diff;
 mod edit;
 mod ends;
@@ -30,6 +32,7 @@ mod packed;
 mod writer;
 
 pub use blob::{Blob, write as write_blob};
+pub use cut::Cut;
 pub use diff::unshared;
 pub use known::known_of;
 pub use leaf::{Entry, MAX_INLINE_BYTES, Value, put_value, take_value};

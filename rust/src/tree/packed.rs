@@ -1,6 +1,7 @@
 //! State trees: split leaves built from a walk, with everything about keys done once a shape.
 
 use super::branch::{self, Child, Node};
+use super::cut::{Cut, WHOLE_BYTES};
 use super::ends::Ends;
 use super::leaf::{self, MAX_INLINE_BYTES, put_value};
 use super::writer::Writer;
@@ -25,15 +26,14 @@ struct ShapeLeaf {
     /// Where the leaf begins and ends in `order`.
     start: usize,
     end: usize,
-    /// The content of the node of its keys.
-    keys: Vec<u8>,
     keys_hash: Hash,
 }
 
 impl Shape {
     /// Works a shape out; two equal paths are an error.
     pub fn new(paths: Arena) -> Result<Self> {
-        let order = paths.ascending();
+        let mut order: Vec<u32> = (0..paths.len() as u32).collect();
+        order.sort_by(|&a, &b| paths.get(a as usize).cmp(paths.get(b as usize)));
         let mut leaves = Vec::new();
         let mut ends = Ends::new(0);
         let mut start = 0;
@@ -50,11 +50,12 @@ impl Shape {
             }
         }
         let mut shape = Shape { paths, order, leaves: Vec::new() };
+        let mut content = Vec::new();
         for (start, end) in leaves {
-            let mut keys = Vec::new();
-            shape.put_keys(start, end, &mut keys);
-            let keys_hash = hash_kind(kind::KEYS, &keys);
-            shape.leaves.push(ShapeLeaf { start, end, keys, keys_hash });
+            content.clear();
+            shape.put_keys(start, end, &mut content);
+            let keys_hash = hash_kind(kind::KEYS, &content);
+            shape.leaves.push(ShapeLeaf { start, end, keys_hash });
         }
         Ok(shape)
     }
@@ -84,19 +85,20 @@ pub fn write_state(writer: &mut Writer<'_>, shape: &Shape, flat: &Flat) -> Resul
         let mut size_bytes = 0u64;
         for &entry in order {
             let inline = flat.values.get(entry as usize);
-            let blob = blobs.get(&entry);
-            let inline = match blob {
-                Some((_, at_once)) if *at_once => &[],
-                _ => inline,
+            let (inline, blob) = match blobs.get(&entry) {
+                Some((blob, head)) => (inline.get(..*head).unwrap_or(inline), Some(blob)),
+                None => (inline, None),
             };
-            put_value(inline, blob.map(|(blob, _)| blob), &mut a, &mut b);
-            size_bytes += inline.len() as u64 + blob.map_or(0, |(blob, _)| blob.size_bytes);
+            put_value(inline, blob, &mut a, &mut b);
+            size_bytes += inline.len() as u64 + blob.map_or(0, |blob| blob.size_bytes);
         }
         let keys_id = match writer.find(&leaf.keys_hash) {
             Some(id) => id,
-            None => {
-                writer.fresh(kind::KEYS, leaf.keys_hash, |plain| plain.put_bytes(&leaf.keys))?
-            }
+            None => writer.fresh(kind::KEYS, leaf.keys_hash, |plain| {
+                let mut content = Vec::new();
+                shape.put_keys(leaf.start, leaf.end, &mut content);
+                plain.put_bytes(&content);
+            })?,
         };
         let (hash, id) = writer.node(kind::VALUES, &a, &b)?;
         let last = order.last().map(|&entry| shape.paths.get(entry as usize).to_vec());
@@ -116,19 +118,25 @@ pub fn write_state(writer: &mut Writer<'_>, shape: &Shape, flat: &Flat) -> Resul
     branch::build(writer, children)
 }
 
-/// Which entries have blobs, and whether the blob is the whole value.
-type Blobs = std::collections::HashMap<u32, (blob::Blob, bool)>;
+/// Bytes of a value cut by content that stay in its leaf: an encoded container begins with its
+/// count, so that otherwise an append would rewrite the first piece beside the last.
+const HEAD_BYTES: usize = 64;
+
+/// Which entries have blobs, and how many bytes of their values stay in the leaf.
+type Blobs = std::collections::HashMap<u32, (blob::Blob, usize)>;
 
 fn write_blobs(writer: &mut Writer<'_>, flat: &Flat) -> Result<Blobs> {
     let mut blobs = Blobs::new();
     for part in &flat.outside {
-        let written = blob::write(writer, part.payload.bytes())?;
-        blobs.insert(part.entry as u32, (written, false));
+        let written = blob::write(writer, part.payload.bytes(), Cut::Fixed)?;
+        blobs.insert(part.entry as u32, (written, usize::MAX));
     }
     for (entry, value) in flat.values.iter().enumerate() {
         if value.len() > MAX_INLINE_BYTES && !blobs.contains_key(&(entry as u32)) {
-            let written = blob::write(writer, value)?;
-            blobs.insert(entry as u32, (written, true));
+            let head = if value.len() > WHOLE_BYTES { HEAD_BYTES } else { 0 };
+            let tail = value.get(head..).unwrap_or_default();
+            let written = blob::write(writer, tail, Cut::Content)?;
+            blobs.insert(entry as u32, (written, head));
         }
     }
     Ok(blobs)

@@ -11,7 +11,9 @@ use super::{Engine, Make};
 use crate::error::{Error, Result};
 use crate::seal::NodeId;
 use heed::types::{Bytes, Str};
-use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
+use heed::{
+    CommitOrAbort, CompactionOption, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls,
+};
 use std::path::Path;
 
 /// LMDB's data file in the store's folder.
@@ -39,6 +41,7 @@ pub struct Lmdb {
     env: Env<WithoutTls>,
     nodes: Database<'static, Bytes, Bytes>,
     meta: Database<'static, Str, Bytes>,
+    sync: Sync,
 }
 
 impl std::fmt::Debug for Lmdb {
@@ -95,7 +98,28 @@ impl Lmdb {
             })
             .map_err(failed)?
             .unwrap_commit();
-        Ok(Lmdb { env, nodes, meta })
+        Ok(Lmdb { env, nodes, meta, sync })
+    }
+
+    /// How commits reach the disk.
+    pub fn sync(&self) -> Sync {
+        self.sync
+    }
+
+    /// Writes a copy without free pages to `path`; returned means on disk.
+    pub fn copy_compacted(&self, path: &Path) -> Result<()> {
+        let io = |cause: std::io::Error| failed(heed::Error::Io(cause));
+        let _ = std::fs::remove_file(path);
+        self.env
+            .copy_to_path(path, CompactionOption::Enabled)
+            .map_err(failed)?
+            .sync_all()
+            .map_err(io)
+    }
+
+    /// Waits until the file is closed.
+    pub fn close(self) {
+        self.env.prepare_for_closing().wait();
     }
 }
 

@@ -36,7 +36,7 @@ impl Store {
             return Err(error);
         }
         let r = report?;
-        Ok((r.namespaces, r.versions, r.entries, r.nodes, r.size_bytes, r.unused_nodes))
+        Ok((r.names, r.versions, r.entries, r.nodes, r.size_bytes, r.unused_nodes))
     }
 
     fn ledger<'py>(&self, py: Python<'py>, limit: u64) -> PyResult<Bound<'py, PyList>> {

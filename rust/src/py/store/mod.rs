@@ -4,11 +4,12 @@ mod evidence;
 mod keys;
 mod loaded;
 mod saves;
+mod upkeep;
 mod versions;
 
 use crate::engine::lmdb::{self, Sync};
 use crate::error::Error;
-use crate::store::{self, Clock, Options, Store as Core};
+use crate::store::{self, Clock, Limits, Options, Store as Core};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::path::PathBuf;
@@ -48,7 +49,7 @@ impl Store {
 impl Store {
     #[new]
     #[allow(clippy::too_many_arguments, reason = "Python gives most of them by keyword")]
-    #[pyo3(signature = (folder, store_id, root_key, wrapped_root, provider, witness_folder, *, clock=None, bench_only_no_sync=false))]
+    #[pyo3(signature = (folder, store_id, root_key, wrapped_root, provider, witness_folder, *, limits=(None, 0, None, None), clock=None, bench_only_no_sync=false))]
     fn new(
         py: Python<'_>,
         folder: PathBuf,
@@ -57,6 +58,7 @@ impl Store {
         wrapped_root: &[u8],
         provider: (Py<PyAny>, Vec<u8>),
         witness_folder: Option<PathBuf>,
+        limits: (Option<u64>, u64, Option<u64>, Option<u64>),
         clock: Option<Py<PyAny>>,
         bench_only_no_sync: bool,
     ) -> PyResult<Self> {
@@ -67,6 +69,10 @@ impl Store {
             wrapped_root: wrapped_root.to_vec(),
             provider: keys::provided(provider.0, provider.1),
             witness_folder,
+            limits: {
+                let (versions, days, size_bytes, age_ns) = limits;
+                Limits { versions, days, size_bytes, age_ns }
+            },
             sync: if bench_only_no_sync { Sync::BenchOnlyNever } else { Sync::Always },
             clock: clock.map_or_else(Clock::default, keys::called),
         };

@@ -3,10 +3,10 @@
 use super::Store;
 use super::keys::tell;
 use super::loaded::Loaded;
-use super::versions::{VersionRow, row};
+use super::versions::{Pick, VersionRow, row, which};
 use crate::error::Error;
 use crate::py::state::{Capture, keep_warm};
-use crate::store::Save;
+use crate::store::{Origin, Save};
 use pyo3::prelude::*;
 
 #[pymethods]
@@ -23,7 +23,7 @@ impl Store {
         let core = self.core()?;
         let flat = capture.borrow_mut().flat.take();
         let flat = flat.ok_or_else(|| Error::new("finished", "this capture was saved already"))?;
-        let save = Save { name, justification, base };
+        let save = Save { name, justification, base, origin: Origin::Walk };
         let (saved, flat) = py.detach(|| (core.save(&save, &flat), flat));
         match saved {
             Ok(version) => {
@@ -39,15 +39,16 @@ impl Store {
         }
     }
 
-    #[pyo3(signature = (name, number=None))]
+    #[pyo3(signature = (name, version=None))]
     fn load(
         &self,
         py: Python<'_>,
         name: &str,
-        number: Option<u64>,
+        version: Option<Pick>,
     ) -> PyResult<(VersionRow, Loaded)> {
         let core = self.core()?;
-        let version = py.detach(|| core.load(name, number))?;
+        let which = which(version);
+        let version = py.detach(|| core.load(name, &which))?;
         Ok((row(&version.version), Loaded::new(core, version)))
     }
 }

@@ -4,12 +4,32 @@ use super::Store;
 use super::keys::tell;
 use crate::py::decode::{Keys, ValueDecoder};
 use crate::py::types::types;
-use crate::store::Version;
+use crate::store::{Version, Which};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-/// (number, created_ns, base, restores, justification, entries, size_bytes, root)
-pub type VersionRow = (u64, u64, u64, u64, String, u64, u64, String);
+/// (number, created_ns, base, restores, justification, entries, size_bytes, root, written_bytes,
+/// source, tags)
+pub type VersionRow =
+    (u64, u64, u64, u64, String, u64, u64, String, u64, Option<(String, u64)>, Vec<String>);
+
+/// A version's number or tag.
+#[derive(FromPyObject)]
+pub enum Pick {
+    /// An int.
+    Number(u64),
+    /// A str.
+    Tag(String),
+}
+
+/// Which version Python means; None is the latest.
+pub fn which(version: Option<Pick>) -> Which {
+    match version {
+        None => Which::Latest,
+        Some(Pick::Number(number)) => Which::Number(number),
+        Some(Pick::Tag(tag)) => Which::Tag(tag),
+    }
+}
 
 /// A version as Python gets it.
 pub fn row(version: &Version) -> VersionRow {
@@ -22,15 +42,64 @@ pub fn row(version: &Version) -> VersionRow {
         version.entries(),
         version.size_bytes(),
         version.root_hex(),
+        version.written_bytes,
+        version.source.clone(),
+        version.tags.clone(),
     )
 }
 
 #[pymethods]
 impl Store {
-    #[pyo3(signature = (name, number=None))]
-    fn version(&self, py: Python<'_>, name: &str, number: Option<u64>) -> PyResult<VersionRow> {
+    #[pyo3(signature = (name, version=None))]
+    fn version(&self, py: Python<'_>, name: &str, version: Option<Pick>) -> PyResult<VersionRow> {
+        let (core, which) = (self.core()?, which(version));
+        Ok(row(&py.detach(|| core.version(name, &which))?))
+    }
+
+    #[pyo3(signature = (name, version=None))]
+    fn fingerprint(&self, py: Python<'_>, name: &str, version: Option<Pick>) -> PyResult<String> {
+        let (core, which) = (self.core()?, which(version));
+        Ok(py.detach(|| core.version(name, &which))?.fingerprint_hex())
+    }
+
+    fn fork(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        to: &str,
+        version: Option<Pick>,
+        justification: &str,
+    ) -> PyResult<VersionRow> {
+        let (core, which) = (self.core()?, which(version));
+        Ok(row(&py.detach(|| core.fork(name, to, &which, justification))?))
+    }
+
+    fn copy(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        to: &str,
+        version: Option<Pick>,
+        justification: &str,
+    ) -> PyResult<VersionRow> {
+        let (core, which) = (self.core()?, which(version));
+        Ok(row(&py.detach(|| core.copy(name, to, &which, justification))?))
+    }
+
+    fn tag(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        version: Option<Pick>,
+        tag: &str,
+    ) -> PyResult<VersionRow> {
+        let (core, which) = (self.core()?, which(version));
+        Ok(row(&py.detach(|| core.tag(name, &which, tag))?))
+    }
+
+    fn untag(&self, py: Python<'_>, name: &str, tag: &str) -> PyResult<VersionRow> {
         let core = self.core()?;
-        Ok(row(&py.detach(|| core.version(name, number))?))
+        Ok(row(&py.detach(|| core.untag(name, tag))?))
     }
 
     fn names(&self, py: Python<'_>) -> PyResult<Vec<String>> {
@@ -38,20 +107,21 @@ impl Store {
         Ok(py.detach(|| core.names())?)
     }
 
-    fn history(&self, py: Python<'_>, name: &str) -> PyResult<Vec<VersionRow>> {
+    /// Newest first.
+    fn history(&self, py: Python<'_>, name: &str, limit: usize) -> PyResult<Vec<VersionRow>> {
         let core = self.core()?;
-        Ok(py.detach(|| core.history(name))?.iter().map(row).collect())
+        Ok(py.detach(|| core.history(name, limit))?.iter().map(row).collect())
     }
 
     fn rollback(
         &self,
         py: Python<'_>,
         name: &str,
-        to: u64,
+        to: Pick,
         justification: &str,
     ) -> PyResult<VersionRow> {
-        let core = self.core()?;
-        let version = py.detach(|| core.rollback(name, to, justification))?;
+        let (core, to) = (self.core()?, which(Some(to)));
+        let version = py.detach(|| core.rollback(name, &to, justification))?;
         tell(py, &core)?;
         Ok(row(&version))
     }
@@ -60,11 +130,11 @@ impl Store {
         &self,
         py: Python<'py>,
         name: &str,
-        a: u64,
-        b: u64,
+        a: Pick,
+        b: Pick,
     ) -> PyResult<Bound<'py, PyList>> {
-        let core = self.core()?;
-        let changes = py.detach(|| core.diff(name, a, b))?;
+        let (core, a, b) = (self.core()?, which(Some(a)), which(Some(b)));
+        let changes = py.detach(|| core.diff(name, &a, &b))?;
         let types = types(py)?;
         let mut keys = Keys::default();
         let mut value = |bytes: Option<Vec<u8>>| -> PyResult<Option<(Bound<'py, PyAny>,)>> {

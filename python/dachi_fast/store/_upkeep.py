@@ -1,0 +1,70 @@
+"""What keeps a store small."""
+
+from __future__ import annotations
+
+from dachi_fast.store._handle import Handle, check_text
+from dachi_fast.store._records import Pruned
+
+
+class Upkeep(Handle):
+    """What keeps a store small."""
+
+    def prune(self, name: str | None = None, *, dry_run: bool = False) -> list[Pruned]:
+        """Drops the versions that the store's limits do not keep, without waiting for a save.
+
+        What only they needed is deleted by a save or prune 10 minutes later, so that readers who
+        began before can finish. The ledger gets an entry for each name that lost versions.
+
+        Args:
+            name: prune this name; None for all.
+            dry_run: only say what would be dropped.
+
+        Returns:
+            For each name what was, or would be, dropped and freed.
+
+        Raises:
+            UnknownName: nothing was saved under the name.
+            IntegrityError: what lies on disk is not what was saved.
+            StoreClosed: the store was closed.
+
+        Complexity:
+            Reads the nodes of all versions of the namespace, those that versions share once.
+
+        Example:
+            >>> from dachi_fast import Attr, BaseModule, KeyFile, Limits, Store
+            >>> class Tally(BaseModule):
+            ...     count: int = Attr(default=0)
+            >>> tally, keys = Tally(), KeyFile("prune.key")
+            >>> with Store.open("prune.store", keys=keys, limits=None) as store:
+            ...     for tally.count in range(5):
+            ...         _ = store.save(tally, "tally")
+            >>> limits = Limits(versions=2, days=0)
+            >>> with Store.open("prune.store", keys=keys, limits=limits) as store:
+            ...     [pruned] = store.prune()
+            ...     [version.number for version in store.history("tally")]
+            [5, 4]
+            >>> pruned.versions
+            (1, 2, 3)
+        """
+        if name is not None:
+            check_text(name)
+        rows = self._core.prune(name, dry_run=dry_run)
+        return [Pruned(row[0], tuple(row[1]), row[2], row[3]) for row in rows]
+
+    def compact(self) -> None:
+        """Gives the room that nothing needs any more back to the file system.
+
+        Writes the data file anew, without holes, and puts it in the old one's place. Other threads
+        read and write meanwhile; a crash leaves the old file or the new one. What was dropped less
+        than 10 minutes ago stays.
+
+        Raises:
+            StoreLocked: other threads kept the store busy; nothing was changed.
+            StoreFull: no room for the second file; nothing was changed.
+            IntegrityError: what lies on disk is not what was saved.
+            StoreClosed: the store was closed.
+
+        Complexity:
+            Reads all records but the pieces of large values, and writes what is kept once.
+        """
+        self._core.compact()
