@@ -59,7 +59,8 @@ class Upkeep(Handle):
         than 10 minutes ago stays.
 
         Raises:
-            StoreLocked: other threads kept the store busy; nothing was changed.
+            StoreLocked: another process has the store open, or other threads kept it busy; the file
+                is as it was.
             StoreFull: no room for the second file; nothing was changed.
             IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.

@@ -82,14 +82,15 @@ impl Store {
     }
 
     /// Puts the copy in the place of the data file, if nobody wrote since. At each step one of the
-    /// two is there and whole.
-    pub fn take_over(self, copy: &Compacted) -> Result<(Store, bool)> {
+    /// two is there and whole. After an error of the outer kind the store must be opened anew.
+    pub fn take_over(self, copy: &Compacted) -> Result<(Store, Result<bool>)> {
         if self.engine.head()? != copy.head {
-            return Ok((self, false));
+            return Ok((self, Ok(false)));
         }
         if self._lock.try_lock().is_err() {
             self._lock.lock_shared().map_err(|cause| refused(&cause))?;
-            return Err(Error::new("locked", "another process has the store open: close it there"));
+            let what = "another process has the store open: close it there";
+            return Ok((self, Err(Error::new("locked", what))));
         }
         let (sync, folder) = (self.engine.sync(), self.folder.clone());
         self.engine.close();
@@ -98,7 +99,7 @@ impl Store {
             .map_err(|cause| refused(&cause))?;
         let engine = Lmdb::open(&folder, sync)?;
         self._lock.lock_shared().map_err(|cause| refused(&cause))?;
-        Ok((Store { engine, ..self }, true))
+        Ok((Store { engine, ..self }, Ok(true)))
     }
 }
 

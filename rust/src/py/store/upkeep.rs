@@ -61,7 +61,7 @@ impl Store {
                 Ok(core) => {
                     let (core, done) = core.take_over(copy)?;
                     *open = Some(Arc::new(core));
-                    return Ok(done);
+                    return done;
                 }
                 // Waiting with the lock would keep others from ending.
                 Err(core) => *open = Some(core),
