@@ -8,7 +8,8 @@
 use super::commit::Change;
 use super::prune::each_ref;
 use super::records::{DROPPED, VERSIONS, Version};
-use super::rotate::{fresh_root, log, still_wrapped};
+use super::rewrap::{fresh_root, still_wrapped};
+use super::rotate::log;
 use super::save::check_justification;
 use super::{Store, unknown_name};
 use crate::error::{Error, Result};

@@ -14,6 +14,7 @@ mod open;
 mod prune;
 mod queue;
 mod records;
+mod rewrap;
 mod rotate;
 mod save;
 mod verify;

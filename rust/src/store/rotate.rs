@@ -1,18 +1,16 @@
-//! New epochs, when they are due, and new root keys.
+//! New epochs, when they are due.
 //!
-//! The order is the same everywhere: the provider, then `keys.sealed`, then the commit. A process
-//! that dies in between leaves keys that the head does not know yet, never a head whose keys are
-//! missing.
+//! `keys.sealed` first, then the commit: a process that dies in between leaves a key that the head
+//! does not know yet, never a head whose keys are missing.
 
 use super::Store;
 use super::commit::{Change, Commit};
 use super::head::Head;
 use super::save::check_justification;
 use crate::error::{Error, Result};
-use crate::keys::{self, Key, Keyring, Provider};
+use crate::keys;
 use crate::ledger::Detail;
 use crate::seal::random;
-use std::sync::{Arc, MutexGuard};
 
 /// Rotation is chaotic: due 1 to 7 days after the last one, drawn uniformly, so that nobody can
 /// tell from outside when.
@@ -74,54 +72,6 @@ impl Store {
         Err(Error::new("rotation-overdue", what))
     }
 
-    /// Moves the store to another provider: a fresh root key, wrapped by it.
-    pub fn rewrap(&self, provider: Arc<dyn Provider>, justification: &str) -> Result<()> {
-        check_justification(justification)?;
-        self.writable_view()?;
-        let justification = justification.to_owned();
-        let retired = self.write(move |change| {
-            let root = fresh_root(&*provider)?;
-            let store = change.store;
-            let mut keyring = store.newest_keys()?;
-            let rewrite = keys::Change { root: Some(root), ..keys::Change::default() };
-            keyring.rewrite(&store.folder, rewrite)?;
-            *store.provider.lock().map_err(|_| gone())? = Arc::clone(&provider);
-            // The store has moved, whether or not the provider gives up its old key.
-            let retired = provider.retire(keyring.wrapped_root());
-            drop(keyring);
-            log(change, "rewrap", &justification)?;
-            Ok(retired)
-        })?;
-        retired.map(drop)
-    }
-
-    /// The provider keeps nothing that an interrupted rewrap left behind.
-    pub(super) fn settle_provider(&self) -> Result<()> {
-        // In a commit, so that no other process replaces the root key meanwhile.
-        self.write(|change| {
-            let keyring = change.store.newest_keys()?;
-            if let Err(failed) = change.store.provider()?.retire(keyring.wrapped_root()) {
-                change.store.warn(format!("the provider could not give up an old key: {failed}"));
-            }
-            Ok(())
-        })
-    }
-
-    /// The keys, with what other processes wrote since. They may be rewritten inside a commit only,
-    /// where nobody else does.
-    pub(super) fn newest_keys(&self) -> Result<MutexGuard<'_, Keyring>> {
-        let mut keyring = self.keyring()?;
-        let provider = self.provider()?;
-        if keyring.reload(&self.folder, |wrapped| provider.unwrap(wrapped))? {
-            self.drop_forgotten(&keyring)?;
-        }
-        Ok(keyring)
-    }
-
-    pub(super) fn provider(&self) -> Result<Arc<dyn Provider>> {
-        Ok(Arc::clone(&*self.provider.lock().map_err(|_| gone())?))
-    }
-
     /// Notes what the caller should be told although nothing failed.
     pub(super) fn warn(&self, what: String) {
         if let Ok(mut warnings) = self.warnings.lock() {
@@ -133,10 +83,6 @@ impl Store {
     pub fn take_warnings(&self) -> Vec<String> {
         self.warnings.lock().map(|mut warnings| std::mem::take(&mut *warnings)).unwrap_or_default()
     }
-}
-
-fn gone() -> Error {
-    Error::new("store", "the keys are gone")
 }
 
 fn begin_epoch(change: &mut Change<'_>, justification: &str) -> Result<()> {
@@ -156,30 +102,6 @@ fn begin_epoch(change: &mut Change<'_>, justification: &str) -> Result<()> {
 pub(super) fn log(change: &mut Change<'_>, operation: &str, justification: &str) -> Result<()> {
     let detail = Detail { justification: justification.to_owned(), ..Detail::default() };
     change.log(operation, &detail, &change.store.sealer)
-}
-
-/// A root key that the provider has wrapped, and opens: one that only seals would lose the store.
-pub(super) fn fresh_root(provider: &dyn Provider) -> Result<(Key, Vec<u8>)> {
-    let root = Key::random()?;
-    let wrapped = provider.wrap(&root)?;
-    if provider.unwrap(&wrapped)? == root {
-        return Ok((root, wrapped));
-    }
-    Err(Error::new("keyring", "the key provider does not give back what it sealed"))
-}
-
-/// A root key that was wrapped in an earlier commit, if the provider still opens it: another process
-/// may have made the provider give up the key that it is wrapped under.
-pub(super) fn still_wrapped(
-    provider: &dyn Provider,
-    prepared: Option<(Key, Vec<u8>)>,
-) -> Result<(Key, Vec<u8>)> {
-    match prepared {
-        Some((root, wrapped)) if provider.unwrap(&wrapped).is_ok_and(|opened| opened == root) => {
-            Ok((root, wrapped))
-        }
-        _ => fresh_root(provider),
-    }
 }
 
 #[cfg(test)]
