@@ -305,3 +305,16 @@ def test_loaded_modules_are_laid_out_like_new_ones(store: Store) -> None:
     store.save(loaded, "agent")
     store.load_into(loaded, "agent")
     assert _specialised(loaded.parts) == new
+
+
+def test_a_load_that_failed_does_not_keep_a_closed_store_open(tmp_path: Path) -> None:
+    """Symptom: a store could not be opened again after a failed load. Cause: the traceback held the
+    version that was read, and that the store. Fix: a version holds its store weakly."""
+    keys = KeyFile(tmp_path / "key")
+    with Store.open(tmp_path / "store", keys=keys) as store:
+        store.save(Part(size="x"), "bad")  # type: ignore[arg-type]
+        with pytest.raises(StateError) as caught:
+            store.load("bad")
+    assert caught.tb is not None
+    with Store.open(tmp_path / "store", keys=keys) as store:
+        assert store.names() == ["bad"]

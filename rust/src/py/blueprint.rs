@@ -5,8 +5,9 @@
 
 use super::encode::ValueEncoder;
 use super::errors::Attempt;
-use super::layout::{Layout, Layouts, ModuleSide, Role, module_side};
+use super::layout::{Layout, Layouts, Role};
 use super::raw;
+use super::side::{ModuleSide, module_side};
 use super::types::Types;
 use super::walk::{Found, is_module};
 use crate::codec::{Encoder, MAX_DEPTH, ext};

@@ -7,9 +7,11 @@
 
 use super::decode::{Keys, ValueDecoder};
 use super::errors::{Attempt, Fail};
-use super::layout::{Layout, ModuleSide, Plan, PlanField, Role, layout_of_class, module_side};
+use super::layout::{Layout, Role, layout_of_class};
 use super::leaves::Leaves;
+use super::plan::{Plan, PlanField};
 use super::raw;
+use super::side::{ModuleSide, module_side};
 use super::types::Types;
 use crate::codec::{Decoder, MAX_DEPTH, Token};
 use crate::error::Error;

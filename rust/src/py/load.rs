@@ -1,75 +1,16 @@
-//! Loading a flat state into a tree of modules: first what would be written, then the writing.
+//! Loading a flat state into a tree of modules: finding what would be written.
 
 use super::errors::Attempt;
-use super::layout::{Layout, ModuleSide, Plan, PlanField, module_side};
+use super::layout::Layout;
+use super::load_plan::{LoadPlan, Write};
+use super::plan::{Plan, PlanField};
 use super::raw::{self, is_atom};
-use super::walk::{self, Sink, Wanted};
+use super::side::{ModuleSide, module_side};
+use super::sink::{Sink, Wanted};
+use super::walk;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
-
-/// One attribute to be written.
-struct Write {
-    module: Py<PyAny>,
-    name: Py<PyString>,
-    new: Py<PyAny>,
-    /// None where the module lacks the attribute.
-    old: Option<Py<PyAny>>,
-}
-
-/// What a load will write, and what it found wrong.
-#[pyclass(frozen, module = "dachi_fast._core.state")]
-pub struct LoadPlan {
-    writes: Vec<Write>,
-    found: Vec<Py<PyAny>>,
-    /// Expected keys that the state does not have.
-    #[pyo3(get)]
-    missing: Py<PyList>,
-    /// (item, new value)
-    #[pyo3(get)]
-    items: Py<PyList>,
-    /// (AdaptModule, its new module)
-    #[pyo3(get)]
-    swaps: Py<PyList>,
-    /// (module, name, new value) of the attributes that may have callbacks.
-    #[pyo3(get)]
-    told: Py<PyList>,
-}
-
-#[pymethods]
-impl LoadPlan {
-    /// How many keys of the state have a place.
-    fn __len__(&self) -> usize {
-        self.found.len()
-    }
-
-    /// The keys of the state that have a place.
-    #[getter]
-    fn found<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(py, &self.found)
-    }
-
-    /// Writes the attributes as `object.__setattr__` does: past callbacks and fixes.
-    fn write(&self, py: Python<'_>) -> PyResult<()> {
-        for write in &self.writes {
-            raw::set_plainly(write.module.bind(py), write.name.bind(py), Some(write.new.bind(py)))?;
-        }
-        Ok(())
-    }
-
-    /// Writes back what was there before.
-    fn undo(&self, py: Python<'_>) -> PyResult<()> {
-        for write in self.writes.iter().rev() {
-            let (module, name) = (write.module.bind(py), write.name.bind(py));
-            match &write.old {
-                Some(old) => raw::set_plainly(module, name, Some(old.bind(py)))?,
-                None if module.hasattr(name)? => raw::set_plainly(module, name, None)?,
-                None => {}
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Finds for every leaf of `module` its value in `state`; nothing is written.
 #[pyfunction]
@@ -82,7 +23,6 @@ pub fn plan_load<'py>(
     let py = module.py();
     let (recurse, train, runtime) = wanted;
     let _paused = raw::CollectorPaused::new(py);
-    let list = || PyList::empty(py).unbind();
     let mut pairs = raw::pairs(state);
     let upcoming = pairs.next().flatten();
     let mut sink = LoadSink {
@@ -90,14 +30,7 @@ pub fn plan_load<'py>(
         state,
         copy,
         train,
-        plan: LoadPlan {
-            writes: Vec::new(),
-            found: Vec::with_capacity(state.len()),
-            missing: list(),
-            items: list(),
-            swaps: list(),
-            told: list(),
-        },
+        plan: LoadPlan::new(py, state.len()),
         at: None,
         next: 0,
         key: String::new(),

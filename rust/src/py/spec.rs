@@ -5,9 +5,11 @@
 //! types. Everything else, errors above all, is left to pydantic by giving None.
 
 use super::errors::Attempt;
-use super::layout::{Layout, ModuleSide, PlanField, layout_of_class, module_side};
+use super::layout::{Layout, layout_of_class};
+use super::plan::PlanField;
 use super::raw::{self, Atom, CollectorPaused, atom};
 use super::shape::Shape;
+use super::side::{ModuleSide, module_side};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyType};

@@ -6,8 +6,9 @@ use super::encode::ValueEncoder;
 use super::errors::Attempt;
 use super::layout::Layout;
 use super::raw;
+use super::sink::{ALL, Sink, Wanted};
 use super::types::{Types, types};
-use super::walk::{self, ALL, Sink, Wanted};
+use super::walk;
 use crate::codec::Encoder;
 use crate::error::Error;
 use crate::state::{Arena, Flat, Outside};
@@ -194,7 +195,7 @@ pub fn blueprint_of(module: &Bound<'_, PyAny>) -> Attempt<Vec<u8>> {
 pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Layout>()?;
     module.add_class::<Capture>()?;
-    module.add_class::<super::load::LoadPlan>()?;
+    module.add_class::<super::load_plan::LoadPlan>()?;
     module.add_function(wrap_pyfunction!(flatten, module)?)?;
     module.add_function(wrap_pyfunction!(capture, module)?)?;
     module.add_function(wrap_pyfunction!(super::load::plan_load, module)?)?;

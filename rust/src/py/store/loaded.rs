@@ -1,5 +1,6 @@
 //! A loaded version, which becomes modules.
 
+use crate::error::Error;
 use crate::py::build::build;
 use crate::py::decode::Keys;
 use crate::py::errors::Attempt;
@@ -11,23 +12,25 @@ use crate::state::blueprint;
 use crate::store::{Loaded as Version, Store};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// A version, read and proved.
 #[pyclass(frozen, module = "dachi_fast._core.store")]
 pub struct Loaded {
-    store: Arc<Store>,
+    /// Held weakly: a version in a traceback must not keep a closed store's files open.
+    store: Weak<Store>,
     version: Version,
 }
 
 impl Loaded {
     /// `version` as `store` gave it.
-    pub fn new(store: Arc<Store>, version: Version) -> Self {
-        Loaded { store, version }
+    pub fn new(store: &Arc<Store>, version: Version) -> Self {
+        Loaded { store: Arc::downgrade(store), version }
     }
 
-    fn leaves(&self) -> Leaves<'_> {
-        Leaves::new(&self.store, &self.version)
+    fn store(&self) -> Result<Arc<Store>, Error> {
+        let closed = || Error::new("closed", "this store was closed; open it again");
+        self.store.upgrade().ok_or_else(closed)
     }
 }
 
@@ -41,15 +44,16 @@ impl Loaded {
 
     fn build<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, bool)> {
         let _paused = raw::CollectorPaused::new(py);
-        let types = types(py)?;
-        let mut keys = Keys::default();
-        let built = build(&types, &mut keys, &self.version.blueprint, &self.leaves())?;
+        let store = self.store()?;
+        let leaves = Leaves::new(&store, &self.version);
+        let built = build(&types(py)?, &mut Keys::default(), &self.version.blueprint, &leaves)?;
         Ok((built.module, built.whole))
     }
 
     fn state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let _paused = raw::CollectorPaused::new(py);
-        Ok(self.leaves().state(&types(py)?, &mut Keys::default())?)
+        let store = self.store()?;
+        Ok(Leaves::new(&store, &self.version).state(&types(py)?, &mut Keys::default())?)
     }
 
     fn fits(&self, module: &Bound<'_, PyAny>) -> PyResult<bool> {
