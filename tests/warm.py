@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import dachi_fast
-import dachi_fast.restore  # what a load would import: a fork has it from the start
+import dachi_fast.restore  # what saves and loads would import: a fork has it from the start
 import dachi_fast.spec._blueprint
+import dachi_fast.values
 
 # The package under test: the working tree, or the wheel of another Python.
 INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
