@@ -3,13 +3,14 @@
 use crate::memory::Random;
 use _core::engine::lmdb::{DATA_FILE, Sync};
 use _core::error::Error;
-use _core::keys::Key;
+use _core::keys::{Key, Provider};
 use _core::seal::sha256;
 use _core::state::{Arena, Flat};
-use _core::store::{Options, Save, Store};
+use _core::store::{Clock, Limits, Options, Origin, Save, Store, Which};
 use _core::tree::Nodes;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub const PAGE: usize = 4096;
 pub const META_BYTES: usize = 152;
@@ -65,12 +66,32 @@ pub fn newer(bytes: &[u8]) -> usize {
 
 // --- a store and what it answers -----------------------------------------------------------------
 
+/// A provider whose only key never changes.
+struct Fixed;
+
+impl Provider for Fixed {
+    fn wrap(&self, _: &Key) -> Result<Vec<u8>, Error> {
+        Ok(vec![0; 32])
+    }
+
+    fn unwrap(&self, _: &[u8]) -> Result<Key, Error> {
+        Ok(Key::new([7; 32]))
+    }
+
+    fn retire(&self, _: &[u8]) -> Result<bool, Error> {
+        Ok(false)
+    }
+}
+
 pub fn open(folder: &Path, witness: bool) -> Result<Store, Error> {
     Store::open(Options {
         folder: folder.to_owned(),
         id: [1; 16],
         root: Key::new([7; 32]),
         wrapped_root: vec![0; 32],
+        provider: Arc::new(Fixed),
+        clock: Clock::default(),
+        limits: Limits::default(),
         witness_folder: witness.then(|| folder.join("witness")),
         sync: Sync::BenchOnlyNever,
     })
@@ -91,13 +112,13 @@ fn state(random: &mut Random, entries: usize) -> Flat {
 pub fn save(folder: &Path, random: &mut Random, names: &[&str]) {
     let store = open(folder, true).unwrap();
     for name in names {
-        let save = Save { name, justification: "a reason", base: None };
+        let save = Save { name, justification: "a reason", base: None, origin: Origin::Walk };
         store.save(&save, &state(random, 200)).unwrap();
     }
 }
 
-fn loaded(store: &Store, name: &str, number: Option<u64>) -> Result<String, Error> {
-    let loaded = store.load(name, number)?;
+fn loaded(store: &Store, name: &str, which: &Which) -> Result<String, Error> {
+    let loaded = store.load(name, which)?;
     let mut bytes = loaded.values.bytes().to_vec();
     let nodes = store.nodes_of(&loaded);
     for (_, blob) in &loaded.blobs {
@@ -115,9 +136,9 @@ pub fn ask(store: &Store) -> Vec<Result<String, Error>> {
         store.ledger(1_000).map(|entries| format!("{}", entries.len())),
     ];
     for name in ["one", "two"] {
-        said.push(store.history(name).map(|versions| format!("{versions:?}")));
-        said.push(loaded(store, name, None));
-        said.push(loaded(store, name, Some(1)));
+        said.push(store.history(name, usize::MAX).map(|versions| format!("{versions:?}")));
+        said.push(loaded(store, name, &Which::Latest));
+        said.push(loaded(store, name, &Which::Number(1)));
     }
     said
 }

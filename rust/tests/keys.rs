@@ -6,7 +6,7 @@ use _core::error::{Error, Result};
 use _core::keys::{self, Key, Keyring, Locked, Provider};
 use _core::seal::{Committed, NodeId, Place, Scratch, Sealer};
 use _core::state::Flat;
-use _core::store::{Clock, Forks, Options, Save, Store};
+use _core::store::{Clock, Forks, Limits, Options, Save, Store};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -74,6 +74,7 @@ fn store(folder: &Path, provider: &Arc<InMemory>) -> Result<Store> {
         witness_folder: Some(folder.join("witness")),
         sync: Sync::Always,
         clock: Clock::default(),
+        limits: Limits::default(),
     })
 }
 

@@ -97,7 +97,8 @@ def annotation_of(cls: type, field: Field) -> Any:
 
 
 def _body(owner: type) -> dict[str, Any]:
-    return {k: v for k, v in owner.__dict__.items() if isinstance(v, type)}
+    # A copy: another thread that settles the same class adds to it meanwhile.
+    return {k: v for k, v in owner.__dict__.copy().items() if isinstance(v, type)}
 
 
 def _selves(cls: type, field: Field) -> dict[str, Any]:

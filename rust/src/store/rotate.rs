@@ -124,6 +124,7 @@ mod tests {
             chain: [0; 32],
             frontier: Frontier::default(),
             doomed: Vec::new(),
+            swept: 0,
             top: Map::default(),
         }
     }

@@ -3,6 +3,7 @@
 mod check;
 mod file;
 mod page;
+mod turn;
 mod walk;
 
 pub use check::{Checked, check};
@@ -15,6 +16,7 @@ use heed::{
     CommitOrAbort, CompactionOption, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls,
 };
 use std::path::Path;
+use turn::Turns;
 
 /// LMDB's data file in the store's folder.
 pub const DATA_FILE: &str = "data.mdb";
@@ -42,6 +44,7 @@ pub struct Lmdb {
     nodes: Database<'static, Bytes, Bytes>,
     meta: Database<'static, Str, Bytes>,
     sync: Sync,
+    turns: Turns,
 }
 
 impl std::fmt::Debug for Lmdb {
@@ -89,6 +92,8 @@ impl Lmdb {
             }
         };
         env.clear_stale_readers().map_err(failed)?;
+        let turns = Turns::open(&folder.join(DATA_FILE))?;
+        let turn = turns.take()?;
         let txn = env.write_txn().map_err(failed)?;
         let (nodes, meta) = env
             .create_databases_and_commit(txn, |opener, txn| {
@@ -98,7 +103,8 @@ impl Lmdb {
             })
             .map_err(failed)?
             .unwrap_commit();
-        Ok(Lmdb { env, nodes, meta, sync })
+        drop(turn);
+        Ok(Lmdb { env, nodes, meta, sync, turns })
     }
 
     /// How commits reach the disk.
@@ -166,6 +172,8 @@ impl Engine for Lmdb {
     }
 
     fn commit(&self, make: Make<'_>) -> Result<()> {
+        // Declared first, so that it ends last.
+        let _turn = self.turns.take()?;
         let mut txn = self.env.write_txn().map_err(failed)?;
         let newest = self.meta.get(&txn, HEAD).map_err(failed)?.map(<[u8]>::to_vec);
         let Some(write) = make(newest.as_deref())? else {
