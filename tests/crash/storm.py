@@ -126,7 +126,7 @@ class Subject:
         try:
             while running:
                 # Those that are left go on, whatever the dead ones held.
-                lines.wait_for(self.rng.randint(0, 6))
+                lines.wait_for(self.rng.randint(0, 4))
                 end_ns = time.perf_counter_ns() + self.rng.randint(0, 4_000_000)
                 while time.perf_counter_ns() < end_ns:
                     pass
