@@ -6,7 +6,7 @@ use _core::error::{Error, Result};
 use _core::keys::{self, Key, Keyring, Locked, Provider};
 use _core::seal::{Committed, NodeId, Place, Scratch, Sealer};
 use _core::state::Flat;
-use _core::store::{Clock, Forks, Limits, Options, Save, Store};
+use _core::store::{Clock, Forks, Limits, Options, Origin, Save, Store};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -84,7 +84,7 @@ fn save(store: &Store, name: &str) -> Result<()> {
         flat.paths.push(format!("{number:03}").as_bytes());
         flat.values.push(format!("{name} has learned {number}").repeat(40).as_bytes());
     }
-    let save = Save { name, justification: "", base: None };
+    let save = Save { name, justification: "", base: None, origin: Origin::Walk };
     store.save(&save, &flat).map(drop)
 }
 
