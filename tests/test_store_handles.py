@@ -78,7 +78,7 @@ def test_only_a_module_can_be_saved(store: Store) -> None:
 
 def test_a_store_is_as_it_was_when_it_is_opened_again(tmp_path: Path) -> None:
     keys = KeyFile(tmp_path / "key")
-    with Store.open(tmp_path / "store", keys=keys) as store:
+    with Store.open(tmp_path / "store", keys=keys, audit_reads="off") as store:
         _saved(store, 1, 2)
         history, ledger = store.history("agent"), store.ledger()
         assert repr(store) == f"Store({str(tmp_path / 'store')!r})"

@@ -59,7 +59,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.store = Store.open(self.folder / "store", keys=KeyFile(self.folder / "key"))
+        keys = KeyFile(self.folder / "key")
+        self.store = Store.open(self.folder / "store", keys=keys, audit_reads="off")
 
     def teardown(self) -> None:
         if hasattr(self, "store"):

@@ -15,6 +15,9 @@ from dachi_fast.adapt import AdaptModule as AdaptModule
 from dachi_fast.containers import ModuleList as ModuleList
 from dachi_fast.errors import DachiError as DachiError
 from dachi_fast.keys import KeyFile as KeyFile
+from dachi_fast.ledger import Checkpoint as Checkpoint
+from dachi_fast.ledger import ConsistencyProof as ConsistencyProof
+from dachi_fast.ledger import InclusionProof as InclusionProof
 from dachi_fast.module import Attr as Attr
 from dachi_fast.module import BaseModule as BaseModule
 from dachi_fast.module import Param as Param

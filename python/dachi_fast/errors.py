@@ -98,6 +98,10 @@ class Malformed(IntegrityError, ValueError):
     """Bytes that do not follow the format."""
 
 
+class ProofError(IntegrityError, ValueError):
+    """A proof, checkpoint or export does not show what it claims to."""
+
+
 class KeyringError(DachiError):
     """A key cannot be had, is wrong, or may not be used."""
 
@@ -146,6 +150,10 @@ class AlreadyExists(StoreError, ValueError):
     """The name or tag is taken."""
 
 
+class UnknownEntry(StoreError, LookupError):
+    """The ledger has no entry of this number, or never had this size."""
+
+
 class TransactionError(DachiError):
     """A transaction cannot go on."""
 
@@ -168,6 +176,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "wrong-context": WrongContext,
     "rolled-back": RolledBack,
     "malformed": Malformed,
+    "proof": ProofError,
     "keyring": KeyringError,
     "wrong-key": KeyringError,
     "key-access": KeyAccessError,
@@ -183,6 +192,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "format-too-new": FormatTooNew,
     "unknown-name": UnknownName,
     "unknown-version": UnknownName,
+    "unknown-entry": UnknownEntry,
     "name": StoreError,
     "has-forks": StoreError,
     "name-taken": AlreadyExists,

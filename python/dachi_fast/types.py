@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 
+class Clock(Protocol):
+    """Tells the time."""
+
+    def __call__(self) -> int:
+        """Gives nanoseconds since 1970, as `time.time_ns` does."""
+        ...
+
+
 @runtime_checkable
 class KeyProvider(Protocol):
     """Keeps the key that wraps a store's root key.

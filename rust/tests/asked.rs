@@ -6,7 +6,7 @@ use _core::error::Error;
 use _core::keys::{Key, Provider};
 use _core::seal::sha256;
 use _core::state::{Arena, Flat};
-use _core::store::{Clock, Limits, Options, Origin, Save, Store, Which};
+use _core::store::{AuditReads, Clock, Limits, Options, Origin, Save, Store, Which};
 use _core::tree::Nodes;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,6 +94,7 @@ pub fn open(folder: &Path, witness: bool) -> Result<Store, Error> {
         limits: Limits::default(),
         witness_folder: witness.then(|| folder.join("witness")),
         sync: Sync::BenchOnlyNever,
+        audit_reads: AuditReads::Off,
     })
 }
 

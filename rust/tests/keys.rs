@@ -6,7 +6,7 @@ use _core::error::{Error, Result};
 use _core::keys::{self, Key, Keyring, Locked, Provider};
 use _core::seal::{Committed, NodeId, Place, Scratch, Sealer};
 use _core::state::Flat;
-use _core::store::{Clock, Forks, Limits, Options, Origin, Save, Store};
+use _core::store::{AuditReads, Clock, Forks, Limits, Options, Origin, Save, Store};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -75,6 +75,7 @@ fn store(folder: &Path, provider: &Arc<InMemory>) -> Result<Store> {
         sync: Sync::Always,
         clock: Clock::default(),
         limits: Limits::default(),
+        audit_reads: AuditReads::Batched,
     })
 }
 

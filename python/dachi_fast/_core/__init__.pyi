@@ -2,5 +2,6 @@
 
 from dachi_fast._core import codec as codec
 from dachi_fast._core import keys as keys
+from dachi_fast._core import ledger as ledger
 from dachi_fast._core import state as state
 from dachi_fast._core import store as store

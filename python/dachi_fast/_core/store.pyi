@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeAlias, final
+from typing import Any, Literal, TypeAlias, final
 
 from dachi_fast._core.state import Capture
 from dachi_fast.module import BaseModule
@@ -11,7 +11,7 @@ from dachi_fast.types import KeyProvider
 _Row: TypeAlias = tuple[
     int, int, int, int, str, int, int, str, int, tuple[str, int] | None, list[str]
 ]
-_Detail: TypeAlias = tuple[str, str, str, str, str]
+_Detail: TypeAlias = tuple[str, str, str, str, int, int, int, str]
 
 def probe(folder: str | os.PathLike[str]) -> tuple[bytes, bytes] | None:
     """Gives a store's id (16 bytes) and wrapped root key; None where a store can be made.
@@ -84,6 +84,7 @@ class Store:
         witness_folder: str | os.PathLike[str] | None,
         *,
         limits: tuple[int | None, int, int | None, int | None] = ...,
+        audit_reads: Literal["batched", "strict", "off"] = "batched",
         clock: Callable[[], int] | None = None,
         bench_only_no_sync: bool = False,
     ) -> Store:
@@ -128,8 +129,39 @@ class Store:
     def verify(
         self, progress: Callable[[int], object] | None = None
     ) -> tuple[int, int, int, int, int, int]: ...
-    def ledger(self, limit: int) -> list[tuple[int, str, str, str, str, str, _Detail | None]]: ...
     def rotate(self, justification: str) -> None: ...
     def rewrap(self, provider: KeyProvider, purpose: bytes, justification: str) -> None: ...
     def forget(self, name: str, with_forks: bool, justification: str) -> tuple[list[str], bool]:
         """Gives the names that were forgotten, and whether the provider replaced its key."""
+
+    @property
+    def store_id(self) -> bytes: ...
+    def ledger(self, limit: int) -> list[tuple[int, str, str, str, str, str, _Detail | None]]:
+        """Gives the newest entries, newest first.
+
+        A row is seq, operation, timestamp, prev, commitment, hash and the detail: agent_id,
+        memory_type, justification, root, version, count, clock_behind_us, salt.
+        """
+
+    def ledger_lines(
+        self, start: int, chain: bytes, limit: int, disclose: bool
+    ) -> tuple[str, bytes]:
+        """Gives the lines of an export from entry `start` on, and the hash of the last one.
+
+        `chain` is the hash of the entry before, 32 bytes.
+        """
+
+    def tree_head(self, size: int | None = None) -> tuple[int, bytes, bytes]:
+        """Gives size and root of the ledger's tree, and the hash of its last entry."""
+
+    def prove(self, seq: int) -> tuple[str, list[bytes], int, bytes]:
+        """Gives an entry's JSON, its path, and the tree's size and root."""
+
+    def prove_consistency(self, old: int, new: int) -> list[bytes]: ...
+    def note(self, operation: str, memory_type: str, justification: str) -> None:
+        """Commits an entry that concerns the store itself."""
+
+    def public_key(self) -> bytes: ...
+    def sign(self, message: bytes) -> bytes: ...
+    def finish(self) -> None:
+        """Commits the reads that are not in the ledger yet; does nothing in a fork."""

@@ -132,8 +132,7 @@ def verified(store: Store, job: Job) -> Evidence:
     """Proves the whole store; `Store.verify` raises where something is wrong."""
     report = store.verify()
     versions = store.history(NAME)
-    # Entries of other operations (creation, later also reads) stand between these.
-    ledger = Counter(entry.operation for entry in store.ledger(limit=10 * len(versions)))
+    ledger = Counter(entry.operation for entry in store.ledger(limit=report.ledger_entries))
     disk = sum(file.stat().st_blocks * 512 for file in store.path.iterdir())
     copies = sum(version.size_bytes for version in versions)
     step = Step(

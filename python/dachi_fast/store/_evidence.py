@@ -1,29 +1,15 @@
-"""What a store can prove: its ledger and every record."""
+"""What a store can prove: every record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from dachi_fast.store._handle import MOST, Handle
-from dachi_fast.store._records import LedgerEntry, Report
+from dachi_fast.store._handle import Handle
+from dachi_fast.store._records import Report
 
 
 class Evidence(Handle):
-    """What a store can prove: its ledger and every record."""
-
-    def ledger(self, *, limit: int = 100) -> list[LedgerEntry]:
-        """Gives the newest entries of the ledger, newest first, each proved by the hash chain.
-
-        Args:
-            limit: how many at most.
-
-        Raises:
-            IntegrityError: an entry was edited, removed or put elsewhere.
-            StoreClosed: the store was closed.
-        """
-        nothing = (None, None, None, None, None)
-        rows = self._core.ledger(min(max(limit, 0), MOST))
-        return [LedgerEntry(*row[:6], *(row[6] or nothing)) for row in rows]
+    """What a store can prove: every record."""
 
     def verify(self, *, progress: Callable[[int], object] | None = None) -> Report:
         """Proves every record, version and ledger entry.

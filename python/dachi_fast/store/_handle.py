@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, overload
 
-from dachi_fast.errors import StoreError, UnknownName
+from dachi_fast.errors import DachiError, StoreError, UnknownName
 from dachi_fast.module import BaseModule
 
 if TYPE_CHECKING:
@@ -19,14 +20,39 @@ Bases = dict[int, tuple[weakref.ref[BaseModule], dict[str, int]]]
 class Handle:
     """An open store's handle: closes it, and knows which version each live module came from."""
 
-    def __init__(self, core: _core_store.Store, path: Path, bases: Bases | None = None) -> None:
+    def __init__(
+        self,
+        core: _core_store.Store,
+        path: Path,
+        bases: Bases | None = None,
+        seen: Path | None = None,
+    ) -> None:
         self._core = core
         self._path = path
+        self._seen = seen  # the witness's folder
         self._bases: Bases = {} if bases is None else bases
 
     def close(self) -> None:
-        """Closes the store; closing twice is harmless."""
-        self._core.close()
+        """Closes the store; closing twice is harmless.
+
+        Reads that are not in the ledger yet are written first, and a signed checkpoint is put
+        beside the witness.
+
+        Raises:
+            StoreFull: no room to write the reads; the store is closed all the same.
+            StoreError: they could not be written for another reason.
+            IntegrityError: the store was replaced while it was open.
+        """
+        if self.closed:
+            return
+        try:
+            self._finish()
+        finally:
+            self._core.close()
+
+    def _finish(self) -> None:
+        """What is left to do before the store is let go of."""
+        self._core.finish()
 
     @property
     def closed(self) -> bool:
@@ -41,8 +67,10 @@ class Handle:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What went wrong inside says more than what then cannot be finished.
+        with contextlib.suppress(*() if kind is None else (DachiError,)):
+            self.close()
 
     def __repr__(self) -> str:
         return f"Store({str(self._path)!r}{', closed' if self.closed else ''})"

@@ -129,9 +129,9 @@ class LedgerEntry:
 
     Attributes:
         seq: from 0.
-        operation: ``create``, ``store``, ``rollback``, ``rotate``, ``rewrap``, ``forget``,
-            ``destroy`` ...
-        timestamp: RFC 3339, UTC, six digits.
+        operation: ``create``, ``store``, ``retrieve``, ``rollback``, ``rotate``, ``rewrap``,
+            ``forget``, ``destroy``, ``export`` ...
+        timestamp: RFC 3339, UTC, six digits; never before the entry before.
         prev: hash of the entry before.
         detail_commitment: SHA-256 over salt and detail.
         hash: SHA-256 over the canonical JSON of the fields above.
@@ -139,6 +139,10 @@ class LedgerEntry:
         memory_type: what kind of memory; None when that was forgotten.
         justification: why; None when that was forgotten.
         root: hash of the state's tree in hex; None when that was forgotten.
+        version: number of the version it concerns; None where it says nothing.
+        count: how many reads in a row, or entries; None where it says nothing.
+        clock_behind_us: microseconds by which the clock was behind the entry before, whose
+            timestamp was then taken; None where it was not.
         salt: hex; opens the commitment. None when that was forgotten.
     """
 
@@ -152,10 +156,24 @@ class LedgerEntry:
     memory_type: str | None
     justification: str | None
     root: str | None
+    version: int | None
+    count: int | None
+    clock_behind_us: int | None
     salt: str | None
 
 
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+Detail = tuple[str, str, str, str, int, int, int, str]
+"""What an entry of the ledger says of itself, as the core gives it."""
+
+
+def entry_of(row: tuple[int, str, str, str, str, str, Detail | None]) -> LedgerEntry:
+    """Gives an entry of the ledger from the core's row."""
+    if row[6] is None:
+        return LedgerEntry(*row[:6], None, None, None, None, None, None, None, None)
+    version, count, behind_us = (number or None for number in row[6][4:7])
+    return LedgerEntry(*row[:6], *row[6][:4], version, count, behind_us, row[6][7])
 
 
 def version_of(row: Row) -> Version:

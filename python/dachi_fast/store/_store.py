@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from pathlib import Path
@@ -13,6 +14,7 @@ from dachi_fast.errors import KeyringError, StoreLocked
 from dachi_fast.keys import KeyFile
 from dachi_fast.store._evidence import Evidence
 from dachi_fast.store._keys import Keys
+from dachi_fast.store._ledger import Ledger
 from dachi_fast.store._limits import Limits, limits_row
 from dachi_fast.store._saves import Saves
 from dachi_fast.store._upkeep import Upkeep
@@ -20,10 +22,8 @@ from dachi_fast.store._versions import Versions
 from dachi_fast.witness import FileWitness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dachi_fast.store._handle import Bases
-    from dachi_fast.types import KeyProvider
+    from dachi_fast.types import Clock, KeyProvider
 
 # By store id and folder: a store that is closed and opened again still knows what it loaded; a copy
 # of it, which goes its own way, does not.
@@ -32,7 +32,7 @@ _bases: dict[tuple[bytes, Path], Bases] = {}
 DEFAULT_LIMITS: Final = Limits()
 
 
-class Store(Saves, Versions, Upkeep, Evidence, Keys):
+class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
     """An embedded store of agents: encrypted, versioned, ledgered, proved on every read.
 
     Open one with `Store.open`. Methods may be called from any thread, and any number of processes
@@ -59,8 +59,9 @@ class Store(Saves, Versions, Upkeep, Evidence, Keys):
         *,
         keys: KeyProvider,
         witness: FileWitness | Literal["default"] | None = "default",
-        clock: Callable[[], int] | None = None,
         limits: Limits | None = DEFAULT_LIMITS,
+        audit_reads: Literal["batched", "strict", "off"] = "batched",
+        clock: Clock | None = None,
     ) -> Self:
         """Opens the store in a folder, or makes one.
 
@@ -70,9 +71,15 @@ class Store(Saves, Versions, Upkeep, Evidence, Keys):
             witness: remembers the newest commit outside the store, so that an older copy put in
                 the store's place is refused. ``"default"``: a `FileWitness` in the user's state
                 folder. None: no witness, and an older copy is not noticed.
-            clock: gives nanoseconds since 1970, UTC. None: the system's clock.
             limits: which versions saves keep while this handle is open. Default: the last 100, then
                 one a day for 90 days. None: all.
+            audit_reads: how loads, histories and diffs come into the ledger. ``"batched"``: with
+                the next commit, at close, or, when the next one is read, after 1,000 of them or
+                60 s; equal ones in a row are one entry. What a process that dies had read since
+                is not there. ``"strict"``: each is on disk before it returns. ``"off"``: not at
+                all.
+            clock: tells the time, nanoseconds since 1970; None for the system's. Where it is
+                behind what was saved last, that time is kept, and the ledger says by how much.
 
         Returns:
             The open store.
@@ -95,19 +102,29 @@ class Store(Saves, Versions, Upkeep, Evidence, Keys):
             >>> store.close()
         """
         folder = Path(path).absolute()
+        if audit_reads not in {"batched", "strict", "off"}:
+            raise ValueError(f"audit_reads is 'batched', 'strict' or 'off', not {audit_reads!r}")
         seen = FileWitness() if witness == "default" else witness
         witness_folder = None if seen is None else seen.folder.absolute()
         found = _core_store.probe(folder)
         while True:
             try:
-                core, store_id = _opened(folder, found, keys, witness_folder, clock, limits)
+                core, store_id = _opened(
+                    folder,
+                    found,
+                    keys,
+                    witness_folder,
+                    limits,
+                    audit_reads=audit_reads,
+                    clock=clock,
+                )
                 break
             except (StoreLocked, KeyringError):
                 # Did another process make the store, or replace its root key, in between?
                 before, found = found, _core_store.probe(folder)
                 if found is None or found == before:
                     raise
-        store = cls(core, folder, _bases.setdefault((store_id, folder), {}))
+        store = cls(core, folder, _bases.setdefault((store_id, folder), {}), witness_folder)
         store._purpose = purpose(store_id)
         return store
 
@@ -117,8 +134,10 @@ def _opened(
     found: tuple[bytes, bytes] | None,
     keys: KeyProvider,
     witness_folder: Path | None,
-    clock: Callable[[], int] | None,
     limits: Limits | None,
+    *,
+    audit_reads: Literal["batched", "strict", "off"],
+    clock: Clock | None,
 ) -> tuple[_core_store.Store, bytes]:
     """Gives the open store and its id; `found` is its id and wrapped root, None if it is new."""
     if found is None:
@@ -136,6 +155,7 @@ def _opened(
         provider,
         witness_folder,
         limits=limits_row(limits),
+        audit_reads=audit_reads,
         clock=clock,
     )
     return core, store_id
@@ -158,6 +178,14 @@ def purpose(store_id: bytes) -> bytes:
 
 _default: dict[int, Store] = {}
 _default_lock = threading.Lock()
+
+
+@atexit.register
+def _close_default() -> None:
+    # Nobody else closes it, and what was read belongs into its ledger.
+    store = _default.pop(os.getpid(), None)
+    if store is not None:
+        store.close()
 
 
 def default_store() -> Store:

@@ -2,9 +2,10 @@
 //!
 //! Layout: `dachi_fast keys\n` (16 bytes), format u32, store id (16), generation u64, wrapped root
 //! (varint length, bytes; opaque, the provider's), then to the end an envelope of kind
-//! `KEY_FILE` with a key commitment. Its body: store key (32), varint count of epochs, each u32 and
-//! key; varint count of namespaces, each id (16), u32 generation and key; one byte: 1 once the
-//! store's first commit is on disk. Namespaces that no record of the store names are spares.
+//! `KEY_FILE` with a key commitment. Its body: store key (32), seed of the ledger's signing key
+//! (32), varint count of epochs, each u32 and key; varint count of namespaces, each id (16), u32
+//! generation and key; one byte: 1 once the store's first commit is on disk. Namespaces that no
+//! record of the store names are spares.
 //!
 //! It is replaced whole: written beside, synced, renamed, folder synced. A key is in this file on
 //! disk before the first commit that uses it.
@@ -67,6 +68,8 @@ pub struct Keyring {
     pub store_key: Key,
     /// Whether the store's first commit is on disk: from then on its data must be there.
     pub created: bool,
+    /// Seed of the Ed25519 key that signs the ledger's checkpoints.
+    pub signing_seed: Key,
     epochs: Arc<Epochs>,
     namespaces: Vec<Namespace>,
     root: Key,
@@ -145,6 +148,7 @@ impl Locked {
         let body = zeroize::Zeroizing::new(body);
         let mut take = Take::new(&body);
         let store_key = Key::new(take.array()?);
+        let signing_seed = Key::new(take.array()?);
         let mut epochs = Vec::new();
         for _ in 0..take.count()? {
             let (number, key) = (take.u32()?, zeroize::Zeroizing::new(take.array()?));
@@ -163,6 +167,7 @@ impl Locked {
             hash: self.hash,
             store_key,
             created,
+            signing_seed,
             epochs: Arc::new(Epochs::new(epochs)),
             namespaces,
             root,
@@ -191,6 +196,7 @@ impl Keyring {
             hash: [0; 32],
             store_key: Key::random()?,
             created: false,
+            signing_seed: Key::random()?,
             epochs: Arc::new(Epochs::new(vec![first])),
             namespaces: Vec::new(),
             root,
@@ -246,6 +252,7 @@ impl Keyring {
             root,
             wrapped_root,
             store_key: self.store_key.clone(),
+            signing_seed: self.signing_seed.clone(),
             created: self.created || change.created,
             ..*self
         };
@@ -306,8 +313,10 @@ impl Keyring {
     }
 
     fn serialized(&self) -> Result<Vec<u8>> {
-        let mut body = zeroize::Zeroizing::new(Vec::with_capacity(64 + self.namespaces.len() * 52));
+        let mut body =
+            zeroize::Zeroizing::new(Vec::with_capacity(128 + self.namespaces.len() * 52));
         body.extend_from_slice(self.store_key.bytes());
+        body.extend_from_slice(self.signing_seed.bytes());
         let epochs = self.epochs.all();
         body.put_varint(epochs.len() as u64);
         for epoch in &epochs {

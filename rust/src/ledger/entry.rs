@@ -19,16 +19,28 @@ pub struct Detail {
     pub justification: String,
     /// Hash of the state's root, in hex; empty where there is none.
     pub root: String,
+    /// Number of the version it concerns; 0 where it says nothing.
+    pub version: u64,
+    /// How often in a row, or how many; 0 where it says nothing.
+    pub count: u64,
+    /// By how much the clock was behind the entry before, whose time was taken then; else 0.
+    pub clock_behind_us: u64,
 }
 
 impl Detail {
-    fn json(&self) -> String {
-        object(&[
+    /// Its canonical JSON; numbers that say nothing are left out.
+    pub fn json(&self) -> String {
+        let mut members = vec![
             ("agent_id", Member::Text(&self.agent_id)),
+            ("clock_behind_us", Member::Number(self.clock_behind_us)),
+            ("count", Member::Number(self.count)),
             ("justification", Member::Text(&self.justification)),
             ("memory_type", Member::Text(&self.memory_type)),
             ("root", Member::Text(&self.root)),
-        ])
+            ("version", Member::Number(self.version)),
+        ];
+        members.retain(|(_, member)| !matches!(member, Member::Number(0)));
+        object(&members)
     }
 }
 
@@ -105,6 +117,9 @@ pub fn seal_detail(sealer: &Sealer, seq: u64, detail: &Detail) -> Result<([u8; 3
     plain.put_bytes(detail.memory_type.as_bytes());
     plain.put_bytes(detail.justification.as_bytes());
     plain.put_bytes(detail.root.as_bytes());
+    plain.put_varint(detail.version);
+    plain.put_varint(detail.count);
+    plain.put_varint(detail.clock_behind_us);
     let mut out = Vec::new();
     let place = Place { kind: kind::LEDGER, id: node_id(seq) };
     with_scratch(|scratch| sealer.seal(scratch, place, Committed::No, &plain, &mut out))?;
@@ -149,6 +164,9 @@ impl Detail {
             memory_type: take.text()?.to_owned(),
             justification: take.text()?.to_owned(),
             root: take.text()?.to_owned(),
+            version: take.varint()?,
+            count: take.varint()?,
+            clock_behind_us: take.varint()?,
         };
         take.done()?;
         if sha256(&[&salt, detail.json().as_bytes()]) != entry.commitment {

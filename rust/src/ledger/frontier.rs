@@ -9,7 +9,8 @@ pub fn leaf_hash(entry: &[u8]) -> [u8; 32] {
     sha256(&[&[0], entry])
 }
 
-fn node_hash(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+/// RFC 6962 section 2.1: the hash of a node.
+pub fn node_hash(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
     sha256(&[&[1], left, right])
 }
 
@@ -24,6 +25,16 @@ impl Frontier {
     /// How many entries.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The hash of the `index`th full subtree of 2^height entries, if it is on the edge.
+    pub fn root_of(&self, height: u32, index: u64) -> Option<[u8; 32]> {
+        let ahead = self.size.checked_shr(height)?;
+        if ahead % 2 == 0 || index != ahead - 1 {
+            return None;
+        }
+        // Larger subtrees come first.
+        self.roots.get((ahead >> 1).count_ones() as usize).copied()
     }
 
     /// Appends a leaf.

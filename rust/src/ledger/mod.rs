@@ -6,13 +6,21 @@
 //! entry holds only `SHA-256(salt ‖ JSON of the detail)`: a forgotten namespace leaves a log that
 //! still verifies, and nobody can guess a detail from its hash.
 //!
+//! The envelope of a detail holds salt (16), agent, memory type, justification and root (each varint
+//! length, text), version, count and the clock's lag (varints).
+//!
 //! A record on disk: seq u64, operation (varint length, text), created u64 (ns), prev (32),
 //! commitment (32), namespace id (16), the envelope of salt and detail to the end. It is itself
-//! sealed under the store's key as the node `ff*8 ‖ seq` (big endian).
+//! sealed under the store's key as the node `ff*8 ‖ seq` (big endian). Tiles of the tree lie beside
+//! them, see [`Tile`].
 
 mod entry;
 mod frontier;
 mod json;
+mod proof;
+mod tile;
 
 pub use entry::{Detail, Entry, GENESIS, decode, encode, node_id, seal_detail, timestamp};
 pub use frontier::{Frontier, leaf_hash};
+pub use proof::{Tree, continues, included};
+pub use tile::{Hash, Source, Tile, WIDTH, count as tile_count, fold, grown, grown_row};

@@ -12,6 +12,7 @@ mod errors;
 mod keys;
 mod layout;
 mod leaves;
+mod ledger;
 mod load;
 mod load_plan;
 mod plan;
@@ -32,9 +33,10 @@ type Fill = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    let parts: [(&str, Fill); 4] = [
+    let parts: [(&str, Fill); 5] = [
         ("codec", codec::module),
         ("keys", keys::module),
+        ("ledger", ledger::module),
         ("state", state::module),
         ("store", store::module),
     ];

@@ -22,12 +22,14 @@ mod compress;
 mod digest;
 mod envelope;
 mod epochs;
+mod sign;
 mod stretch;
 
 pub use compress::{Scratch, with_scratch};
 pub use digest::{hmac, same_secret, sha256};
 pub use envelope::{Committed, Context, NodeId, Place, Sealer, StoreId, hash_kind, random};
 pub use epochs::{Epoch, Epochs};
+pub use sign::{Signer, is_signed};
 pub use stretch::{Cost, stretch};
 
 /// What a node is; part of its hash, its key and its associated data.
@@ -54,6 +56,8 @@ pub mod kind {
     pub const KEY_FILE: u8 = 10;
     /// A key wrapped by a key provider.
     pub const WRAPPED: u8 = 11;
+    /// Hashes of the ledger's tree.
+    pub const TILE: u8 = 12;
     /// Nodes that a commit lost.
     pub const GARBAGE: u8 = 20;
 }

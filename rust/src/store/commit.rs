@@ -6,8 +6,8 @@ use super::records;
 use super::view::{Agent, View};
 use crate::engine::{Batch, Write};
 use crate::error::{Error, Result};
-use crate::ledger::{self, Detail, Entry, Frontier, leaf_hash};
-use crate::seal::{self, NodeId, Place, Sealer, kind, sha256, with_scratch};
+use crate::ledger::{self, Detail, Entry, Frontier, Hash, leaf_hash};
+use crate::seal::{NodeId, Sealer, kind, sha256};
 use crate::tree::{Edits, Ids, Writer, Written};
 use crate::wire::Put;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ pub struct Commit<'s> {
     store: &'s Store,
     view: Arc<View>,
     created_ns: u64,
+    clock_behind_us: u64,
     done: Staged,
 }
 
@@ -37,7 +38,8 @@ struct Staged {
     gone: Vec<[u8; 16]>,
     /// What the head says of keys.
     head: Vec<HeadEdit>,
-    entries: u64,
+    /// Leaves of the ledger's tree.
+    leaves: Vec<Hash>,
     chain: [u8; 32],
     frontier: Frontier,
     last_id: u64,
@@ -51,6 +53,7 @@ pub struct Change<'c> {
     pub view: &'c Arc<View>,
     /// When: the clock's time, but never before the last commit's.
     pub created_ns: u64,
+    clock_behind_us: u64,
     done: &'c Staged,
     staged: Staged,
 }
@@ -69,7 +72,7 @@ impl Staged {
             dead: Vec::new(),
             gone: Vec::new(),
             head: Vec::new(),
-            entries: 0,
+            leaves: Vec::new(),
             chain,
             frontier,
             last_id,
@@ -80,17 +83,19 @@ impl Staged {
 impl<'s> Commit<'s> {
     /// Nothing yet, over `view`.
     pub fn over(store: &'s Store, view: Arc<View>) -> Result<Self> {
-        let created_ns = store.clock.now_ns()?.max(view.head.created_ns);
+        let (now_ns, last_ns) = (store.clock.now_ns()?, view.head.created_ns);
+        let (created_ns, behind_ns) = (now_ns.max(last_ns), last_ns.saturating_sub(now_ns));
         let done = Staged::over(&view.head);
-        Ok(Commit { store, view, created_ns, done })
+        Ok(Commit { store, view, created_ns, clock_behind_us: behind_ns / 1000, done })
     }
 
     /// Lets one operation add to the commit.
     pub fn take(&mut self, job: &mut dyn FnMut(&mut Change<'_>) -> Result<()>) -> Result<()> {
         let done = &self.done;
         let staged = Staged::after(done.chain, done.frontier.clone(), done.last_id);
-        let (store, view, created_ns) = (self.store, &self.view, self.created_ns);
-        let mut change = Change { store, view, created_ns, done, staged };
+        let (store, view) = (self.store, &self.view);
+        let (created_ns, clock_behind_us) = (self.created_ns, self.clock_behind_us);
+        let mut change = Change { store, view, created_ns, clock_behind_us, done, staged };
         job(&mut change)?;
         let staged = change.staged;
         self.done.top.extend(staged.top);
@@ -100,7 +105,7 @@ impl<'s> Commit<'s> {
         self.done.dead.extend(staged.dead);
         self.done.gone.extend(staged.gone);
         self.done.head.extend(staged.head);
-        self.done.entries += staged.entries;
+        self.done.leaves.extend(staged.leaves);
         self.done.chain = staged.chain;
         self.done.frontier = staged.frontier;
         self.done.last_id = staged.last_id;
@@ -110,8 +115,8 @@ impl<'s> Commit<'s> {
     /// What the engine is to write, the view once it is written, and the agents in it; None if
     /// nothing changed.
     pub fn finish(self) -> Result<Option<(Write, Committed)>> {
-        let Commit { store, view, created_ns, done } = self;
-        if done.entries == 0 && done.dead.is_empty() {
+        let Commit { store, view, created_ns, done, .. } = self;
+        if done.leaves.is_empty() && done.dead.is_empty() {
             return Ok(None);
         }
         let mut ids = Ids::after(done.last_id, created_ns);
@@ -138,6 +143,8 @@ impl<'s> Commit<'s> {
         let mut batches = done.batches;
         batches.push(Arc::new(store.note_lost(&head, &lost)?));
         batches.extend(top_nodes.into_iter().map(Arc::new));
+        let tiles = store.sealed_tiles(view.head.frontier.size(), &done.leaves)?;
+        batches.push(Arc::new(tiles));
         head.sealed += batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
         done.head.into_iter().for_each(|edit| edit(&mut head));
         let sealed = head.seal(&store.sealer)?;
@@ -177,9 +184,9 @@ impl Change<'_> {
 
     /// For an operation that must know all nodes on disk: it takes a commit of its own.
     pub fn check_first(&self) -> Result<()> {
-        match self.done.entries {
-            0 => Ok(()),
-            _ => Err(Error::new(LATER, "other operations came first")),
+        match self.done.leaves.is_empty() {
+            true => Ok(()),
+            false => Err(Error::new(LATER, "other operations came first")),
         }
     }
 
@@ -246,7 +253,8 @@ impl Change<'_> {
     /// Adds a ledger entry; `sealer` seals its detail.
     pub fn log(&mut self, operation: &str, detail: &Detail, sealer: &Sealer) -> Result<()> {
         let seq = self.staged.frontier.size();
-        let (commitment, sealed) = ledger::seal_detail(sealer, seq, detail)?;
+        let detail = Detail { clock_behind_us: self.clock_behind_us, ..detail.clone() };
+        let (commitment, sealed) = ledger::seal_detail(sealer, seq, &detail)?;
         let entry = Entry {
             seq,
             operation: operation.to_owned(),
@@ -256,16 +264,12 @@ impl Change<'_> {
         };
         let json = entry.json();
         self.staged.chain = sha256(&[json.as_bytes()]);
-        self.staged.frontier.push(leaf_hash(json.as_bytes()));
-        self.staged.entries += 1;
+        let leaf = leaf_hash(json.as_bytes());
+        self.staged.frontier.push(leaf);
+        self.staged.leaves.push(leaf);
         let record = ledger::encode(&entry, &sealer.context().namespace, &sealed);
-        let place = Place { kind: kind::LEDGER, id: ledger::node_id(seq) };
         let mut batch = Batch::default();
-        with_scratch(|scratch| {
-            batch.add(place.id, |out| {
-                self.store.sealer.seal(scratch, place, seal::Committed::No, &record, out)
-            })
-        })?;
+        self.store.add_ledger_node(&mut batch, kind::LEDGER, ledger::node_id(seq), &record)?;
         self.staged.batches.push(Arc::new(batch));
         Ok(())
     }

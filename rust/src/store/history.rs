@@ -1,13 +1,10 @@
-//! Versions side by side, and the ledger.
+//! Versions side by side.
 
-use super::head::Head;
 use super::records::{BRANCHES, RESERVED, Version, versions_prefix};
 use super::view::View;
 use super::{Store, Which, unknown_name};
-use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::ledger::{self, Detail, Entry, GENESIS};
-use crate::seal::{Committed, Place, Sealer, kind, sha256, with_scratch};
+use crate::seal::Sealer;
 use crate::tree::{Entry as Leaf, Map, Nodes, Order, Range, Value, unshared};
 use std::collections::BTreeMap;
 
@@ -22,17 +19,6 @@ pub struct Change {
     pub after: Option<Vec<u8>>,
 }
 
-/// One ledger entry, proved, with its detail where its namespace still has its key.
-#[derive(Debug, Clone)]
-pub struct LedgerEntry {
-    /// As hashed.
-    pub entry: Entry,
-    /// Its hash.
-    pub hash: [u8; 32],
-    /// None when the namespace was forgotten.
-    pub detail: Option<(Detail, [u8; 16])>,
-}
-
 impl Store {
     /// The latest `limit` versions of a name, newest first.
     pub fn history(&self, name: &str, limit: usize) -> Result<Vec<Version>> {
@@ -40,6 +26,7 @@ impl Store {
         let nodes = self.nodes(&agent.sealer);
         let range = Range::prefix(&versions_prefix(agent.branch));
         let found = agent.map.range(&nodes, &range, Order::Descending, limit)?;
+        self.note_read(name, &agent.sealer, "history", 0)?;
         found.into_iter().map(|entry| Version::decode(&entry.value.whole(&nodes)?)).collect()
     }
 
@@ -84,85 +71,12 @@ impl Store {
             (None, Some(right)) => (Vec::new(), crate::tree::entries(&nodes, right)?),
             (None, None) => (Vec::new(), Vec::new()),
         };
-        differing(&nodes, left, right)
-    }
-
-    /// The newest `limit` entries of the ledger, newest first, each proved by the hash chain.
-    pub fn ledger(&self, limit: u64) -> Result<Vec<LedgerEntry>> {
-        let view = self.view()?;
-        let head = &view.head;
-        let size = head.frontier.size();
-        let mut chain = head.chain;
-        let mut found = Vec::new();
-        for seq in (size.saturating_sub(limit)..size).rev() {
-            let (entry, namespace, sealed) = self.read_entry(seq)?;
-            let hash = proved(&entry, seq, &chain)?;
-            let sealer =
-                if namespace == [0; 16] { None } else { Some(self.namespace_sealer(&namespace)) };
-            let detail = match sealer {
-                None => Some(Detail::open(&self.sealer, &entry, &sealed)?),
-                Some(Ok(sealer)) => Some(Detail::open(&sealer, &entry, &sealed)?),
-                Some(Err(error)) if error.slug() == "keyring" => None,
-                Some(Err(error)) => return Err(error),
-            };
-            chain = entry.prev;
-            found.push(LedgerEntry { entry, hash, detail });
+        let changes = differing(&nodes, left, right)?;
+        for version in [before, after] {
+            self.note_read(name, &agent.sealer, "state", version.number)?;
         }
-        Ok(found)
+        Ok(changes)
     }
-
-    fn read_entry(&self, seq: u64) -> Result<(Entry, [u8; 16], Vec<u8>)> {
-        let place = Place { kind: kind::LEDGER, id: ledger::node_id(seq) };
-        let mut record = Vec::new();
-        let found = self.engine.node(place.id, &mut |sealed| {
-            record = with_scratch(|s| self.sealer.open(s, place, Committed::No, sealed))?;
-            Ok(())
-        })?;
-        if !found {
-            return Err(
-                Error::new("missing", "a ledger entry is not in the store").with("seq", seq)
-            );
-        }
-        ledger::decode(&record)
-    }
-
-    /// The hash of entry `seq`, proved from the head backwards.
-    pub(super) fn chain_at(&self, head: &Head, seq: u64) -> Result<[u8; 32]> {
-        let mut chain = head.chain;
-        for at in (seq + 1..head.frontier.size()).rev() {
-            let (entry, _, _) = self.read_entry(at)?;
-            proved(&entry, at, &chain)?;
-            chain = entry.prev;
-        }
-        Ok(chain)
-    }
-
-    /// Proves the whole ledger; gives how many entries it has.
-    pub(super) fn verify_ledger(&self, head: &Head) -> Result<u64> {
-        let mut frontier = ledger::Frontier::default();
-        let mut chain = GENESIS;
-        for seq in 0..head.frontier.size() {
-            let (entry, _, _) = self.read_entry(seq)?;
-            if entry.prev != chain || entry.seq != seq {
-                return Err(Error::new("tampered", "the ledger's chain is broken").with("seq", seq));
-            }
-            let json = entry.json();
-            chain = sha256(&[json.as_bytes()]);
-            frontier.push(ledger::leaf_hash(json.as_bytes()));
-        }
-        if chain != head.chain || frontier != head.frontier {
-            return Err(Error::new("tampered", "the ledger is not the one that the head names"));
-        }
-        Ok(head.frontier.size())
-    }
-}
-
-fn proved(entry: &Entry, seq: u64, chain: &[u8; 32]) -> Result<[u8; 32]> {
-    let hash = sha256(&[entry.json().as_bytes()]);
-    if hash == *chain && entry.seq == seq {
-        return Ok(hash);
-    }
-    Err(Error::new("tampered", "a ledger entry is not the one that was written").with("seq", seq))
 }
 
 fn differing(nodes: &dyn Nodes, left: Vec<Leaf>, right: Vec<Leaf>) -> Result<Vec<Change>> {

@@ -28,7 +28,9 @@ pub struct Loaded {
 impl Store {
     /// A version of a name.
     pub fn version(&self, name: &str, which: &Which) -> Result<Version> {
-        self.pinned(name, which).map(|(version, _)| version)
+        let (version, sealer) = self.pinned(name, which)?;
+        self.note_read(name, &sealer, "history", version.number)?;
+        Ok(version)
     }
 
     pub(super) fn pinned(&self, name: &str, which: &Which) -> Result<(Version, Arc<Sealer>)> {
@@ -53,6 +55,7 @@ impl Store {
             })?;
         }
         let blueprint = version.blueprint.clone().whole(&nodes)?;
+        self.note_read(name, &sealer, "state", version.number)?;
         Ok(Loaded { version, paths, values, blobs, blueprint, sealer })
     }
 

@@ -8,11 +8,13 @@ mod forget;
 mod garbage;
 mod head;
 mod history;
+mod ledger;
 mod load;
 mod nodes;
 mod open;
 mod prune;
 mod queue;
+mod reads;
 mod records;
 mod rewrap;
 mod rotate;
@@ -25,10 +27,12 @@ pub use clock::{Clock, now_ns};
 pub use compact::Compacted;
 pub use forget::{Forgotten, Forks};
 pub use head::FORMAT;
-pub use history::{Change, LedgerEntry};
+pub use history::Change;
+pub use ledger::LedgerEntry;
 pub use load::Loaded;
 pub use open::{Options, probe};
 pub use prune::{Limits, Pruned};
+pub use reads::AuditReads;
 pub use records::Version;
 pub use save::{Origin, Save};
 pub use verify::Report;
@@ -70,6 +74,8 @@ pub struct Store {
     proved: Mutex<Option<Seen>>,
     queue: Queue,
     limits: Limits,
+    audit_reads: AuditReads,
+    unwritten: Mutex<reads::Unwritten>,
     /// Set when a sync failed: what is on disk is not known any more.
     failed: AtomicBool,
     /// Holds `store.lock` until dropped.

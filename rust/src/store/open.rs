@@ -3,9 +3,10 @@
 use super::compact::COPY_FILE;
 use super::head::Head;
 use super::queue::Queue;
+use super::reads::Unwritten;
 use super::rotate::draw_due_ns;
 use super::view::View;
-use super::{Clock, Limits, Store};
+use super::{AuditReads, Clock, Limits, Store};
 use crate::engine::Engine;
 use crate::engine::lmdb::{Checked, DATA_FILE, Lmdb, Sync, check};
 use crate::error::{Error, Result};
@@ -42,6 +43,8 @@ pub struct Options {
     pub clock: Clock,
     /// Which versions are kept.
     pub limits: Limits,
+    /// What becomes of reads.
+    pub audit_reads: AuditReads,
 }
 
 fn io(path: &Path, what: &str, cause: &std::io::Error) -> Error {
@@ -191,6 +194,8 @@ impl Store {
             proved: Mutex::default(),
             queue: Queue::default(),
             limits: options.limits,
+            audit_reads: options.audit_reads,
+            unwritten: Mutex::new(Unwritten::default()),
             failed: AtomicBool::new(false),
             _lock: lock,
         };

@@ -3,6 +3,7 @@
 
 use super::Store;
 use super::commit::{Change, Commit, Committed, LATER};
+use super::reads::Read;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -150,13 +151,23 @@ impl Store {
         }
     }
 
-    /// One commit of all operations that succeed and that can share it.
+    /// One commit of all operations that succeed and that can share it, with the reads that are not
+    /// in the ledger yet.
     fn attempt(&self, tickets: &mut [Ticket]) -> Result<()> {
+        let reads = self.take_reads()?;
+        let done = self.attempt_with(tickets, &reads);
+        if done.is_err() {
+            self.return_reads(reads)?;
+        }
+        done
+    }
+
+    fn attempt_with(&self, tickets: &mut [Ticket], reads: &[Read]) -> Result<()> {
         let mut accepted = Vec::new();
         let mut committed = None;
         let mut refused = None;
         let written = self.engine.commit(&mut |on_disk| {
-            let made = self.merge(tickets, on_disk, &mut accepted);
+            let made = self.merge(tickets, reads, on_disk, &mut accepted);
             match made {
                 Ok(None) => Ok(None),
                 Ok(Some((write, after))) => {
@@ -189,6 +200,7 @@ impl Store {
     fn merge(
         &self,
         tickets: &mut [Ticket],
+        reads: &[Read],
         on_disk: Option<&[u8]>,
         accepted: &mut Vec<usize>,
     ) -> Result<Option<(crate::engine::Write, Committed)>> {
@@ -196,6 +208,7 @@ impl Store {
         let view = self.continued(&self.known_view()?, on_disk)?;
         let mut commit = Commit::over(self, Arc::clone(&view))?;
         self.rotate_when_due(&view.head, &mut commit)?;
+        commit.take(&mut |change| reads.iter().try_for_each(|read| read.log(change)))?;
         for (at, ticket) in tickets.iter_mut().enumerate() {
             if ticket.is_settled() {
                 continue;

@@ -287,6 +287,7 @@ pub(super) fn log_version(
         memory_type: "state".to_owned(),
         justification: justification.to_owned(),
         root: version.root_hex(),
+        ..Detail::default()
     };
     change.log(operation, &detail, &agent.sealer)
 }

@@ -44,7 +44,8 @@ impl Store {
     pub fn verify(&self, progress: Progress<'_>) -> Result<Report> {
         let view = self.view()?;
         let head = &view.head;
-        let report = Report { entries: self.verify_ledger(head)?, ..Report::default() };
+        let (entries, ledger_nodes) = self.verify_ledger(head)?;
+        let report = Report { entries, ..Report::default() };
         let mut proof = Proof { seen: HashSet::new(), report, progress, store: self };
         proof.all(&view)?;
         let mut on_disk = 0u64;
@@ -56,7 +57,7 @@ impl Store {
             }
         })?;
         let mut report = proof.report;
-        report.nodes += report.entries;
+        report.nodes += ledger_nodes;
         report.unused_nodes = on_disk.saturating_sub(report.nodes);
         Ok(report)
     }

@@ -115,7 +115,10 @@ impl Store {
         };
         self.follow_keys(&head)?;
         let before = &known.head;
-        if head.lineage != before.lineage || head.commit <= before.commit {
+        if head.lineage != before.lineage
+            || head.commit <= before.commit
+            || head.frontier.size() < before.frontier.size()
+        {
             let what = "the store was replaced by an older or another one while it was open";
             return Err(Error::new("rolled-back", what)
                 .with("commit", head.commit)
@@ -140,7 +143,7 @@ impl Store {
         super::open::check_keys(head, &keyring).map(drop)
     }
 
-    /// The chain's hash when the ledger had `entries` entries, proved from `head` backwards.
+    /// The chain's hash when the ledger had `entries` entries, proved from `head`.
     fn chain_of(&self, head: &Head, entries: u64) -> Result<[u8; 32]> {
         match entries.checked_sub(1) {
             None => Ok(GENESIS),

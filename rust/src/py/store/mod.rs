@@ -2,6 +2,7 @@
 
 mod evidence;
 mod keys;
+mod ledger;
 mod loaded;
 mod saves;
 mod upkeep;
@@ -9,7 +10,7 @@ mod versions;
 
 use crate::engine::lmdb::{self, Sync};
 use crate::error::Error;
-use crate::store::{self, Clock, Limits, Options, Store as Core};
+use crate::store::{self, AuditReads, Clock, Limits, Options, Store as Core};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::path::PathBuf;
@@ -49,7 +50,7 @@ impl Store {
 impl Store {
     #[new]
     #[allow(clippy::too_many_arguments, reason = "Python gives most of them by keyword")]
-    #[pyo3(signature = (folder, store_id, root_key, wrapped_root, provider, witness_folder, *, limits=(None, 0, None, None), clock=None, bench_only_no_sync=false))]
+    #[pyo3(signature = (folder, store_id, root_key, wrapped_root, provider, witness_folder, *, limits=(None, 0, None, None), audit_reads="batched", clock=None, bench_only_no_sync=false))]
     fn new(
         py: Python<'_>,
         folder: PathBuf,
@@ -59,6 +60,7 @@ impl Store {
         provider: (Py<PyAny>, Vec<u8>),
         witness_folder: Option<PathBuf>,
         limits: (Option<u64>, u64, Option<u64>, Option<u64>),
+        audit_reads: &str,
         clock: Option<Py<PyAny>>,
         bench_only_no_sync: bool,
     ) -> PyResult<Self> {
@@ -75,6 +77,11 @@ impl Store {
             },
             sync: if bench_only_no_sync { Sync::BenchOnlyNever } else { Sync::Always },
             clock: clock.map_or_else(Clock::default, keys::called),
+            audit_reads: match audit_reads {
+                "strict" => AuditReads::Strict,
+                "off" => AuditReads::Off,
+                _ => AuditReads::Batched,
+            },
         };
         let core = py.detach(|| Core::open(options))?;
         keys::tell(py, &core)?;

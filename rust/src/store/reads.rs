@@ -1,0 +1,148 @@
+//! Reads in the ledger: remembered, and written with the next commit.
+
+use super::Store;
+use super::commit::Change;
+use crate::error::{Error, Result};
+use crate::ledger::Detail;
+use crate::seal::Sealer;
+use std::sync::{Arc, MutexGuard};
+
+/// How many reads may be unwritten.
+const MOST_READS: u64 = 1_000;
+/// How long a read may be unwritten, if another read follows.
+const LONGEST_NS: u64 = 60_000_000_000;
+
+/// What becomes of reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AuditReads {
+    /// They are written with the next commit, when there are many, after a while, or at close.
+    #[default]
+    Batched,
+    /// Each is written before it returns.
+    Strict,
+    /// They are not in the ledger.
+    Off,
+}
+
+/// Equal reads in a row.
+#[derive(Debug)]
+pub(super) struct Read {
+    name: String,
+    memory_type: &'static str,
+    version: u64,
+    count: u64,
+    sealer: Arc<Sealer>,
+}
+
+impl Read {
+    pub(super) fn log(&self, change: &mut Change<'_>) -> Result<()> {
+        let detail = Detail {
+            agent_id: self.name.clone(),
+            memory_type: self.memory_type.to_owned(),
+            version: self.version,
+            count: self.count,
+            ..Detail::default()
+        };
+        change.log("retrieve", &detail, &self.sealer)
+    }
+}
+
+/// Reads that are not in the ledger yet.
+#[derive(Debug, Default)]
+pub(super) struct Unwritten {
+    reads: Vec<Read>,
+    /// Since the last attempt to write them.
+    count: u64,
+    since_ns: u64,
+}
+
+impl Unwritten {
+    fn add(&mut self, name: &str, sealer: &Arc<Sealer>, memory_type: &'static str, version: u64) {
+        self.count += 1;
+        match self.reads.last_mut() {
+            Some(last)
+                if last.name == name
+                    && last.memory_type == memory_type
+                    && last.version == version =>
+            {
+                last.count += 1;
+            }
+            _ => self.reads.push(Read {
+                name: name.to_owned(),
+                memory_type,
+                version,
+                count: 1,
+                sealer: Arc::clone(sealer),
+            }),
+        }
+    }
+
+    fn is_due(&self, now_ns: u64) -> bool {
+        self.count >= MOST_READS || now_ns.saturating_sub(self.since_ns) >= LONGEST_NS
+    }
+}
+
+impl Store {
+    fn unwritten(&self) -> Result<MutexGuard<'_, Unwritten>> {
+        self.unwritten.lock().map_err(|_| Error::new("store", "the reads to be written are gone"))
+    }
+
+    /// Sees to it that a read comes into the ledger. Never called from within a commit.
+    pub(super) fn note_read(
+        &self,
+        name: &str,
+        sealer: &Arc<Sealer>,
+        memory_type: &'static str,
+        version: u64,
+    ) -> Result<()> {
+        if self.audit_reads == AuditReads::Off {
+            return Ok(());
+        }
+        let now_ns = self.clock.now_ns()?;
+        let mut unwritten = self.unwritten()?;
+        if unwritten.reads.is_empty() {
+            (unwritten.count, unwritten.since_ns) = (0, now_ns);
+        }
+        unwritten.add(name, sealer, memory_type, version);
+        let is_due = unwritten.is_due(now_ns);
+        if is_due {
+            // Whatever comes of it, the next attempt is not at once.
+            (unwritten.count, unwritten.since_ns) = (0, now_ns);
+        }
+        drop(unwritten);
+        match self.audit_reads {
+            AuditReads::Strict => self.write_reads(),
+            // What was read is true, and a full disk must not stop readers: the reads stay
+            // remembered, and close says so if they cannot be written.
+            _ if is_due => self.write_reads().or(Ok(())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Commits the reads that are not in the ledger yet. If somebody commits them already, this
+    /// waits for it: commits come one after the other.
+    pub fn write_reads(&self) -> Result<()> {
+        self.writable_view()?;
+        self.write(|_| Ok(()))
+    }
+
+    /// What is left to do before the store is let go of; nothing in a fork.
+    pub fn finish(&self) -> Result<()> {
+        if self.process != std::process::id() || self.unwritten()?.reads.is_empty() {
+            return Ok(());
+        }
+        self.write_reads()
+    }
+
+    pub(super) fn take_reads(&self) -> Result<Vec<Read>> {
+        Ok(std::mem::take(&mut self.unwritten()?.reads))
+    }
+
+    /// After a commit that failed.
+    pub(super) fn return_reads(&self, mut reads: Vec<Read>) -> Result<()> {
+        let mut unwritten = self.unwritten()?;
+        reads.append(&mut unwritten.reads);
+        unwritten.reads = reads;
+        Ok(())
+    }
+}
