@@ -26,6 +26,7 @@ _SECTIONS = {
     "load": "Load",
     "check": "Structure check",
     "from_spec": "From spec and state",
+    "ledger": "Ledger",
     "imports": "Import",
 }
 _ELSEWHERE = {"attribute"}  # what is measured under other Pythons too
