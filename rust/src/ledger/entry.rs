@@ -59,9 +59,15 @@ pub struct Entry {
     pub commitment: [u8; 32],
 }
 
-fn tagged(hash: &[u8; 32]) -> String {
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// A hash as entries write it.
+pub fn tagged(hash: &[u8; 32]) -> String {
+    format!("sha256:{}", hex(hash))
 }
 
 impl Entry {

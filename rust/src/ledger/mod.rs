@@ -20,7 +20,9 @@ mod json;
 mod proof;
 mod tile;
 
-pub use entry::{Detail, Entry, GENESIS, decode, encode, node_id, seal_detail, timestamp};
+pub use entry::{
+    Detail, Entry, GENESIS, decode, encode, hex, node_id, seal_detail, tagged, timestamp,
+};
 pub use frontier::{Frontier, leaf_hash};
 pub use proof::{Tree, continues, included};
 pub use tile::{Hash, Source, Tile, WIDTH, count as tile_count, fold, grown, grown_row};

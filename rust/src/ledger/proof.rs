@@ -251,14 +251,15 @@ mod tests {
     #[test]
     fn three_levels_of_tiles_are_one_tree() {
         let memory = Memory::of(66_000);
-        let tree = Tree::new(&memory, &memory.frontier);
         for index in [0, 255, 256, 65_535, 65_536, 65_999] {
+            let tree = Tree::new(&memory, &memory.frontier);
             assert!(tree.inclusion(index, leaf(index)).is_ok(), "{index}");
+            assert!(tree.rows.borrow().len() <= 3, "{index}");
         }
+        let tree = Tree::new(&memory, &memory.frontier);
         for old in [1, 256, 65_535, 65_536, 65_792, 65_999] {
             assert_eq!(tree.root_at(old).ok(), Some(naive(0, old)), "{old}");
         }
-        assert_eq!(tree.rows.borrow().len(), 5);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The ledger: listed, proved, signed, exported.
 
 use super::Store;
-use crate::ledger::{Hash, timestamp};
+use crate::ledger::{Hash, hex, tagged, timestamp};
 use crate::store::LedgerEntry;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -12,14 +12,6 @@ type DetailRow = (String, String, String, String, u64, u64, u64, String);
 type Row = (u64, String, String, String, String, String, Option<DetailRow>);
 /// (entry, path, size, root)
 type ProofRow<'py> = (String, Vec<Bound<'py, PyBytes>>, u64, Bound<'py, PyBytes>);
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn tagged(hash: &Hash) -> String {
-    format!("sha256:{}", hex(hash))
-}
 
 fn row(found: LedgerEntry) -> Row {
     let entry = found.entry;
