@@ -231,14 +231,24 @@ def test_an_entry_that_was_hidden_or_called_erased_is_refused(
             _refused(tmp_path, lines)
 
 
-def test_erased_details_leave_a_ledger_that_is_proved(export: Export, tmp_path: Path) -> None:
-    line = json.loads(export.lines[2])
-    if "detail" in line:
-        del line["salt"]
-        lines = [*export.lines[:2], _line(line | {"detail": "erased"}), *export.lines[3:]]
-        done = _verified(tmp_path, _resigned(export.store, lines), packages=False)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert "5 details disclosed, 1 details erased" in done.stdout
+def test_what_was_forgotten_is_erased_and_the_ledger_is_still_proved(
+    export: Export, tmp_path: Path
+) -> None:
+    store = export.store
+    store.save(Counter(), "kept")
+    store.load("caf\u00e9")  # written with the tombstone
+    store.forget("caf\u00e9")
+    lines = _exported(store)
+    assert "caf\u00e9" not in "".join(lines)
+    done = _verified(tmp_path, lines, packages=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "details erased" in done.stdout
+    entries = [json.loads(line) for line in lines[1:-1]]
+    kept = [line for line in entries if line["detail"] != "erased"]
+    assert {line["detail"]["agent_id"] for line in kept} == {"", "kept"}
+    store.verify()
+    store.prove(2).verify(export.key)
+    store.prove_consistency(6).verify(export.key)
 
 
 def test_the_checkpoint_or_key_of_another_store_is_refused(export: Export, tmp_path: Path) -> None:
