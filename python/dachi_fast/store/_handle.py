@@ -41,6 +41,7 @@ class Handle:
         Raises:
             StoreFull: no room to write the reads; the store is closed all the same.
             StoreError: they could not be written for another reason.
+            KeyringError: nor because another process moved the store to another key provider.
             IntegrityError: the store was replaced while it was open.
         """
         if self.closed:
