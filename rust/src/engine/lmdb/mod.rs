@@ -3,12 +3,13 @@
 mod check;
 mod file;
 mod page;
+mod room;
 mod turn;
 mod walk;
 
 pub use check::{Checked, check};
 
-use super::{Engine, Make};
+use super::{Engine, Make, Write};
 use crate::error::{Error, Result};
 use crate::seal::NodeId;
 use heed::types::{Bytes, Str};
@@ -129,6 +130,23 @@ impl Lmdb {
     }
 }
 
+impl Lmdb {
+    fn not_committed(&self, cause: heed::Error, write: &Write) -> Error {
+        let bytes: usize = write.batches.iter().map(|batch| batch.size_bytes()).sum();
+        // Nodes fill pages, and the branches above them are written anew.
+        let bytes = bytes + bytes / 2 + (1 << 20);
+        match cause {
+            heed::Error::Io(ref io)
+                if io.raw_os_error() == Some(libc::EIO)
+                    && room::is_short(self.env.path(), bytes) =>
+            {
+                failed(std::io::Error::from(std::io::ErrorKind::StorageFull).into())
+            }
+            cause => failed(cause),
+        }
+    }
+}
+
 #[allow(unsafe_code)]
 fn open_env(folder: &Path, map_bytes: usize, sync: Sync) -> heed::Result<Env<WithoutTls>> {
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
@@ -186,6 +204,6 @@ impl Engine for Lmdb {
             self.nodes.delete(&mut txn, &id.0).map_err(failed)?;
         }
         self.meta.put(&mut txn, HEAD, &write.head).map_err(failed)?;
-        txn.commit().map_err(failed)
+        txn.commit().map_err(|cause| self.not_committed(cause, &write))
     }
 }

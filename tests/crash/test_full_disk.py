@@ -1,0 +1,249 @@
+"""A full disk, and one that fails to sync: nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store
+from dachi_fast.errors import DachiError, StoreFull, StoreIO
+from tests.warm import Warm
+
+DISK_BYTES = 8 << 20
+
+
+class Agent(BaseModule):
+    step: int = Attr(default=0)
+    weights: Any = Attr(default=None)
+
+
+def at_step(step: int, size: int = 20_000) -> Agent:
+    """Gives an agent that nothing of the step before can be shared with."""
+    agent = Agent()
+    agent.step = step
+    agent.weights = np.random.default_rng(step).standard_normal(size)
+    return agent
+
+
+def open_store(disk: Path, beside: Path) -> Store:
+    """Opens the store on the small disk; key and witness lie elsewhere."""
+    keys, witness = KeyFile(beside / "key"), FileWitness(beside / "witness")
+    return Store.open(disk / "store", keys=keys, witness=witness)
+
+
+# --- a full disk ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MiB, where the system lets us make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    options = ["-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+    if (
+        mount is None
+        or subprocess.run([mount, *options], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("only who may mount can make a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def _fill_up(disk: Path) -> Path:
+    """Takes all room that is left, down to the last byte."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for piece in (1 << 16, 1 << 12, 1):
+            try:
+                while file.write(bytes(piece)) == piece:
+                    pass
+            except OSError:
+                continue
+    return ballast
+
+
+def test_a_full_disk_loses_nothing_and_the_handle_goes_on_when_there_is_room(
+    disk: Path, tmp_path: Path
+) -> None:
+    with open_store(disk, tmp_path) as store:
+        for step in range(1, 4):
+            store.save(at_step(step), "agent", base="latest")
+        store.save(at_step(0), "other")
+        ballast = _fill_up(disk)
+        for _ in range(3):
+            with pytest.raises(StoreFull):
+                store.save(at_step(4), "agent", base="latest")
+            assert store.load("agent").step == 3
+            assert store.load("other").step == 0
+        assert store.verify().versions == 4
+        ballast.unlink()
+        assert store.save(at_step(4), "agent", base="latest").number == 4
+        assert store.verify().versions == 5
+    with open_store(disk, tmp_path) as store:
+        assert [store.load("agent", version=step).step for step in range(1, 5)] == [1, 2, 3, 4]
+
+
+def _save_until_full(store: Store) -> int:
+    saved = 0
+    while True:
+        try:
+            saved = store.save(at_step(saved + 1), "agent", base="latest").number
+        except StoreFull:
+            return saved
+
+
+def test_saves_into_a_disk_that_fills_up_are_there_or_refused(disk: Path, tmp_path: Path) -> None:
+    with open_store(disk, tmp_path) as store:
+        saved = _save_until_full(store)
+        assert saved > 10
+        assert [version.number for version in store.history("agent")] == list(range(saved, 0, -1))
+    with open_store(disk, tmp_path) as store:
+        for step in range(1, saved + 1):
+            assert (store.load("agent", version=step).weights == at_step(step).weights).all()
+        assert store.verify().versions == saved
+
+
+def test_a_save_too_large_for_the_disk_does_not_keep_small_ones_out(
+    disk: Path, tmp_path: Path
+) -> None:
+    with open_store(disk, tmp_path) as store:
+        for step in range(1, 11):
+            with pytest.raises(StoreFull):
+                store.save(at_step(step, 2_000_000), "large")
+            assert store.save(at_step(step, 10), "small", base="latest").number == step
+        assert store.names() == ["small"]
+
+
+def test_a_store_on_a_full_disk_opens_and_reads(disk: Path, tmp_path: Path) -> None:
+    with open_store(disk, tmp_path) as store:
+        store.save(at_step(1), "agent")
+    ballast = _fill_up(disk)
+    with open_store(disk, tmp_path) as store:
+        assert store.load("agent").step == 1
+        with pytest.raises(StoreFull):
+            store.save(at_step(2), "agent", base="latest")
+    ballast.unlink()
+    with open_store(disk, tmp_path) as store:
+        assert store.save(at_step(2), "agent", base="latest").number == 2
+
+
+def test_a_store_cannot_be_made_on_a_full_disk_until_there_is_room(
+    disk: Path, tmp_path: Path
+) -> None:
+    ballast = _fill_up(disk)
+    for _ in range(2):
+        with pytest.raises(StoreFull):
+            open_store(disk, tmp_path)
+    ballast.unlink()
+    with open_store(disk, tmp_path) as store:
+        assert store.save(at_step(1), "agent").number == 1
+
+
+# --- a disk that fails ----------------------------------------------------------------------------
+
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <stdio.h>
+#include <stdlib.h>
+/* Fails the call that the file $FAIL_WITH names, on data.mdb only. */
+static int fails(const char *call, int fd) {
+    char path[4096], link[64], line[64] = "";
+    FILE *file = fopen(getenv("FAIL_WITH"), "r");
+    if (!file) return 0;
+    if (!fgets(line, sizeof line, file)) line[0] = 0;
+    fclose(file);
+    if (strcmp(line, call)) return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length < 8) return 0;
+    path[length] = 0;
+    return !strcmp(path + length - 8, "data.mdb");
+}
+#define CALL(result, name, parameters, arguments, fd) \
+    result name parameters { \
+        static result (*real) parameters; \
+        if (!real) real = dlsym(RTLD_NEXT, #name); \
+        if (fails(#name, fd)) { errno = EIO; return -1; } \
+        return real arguments; \
+    }
+CALL(int, fdatasync, (int fd), (fd), fd)
+CALL(int, fsync, (int fd), (fd), fd)
+CALL(ssize_t, pwrite, (int fd, const void *b, size_t n, off_t o), (fd, b, n, o), fd)
+CALL(ssize_t, writev, (int fd, const struct iovec *v, int n), (fd, v, n), fd)
+"""
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("a C compiler makes the calls fail")
+    folder = tmp_path_factory.mktemp("shim")
+    (folder / "shim.c").write_text(SHIM)
+    library = folder / "shim.so"
+    flags = ["-shared", "-fPIC", "-o", str(library), str(folder / "shim.c"), "-ldl"]
+    subprocess.run([compiler, *flags], check=True)
+    return library
+
+
+def fail(folder: str, call: str) -> dict[str, Any]:
+    """Saves while `call` fails; says what came of it, of the next operations, and of a new open."""
+    disk, switch = Path(folder), Path(os.environ["FAIL_WITH"])
+
+    def tried(work: Any) -> Any:
+        try:
+            return work()
+        except DachiError as error:
+            return [type(error).__name__, error.code]
+
+    said: dict[str, Any] = {}
+    with open_store(disk, disk) as store:
+        for step in range(1, 4):
+            store.save(at_step(step), "agent", base="latest")
+        switch.write_text(call)
+        said["failed save"] = tried(lambda: store.save(at_step(4), "agent", base="latest").number)
+        switch.write_text("")
+        said["next save"] = tried(lambda: store.save(at_step(5), "agent", base="latest").number)
+        said["next load"] = tried(lambda: store.load("agent").step)
+    with open_store(disk, disk) as store:
+        versions = [version.number for version in store.history("agent")]
+        said["versions"] = versions
+        said["steps"] = [store.load("agent", version=number).step for number in versions]
+        said["verified"] = store.verify().versions
+        said["save after reopening"] = store.save(at_step(9), "agent", base="latest").number
+    return said
+
+
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite", "writev"])
+def test_a_write_that_fails_fails_the_save_and_the_store_until_it_is_reopened(
+    call: str, shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch = tmp_path / "switch"
+    monkeypatch.setenv("FAIL_WITH", str(switch))
+    monkeypatch.setenv("LD_PRELOAD", str(shim))
+    with Warm("tests.crash.test_full_disk") as warm:
+        said = warm.call("fail", str(tmp_path), call)
+    refused = [StoreIO.__name__, "io"]
+    assert said["failed save"] == said["next save"] == said["next load"] == refused, json.dumps(
+        said
+    )
+    # Whether the failed one is there is not known before the store is read again.
+    assert said["versions"] in ([3, 2, 1], [4, 3, 2, 1])
+    assert said["steps"] == said["versions"]
+    assert said["verified"] == len(said["versions"])
+    assert said["save after reopening"] == len(said["versions"]) + 1
