@@ -37,8 +37,7 @@ def _of_the_log(victim: Victim) -> Iterator[str]:
 
 
 def _of_the_newest_nodes(victim: Victim) -> Iterator[str]:
-    nodes = attacker.read(victim.store)
-    newest = [key for key in sorted(nodes) if not key.startswith(attacker.LEDGER_PREFIX)]
+    newest = sorted(key for kind, ids in victim.needed.items() if kind != "ledger" for key in ids)
     for count in (1, 3, 20):
         with victim.edited(dict.fromkeys(newest[-count:])):
             yield f"the {count} newest nodes"

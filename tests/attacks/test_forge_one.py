@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dachi_fast import _core
+from dachi_fast import KeyFile, _core
 from tests.attacks import attacker, table
 from tests.attacks.victim import Edits, Victim
 
@@ -21,7 +21,8 @@ def _forgery(victim: Victim) -> Path:
         found = _core.store.probe(victim.store)
         assert found is not None
         store_id, wrapped = found
-        _core.store.Store(folder, store_id, os.urandom(32), wrapped, None).close()
+        theirs = (KeyFile(victim.folder / "their key"), b"their store")
+        _core.store.Store(folder, store_id, os.urandom(32), wrapped, theirs, None).close()
     return folder
 
 

@@ -55,7 +55,7 @@ def agent(size: int, seed: int) -> Agent:
 def open_store(folder: Path) -> Store:
     """Opens the store of a victim's folder, as its owner does."""
     keys, witness = KeyFile(folder / "key"), FileWitness(folder / "witness")
-    return Store.open(folder / "store", keys=keys, witness=witness)
+    return Store.open(folder / "store", keys=keys, witness=witness, limits=None)
 
 
 def make(folder: str) -> None:
