@@ -16,6 +16,7 @@ from dachi_fast.errors import (
     KeyringError,
     KeyServiceError,
     RolledBack,
+    StoreError,
     UnknownName,
 )
 
@@ -127,6 +128,43 @@ def test_no_plaintext_is_in_any_file_before_or_after(store: Store, tmp_path: Pat
             content = path.read_bytes()
             for text in (b"secret", b"and more", b"because", b"harmless", b"gone"):
                 assert text not in content, (path, text)
+
+
+# --- forks ----------------------------------------------------------------------------------------
+
+
+def test_a_name_with_forks_is_not_forgotten_until_they_are_to_be(
+    store: Store, keys: KeyFile
+) -> None:
+    store.fork("secret", "branch", version=2)
+    store.fork("branch", "twig")
+    before = store.ledger()
+    for name, others in (("secret", "branch, twig"), ("twig", "secret, branch")):
+        with pytest.raises(StoreError) as caught:
+            store.forget(name)
+        assert caught.value.code == "has-forks"
+        named = str(caught.value.context["others"]).split(", ")
+        assert sorted(named) == sorted(others.split(", "))
+    assert store.ledger() == before
+    assert store.names() == ["branch", "other", "secret", "twig"]
+    forgotten = store.forget("twig", forks="forget")
+    assert sorted(forgotten.names) == ["branch", "secret", "twig"]
+    assert store.names() == ["other"]
+    for name in forgotten.names:
+        with pytest.raises(UnknownName):
+            store.load(name)
+    store.close()
+    with Store.open(store.path, keys=keys) as again:
+        assert again.names() == ["other"]
+        assert again.verify().names == 1
+        assert [e.agent_id for e in again.ledger()].count(None) == 5
+
+
+def test_a_copy_stays_when_what_it_came_from_is_forgotten(store: Store) -> None:
+    store.copy("secret", to="copy")
+    store.forget("secret")
+    assert store.names() == ["copy", "other"]
+    assert str(store.load("copy").state_dict()["text"]).startswith("secret number 2")
 
 
 # --- copies ---------------------------------------------------------------------------------------

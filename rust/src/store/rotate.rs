@@ -28,16 +28,15 @@ pub fn draw_due_ns(now_ns: u64) -> Result<u64> {
     Ok(now_ns.saturating_add(drawn_s * SECOND_NS))
 }
 
-fn is_due(head: &Head, now_ns: u64) -> bool {
+fn is_due(due_ns: u64, sealed: u64, now_ns: u64) -> bool {
     // A due time beyond what can be drawn was drawn by a clock that was ahead.
-    let unknown = head.rotation_due_ns > now_ns.saturating_add(ROTATION_S.end() * SECOND_NS);
-    now_ns >= head.rotation_due_ns || unknown || head.sealed >= MOST_SEALED
+    let unknown = due_ns > now_ns.saturating_add(ROTATION_S.end() * SECOND_NS);
+    now_ns >= due_ns || unknown || sealed >= MOST_SEALED
 }
 
 /// When writing ends, if no rotation succeeds: after twice the interval.
-fn limit_ns(head: &Head) -> u64 {
-    let interval_ns = head.rotation_due_ns.saturating_sub(head.rotated_ns);
-    head.rotation_due_ns.saturating_add(interval_ns)
+fn limit_ns(rotated_ns: u64, due_ns: u64) -> u64 {
+    due_ns.saturating_add(due_ns.saturating_sub(rotated_ns))
 }
 
 impl Store {
@@ -53,13 +52,13 @@ impl Store {
     /// interval has passed: no save fails because of a rotation before.
     pub(super) fn rotate_when_due(&self, head: &Head, commit: &mut Commit<'_>) -> Result<()> {
         let now_ns = self.clock.now_ns()?;
-        if !is_due(head, now_ns) {
+        if !is_due(head.rotation_due_ns, head.sealed, now_ns) {
             return Ok(());
         }
         let Err(failed) = commit.take(&mut |change| begin_epoch(change, "")) else {
             return Ok(());
         };
-        if now_ns < limit_ns(head) {
+        if now_ns < limit_ns(head.rotated_ns, head.rotation_due_ns) {
             self.warn(format!(
                 "the keys of the store are due to be rotated, which fails: {failed}"
             ));
@@ -107,27 +106,6 @@ pub(super) fn log(change: &mut Change<'_>, operation: &str, justification: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Frontier;
-    use crate::tree::Map;
-
-    fn head(rotated_ns: u64, rotation_due_ns: u64, sealed: u64) -> Head {
-        Head {
-            commit: 1,
-            lineage: [0; 16],
-            created_ns: 0,
-            last_id: 0,
-            key_generation: 1,
-            key_hash: [0; 32],
-            rotated_ns,
-            rotation_due_ns,
-            sealed,
-            chain: [0; 32],
-            frontier: Frontier::default(),
-            doomed: Vec::new(),
-            swept: 0,
-            top: Map::default(),
-        }
-    }
 
     #[test]
     fn the_due_time_lies_one_to_seven_days_ahead_and_anywhere_in_between() {
@@ -144,11 +122,11 @@ mod tests {
 
     #[test]
     fn a_rotation_is_due_by_time_by_number_or_after_a_clock_went_wrong() {
-        assert!(!is_due(&head(0, 100, MOST_SEALED - 1), 99));
-        assert!(is_due(&head(0, 100, 0), 100));
-        assert!(is_due(&head(0, 100, MOST_SEALED), 1));
-        assert!(is_due(&head(0, 604_800 * SECOND_NS + 2, 0), 1));
-        assert!(!is_due(&head(0, 604_800 * SECOND_NS + 1, 0), 1));
-        assert_eq!(limit_ns(&head(40, 100, 0)), 160);
+        assert!(!is_due(100, MOST_SEALED - 1, 99));
+        assert!(is_due(100, 0, 100));
+        assert!(is_due(100, MOST_SEALED, 1));
+        assert!(is_due(604_800 * SECOND_NS + 2, 0, 1));
+        assert!(!is_due(604_800 * SECOND_NS + 1, 0, 1));
+        assert_eq!(limit_ns(40, 100), 160);
     }
 }
