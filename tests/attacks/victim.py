@@ -55,7 +55,7 @@ def agent(size: int, seed: int) -> Agent:
 def open_store(folder: Path) -> Store:
     """Opens the store of a victim's folder, as its owner does."""
     keys, witness = KeyFile(folder / "key"), FileWitness(folder / "witness")
-    return Store.open(folder / "store", keys=keys, witness=witness, limits=None)
+    return Store.open(folder / "store", keys=keys, witness=witness, limits=None, audit_reads="off")
 
 
 def make(folder: str) -> None:
@@ -169,8 +169,8 @@ class Victim:
 
     @property
     def witness_file(self) -> Path:
-        """The witness of the store."""
-        [file] = (self.folder / "witness").iterdir()
+        """The witness of the store; a signed checkpoint lies beside it."""
+        [file] = (file for file in (self.folder / "witness").iterdir() if not file.suffix)
         return file
 
     def codes(self) -> set[str]:
