@@ -7,14 +7,13 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import dachi_fast
-from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store
+from dachi_fast import Attr, BaseModule, KeyFile, Store
 from dachi_fast.errors import (
     DachiError,
     FormatTooNew,
@@ -26,7 +25,6 @@ from dachi_fast.errors import (
     RolledBack,
     StoreIO,
     StoreLocked,
-    Tampered,
     WrongContext,
 )
 
@@ -241,59 +239,7 @@ def test_a_handle_that_is_dropped_lets_go_of_the_store(folder: Path, keys: KeyFi
     Store.open(folder, keys=keys).close()
 
 
-# --- witnesses ------------------------------------------------------------------------------------
-
-
-def _saved(folder: Path, keys: KeyFile, *counts: int, **more: Any) -> None:
-    with Store.open(folder, keys=keys, **more) as store:
-        for count in counts:
-            counter = Counter()
-            counter.count = count
-            store.save(counter, "agent", base="latest")
-
-
-def _replaced(folder: Path, by: Path) -> None:
-    shutil.rmtree(folder)
-    shutil.copytree(by, folder)
-
-
-def test_yesterdays_store_in_todays_place_is_refused(
-    folder: Path, keys: KeyFile, tmp_path: Path
-) -> None:
-    shutil.copytree(folder, tmp_path / "yesterday")
-    _saved(folder, keys, 3)
-    _replaced(folder, tmp_path / "yesterday")
-    error = _refused(RolledBack, folder, keys)
-    assert (error.context["commit"], error.context["witnessed_commit"]) == (3, 4)
-    assert "older" in str(error)
-    with Store.open(folder, keys=keys, witness=None) as store:
-        assert store.load("agent").count == 2
-
-
-def test_a_branch_of_what_was_seen_is_refused(folder: Path, keys: KeyFile, tmp_path: Path) -> None:
-    shutil.copytree(folder, tmp_path / "yesterday")
-    _saved(folder, keys, 3)
-    _replaced(folder, tmp_path / "yesterday")
-    for counts in ((30,), (31, 32)):
-        _saved(folder, keys, *counts, witness=None)
-        assert "branch" in str(_refused(RolledBack, folder, keys))
-
-
-def test_a_store_that_went_on_elsewhere_is_accepted(folder: Path, keys: KeyFile) -> None:
-    _saved(folder, keys, 3, 4, 5, witness=None)
-    with Store.open(folder, keys=keys) as store:
-        assert store.load("agent").count == 5
-
-
-def test_a_moved_store_and_a_fresh_machine_are_accepted(
-    folder: Path, keys: KeyFile, tmp_path: Path
-) -> None:
-    folder.rename(tmp_path / "moved")
-    _saved(tmp_path / "moved", keys, 3)
-    with Store.open(
-        tmp_path / "moved", keys=keys, witness=FileWitness(tmp_path / "fresh")
-    ) as store:
-        assert store.load("agent").count == 3
+# --- data that is gone ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("witness", ["default", None])
@@ -306,39 +252,3 @@ def test_data_that_is_gone_is_noticed(
         (folder / "data.mdb").touch()
     error = _refused(Missing, folder, keys, witness=witness)
     assert "restore" in str(error)
-
-
-@pytest.mark.parametrize(
-    "edit", [lambda b: b[:40], lambda b: b"x" * len(b), lambda b: bytes(c ^ 1 for c in b)]
-)
-def test_an_edited_witness_is_refused(
-    folder: Path, keys: KeyFile, tmp_path: Path, edit: Callable[[bytes], bytes]
-) -> None:
-    witness = FileWitness(tmp_path / "seen")
-    _saved(folder, keys, 3, witness=witness)
-    [path] = (tmp_path / "seen").glob("*[0-9a-f]")  # beside it lies a checkpoint
-    path.write_bytes(edit(path.read_bytes()))
-    _refused(Tampered, folder, keys, witness=witness)
-
-
-@pytest.mark.parametrize("unwritten", [b"", bytes(8192)])
-def test_a_witness_that_was_made_but_never_written_is_as_good_as_none(
-    folder: Path, keys: KeyFile, tmp_path: Path, unwritten: bytes
-) -> None:
-    # Symptom: a store whose creation was killed could not be opened. Cause: the witness file was
-    # there, its record was not yet. Fix: a file of nothing (or of blocks that a power failure left
-    # unfilled) holds no record, which is no sign of an edit.
-    witness = FileWitness(tmp_path / "seen")
-    _saved(folder, keys, 3, witness=witness)
-    [path] = (tmp_path / "seen").glob("*[0-9a-f]")
-    path.write_bytes(unwritten)
-    with Store.open(folder, keys=keys, witness=witness) as store:
-        assert store.history("agent")[0].number == 3
-
-
-def test_a_witness_that_cannot_be_read_is_named(
-    folder: Path, keys: KeyFile, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(StoreIO, match="witness"):
-        Store.open(folder, keys=keys, witness=FileWitness(tmp_path / "file"))

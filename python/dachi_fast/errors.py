@@ -106,6 +106,10 @@ class KeyringError(DachiError):
     """A key cannot be had, is wrong, or may not be used."""
 
 
+class KeysBehind(KeyringError, RuntimeWarning):
+    """What is due to happen to the store's keys fails for now: a warning."""
+
+
 class KeyAccessError(KeyringError, PermissionError):
     """A key exists but its protection is too weak or it cannot be read."""
 
@@ -136,6 +140,18 @@ class NotAStore(StoreError, ValueError):
 
 class StoreIO(StoreError, OSError):
     """The operating system refused a file operation."""
+
+
+class StoreReadOnly(StoreError, PermissionError):
+    """The store was opened to be read only."""
+
+
+class WitnessMissing(StoreError, UserWarning):
+    """A witness knows nothing of a store with commits: a warning, or raised where asked for."""
+
+
+class WitnessUnwritten(StoreError, UserWarning):
+    """A witness could not be told of a commit, which is on disk: a warning, once a handle."""
 
 
 class FormatTooNew(StoreError, ValueError):
@@ -180,6 +196,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "keyring": KeyringError,
     "wrong-key": KeyringError,
     "key-access": KeyAccessError,
+    "keys-behind": KeysBehind,
     "key-service": KeyServiceError,
     "rotation-overdue": KeyringError,
     "store": StoreError,
@@ -189,6 +206,10 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "forked": StoreClosed,
     "not-a-store": NotAStore,
     "io": StoreIO,
+    "read-only": StoreReadOnly,
+    "witness": StoreIO,
+    "witness-missing": WitnessMissing,
+    "witness-unwritten": WitnessUnwritten,
     "format-too-new": FormatTooNew,
     "unknown-name": UnknownName,
     "unknown-version": UnknownName,

@@ -88,3 +88,59 @@ class ReplaceableKeyProvider(KeyProvider, Protocol):
             KeyringError: they could not be destroyed; they still open what they sealed.
         """
         ...
+
+
+@runtime_checkable
+class Witness(Protocol):
+    """Remembers the newest commit of a store elsewhere: on another disk, on a server.
+
+    It keeps opaque records that only the store can make and check: it needs no key, cannot forge
+    one, and one that was altered is refused. Both methods may be called from any thread, one after
+    the other or at once, and never while the store's lock is held; they must not use the store.
+    Readers wait for `newest`, and saves for both: give a remote one a timeout.
+
+    A store with commits that it knows nothing of is used with a warning and a ledger entry; with
+    an attribute ``missing = "refuse"`` it is refused.
+
+    Example:
+        >>> from dachi_fast.types import Witness
+        >>> class Remembered:
+        ...     def __init__(self) -> None:
+        ...         self.seen: dict[bytes, tuple[int, bytes]] = {}
+        ...
+        ...     def newest(self, store_id: bytes) -> bytes | None:
+        ...         return self.seen[store_id][1] if store_id in self.seen else None
+        ...
+        ...     def advance(self, store_id: bytes, commit: int, record: bytes) -> None:
+        ...         if commit > self.seen.get(store_id, (-1, b""))[0]:
+        ...             self.seen[store_id] = (commit, record)
+        >>> isinstance(Remembered(), Witness)
+        True
+    """
+
+    def newest(self, store_id: bytes) -> bytes | None:
+        """Gives the record with the highest commit; None if there is none.
+
+        Called before each read and each commit. An older record than the newest is safe, but lets
+        the store go back that far unnoticed; what this raises ends the read or save as a
+        `StoreIO` with the exception as its cause.
+
+        Args:
+            store_id: 16 bytes.
+        """
+        ...
+
+    def advance(self, store_id: bytes, commit: int, record: bytes) -> None:
+        """Keeps a record, unless one with as high a commit is kept already.
+
+        Called once after each commit that is durable, which many saves may share, and once with
+        commit 0 when a store is made. What this raises is a `WitnessUnwritten` warning, once a
+        handle: the commit stays.
+
+        Args:
+            store_id: 16 bytes.
+            commit: its number; rises, but not always by one. Processes may call in another order
+                than they committed.
+            record: about 100 bytes.
+        """
+        ...

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias, final
 
 from dachi_fast._core.state import Capture
 from dachi_fast.module import BaseModule
-from dachi_fast.types import KeyProvider
+from dachi_fast.types import KeyProvider, Witness
 
 _Row: TypeAlias = tuple[
     int, int, int, int, str, int, int, str, int, tuple[str, int] | None, list[str]
@@ -81,8 +81,11 @@ class Store:
         root_key: bytes,
         wrapped_root: bytes,
         provider: tuple[KeyProvider, bytes],
-        witness_folder: str | os.PathLike[str] | None,
+        watched_by: str | os.PathLike[str] | Witness | None,
         *,
+        refuse_unseen: bool = False,
+        adopt: str | None = None,
+        read_only: bool = False,
         limits: tuple[int | None, int, int | None, int | None] = ...,
         audit_reads: Literal["batched", "strict", "off"] = "batched",
         clock: Callable[[], int] | None = None,
@@ -95,6 +98,8 @@ class Store:
 
     @property
     def closed(self) -> bool: ...
+    @property
+    def read_only(self) -> bool: ...
     def close(self) -> None: ...
     def save(self, name: str, capture: Capture, justification: str, base: int | None) -> _Row:
         """Commits a capture.

@@ -30,6 +30,7 @@ class Handle:
         self._core = core
         self._path = path
         self._seen = seen  # the witness's folder
+        self._read_only = core.read_only
         self._bases: Bases = {} if bases is None else bases
 
     def close(self) -> None:
@@ -61,6 +62,11 @@ class Handle:
         return self._core.closed
 
     @property
+    def read_only(self) -> bool:
+        """Whether the store was opened to be read only."""
+        return self._read_only
+
+    @property
     def path(self) -> Path:
         """The store's folder."""
         return self._path
@@ -74,7 +80,8 @@ class Handle:
             self.close()
 
     def __repr__(self) -> str:
-        return f"Store({str(self._path)!r}{', closed' if self.closed else ''})"
+        how = ", closed" if self.closed else ", read-only" if self.read_only else ""
+        return f"Store({str(self._path)!r}{how})"
 
     def _base(self, module: BaseModule, name: str) -> int:
         held = self._bases.get(id(module))

@@ -200,7 +200,7 @@ class Ledger(Handle):
 
     def _finish(self) -> None:
         super()._finish()
-        if self._seen is None:
+        if self._seen is None or self.read_only:
             return
         # Beside the witness; a courtesy, as the witness itself: what is wrong with the store was
         # said to who used it, and the store can sign another one.

@@ -5,31 +5,35 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from dachi_fast._core import store as _core_store
 from dachi_fast._dirs import data_folder
-from dachi_fast.errors import KeyringError, StoreLocked
+from dachi_fast.errors import KeyringError, NotAStore, StoreLocked
 from dachi_fast.keys import KeyFile
 from dachi_fast.store._evidence import Evidence
+from dachi_fast.store._handle import check_text
 from dachi_fast.store._keys import Keys
 from dachi_fast.store._ledger import Ledger
 from dachi_fast.store._limits import Limits, limits_row
 from dachi_fast.store._saves import Saves
 from dachi_fast.store._upkeep import Upkeep
 from dachi_fast.store._versions import Versions
-from dachi_fast.witness import FileWitness
+from dachi_fast.witness import core_witness
 
 if TYPE_CHECKING:
     from dachi_fast.store._handle import Bases
-    from dachi_fast.types import Clock, KeyProvider
+    from dachi_fast.types import Clock, KeyProvider, Witness
+    from dachi_fast.witness import FileWitness
 
 # By store id and folder: a store that is closed and opened again still knows what it loaded; a copy
 # of it, which goes its own way, does not.
 _bases: dict[tuple[bytes, Path], Bases] = {}
 
 DEFAULT_LIMITS: Final = Limits()
+AuditReads = Literal["batched", "strict", "off"]
 
 
 class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
@@ -58,10 +62,11 @@ class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
         path: str | os.PathLike[str],
         *,
         keys: KeyProvider,
-        witness: FileWitness | Literal["default"] | None = "default",
+        witness: FileWitness | Witness | Literal["default"] | None = "default",
         limits: Limits | None = DEFAULT_LIMITS,
-        audit_reads: Literal["batched", "strict", "off"] = "batched",
+        audit_reads: AuditReads = "batched",
         clock: Clock | None = None,
+        read_only: bool = False,
     ) -> Self:
         """Opens the store in a folder, or makes one.
 
@@ -80,6 +85,8 @@ class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
                 all.
             clock: tells the time, nanoseconds since 1970; None for the system's. Where it is
                 behind what was saved last, that time is kept, and the ledger says by how much.
+            read_only: True: the store must exist, nothing but LMDB's table of readers is written,
+                reads are not audited, and whatever would change the store raises `StoreReadOnly`.
 
         Returns:
             The open store.
@@ -91,8 +98,9 @@ class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
             KeyringError: the key is missing or another one; `KeyAccessError` if its protection is
                 too weak.
             RolledBack: it is older than, or no continuation of, what was last seen here.
+            WitnessMissing: the witness does not know it, and refuses such.
             IntegrityError: it was edited or damaged.
-            StoreIO: no permission, or the disk failed.
+            StoreIO: no permission, or the disk or the witness failed.
 
         Example:
             >>> from dachi_fast import KeyFile, Store
@@ -101,62 +109,129 @@ class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
             []
             >>> store.close()
         """
-        folder = Path(path).absolute()
-        if audit_reads not in {"batched", "strict", "off"}:
-            raise ValueError(f"audit_reads is 'batched', 'strict' or 'off', not {audit_reads!r}")
-        seen = FileWitness() if witness == "default" else witness
-        witness_folder = None if seen is None else seen.folder.absolute()
+        if read_only and audit_reads == "strict":
+            raise ValueError("a store that is only read has no ledger to write reads to")
+        watched = core_witness(witness)
+        how = _How(keys, *watched, clock, limits, audit_reads, read_only=read_only)
+        return cls._opened(Path(path).absolute(), how)
+
+    @classmethod
+    def adopt(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        keys: KeyProvider,
+        witness: FileWitness | Witness | Literal["default"] | None = "default",
+        limits: Limits | None = DEFAULT_LIMITS,
+        audit_reads: AuditReads = "batched",
+        clock: Clock | None = None,
+        justification: str = "",
+    ) -> Self:
+        """Opens a backup or copy that is to be the store in use from now on.
+
+        The ledger says so, and the witness begins again with this store. Any other copy is
+        refused by that witness from then on, and this one by the witness of the original.
+
+        Args:
+            path: the store's folder; nobody else may have it open.
+            keys: as for `open`.
+            witness: the one that is to follow this store. For a copy beside the original, one of
+                its own.
+            limits: as for `open`.
+            audit_reads: as for `open`.
+            clock: as for `open`.
+            justification: why, for the ledger; at most 16 KiB.
+
+        Returns:
+            The open store.
+
+        Raises:
+            NotAStore: there is no store.
+            StoreLocked: somebody has it open.
+            KeyringError: the key is missing or another one.
+            IntegrityError: it, or the witness's record, was edited or damaged.
+            StoreIO: no permission, or the disk or the witness failed.
+
+        Example:
+            >>> import shutil
+            >>> from dachi_fast import KeyFile, Store
+            >>> keys = KeyFile("adopt.key")
+            >>> Store.open("adopt.store", keys=keys).close()
+            >>> _ = shutil.copytree("adopt.store", "monday.backup")
+            >>> with Store.adopt("monday.backup", keys=keys, justification="disk died") as store:
+            ...     store.ledger()[0].operation
+            'adopt'
+        """
+        check_text(justification)
+        watched = core_witness(witness)
+        how = _How(keys, *watched, clock, limits, audit_reads, adopt=justification)
+        return cls._opened(Path(path).absolute(), how)
+
+    @classmethod
+    def _opened(cls, folder: Path, how: _How) -> Self:
         found = _core_store.probe(folder)
         while True:
             try:
-                core, store_id = _opened(
-                    folder,
-                    found,
-                    keys,
-                    witness_folder,
-                    limits,
-                    audit_reads=audit_reads,
-                    clock=clock,
-                )
+                core, store_id = _core_opened(folder, found, how)
                 break
             except (StoreLocked, KeyringError):
                 # Did another process make the store, or replace its root key, in between?
                 before, found = found, _core_store.probe(folder)
                 if found is None or found == before:
                     raise
-        store = cls(core, folder, _bases.setdefault((store_id, folder), {}), witness_folder)
+        if how.adopt is not None:
+            # What was loaded from this folder may have come from another history.
+            _bases.pop((store_id, folder), None)
+        seen = how.watched_by if isinstance(how.watched_by, Path) else None
+        store = cls(core, folder, _bases.setdefault((store_id, folder), {}), seen)
         store._purpose = purpose(store_id)
         return store
 
 
-def _opened(
-    folder: Path,
-    found: tuple[bytes, bytes] | None,
-    keys: KeyProvider,
-    witness_folder: Path | None,
-    limits: Limits | None,
-    *,
-    audit_reads: Literal["batched", "strict", "off"],
-    clock: Clock | None,
+@dataclass(frozen=True)
+class _How:
+    """How a store is opened."""
+
+    keys: KeyProvider
+    watched_by: Path | Witness | None
+    refuse_unseen: bool
+    clock: Clock | None
+    limits: Limits | None
+    audit_reads: AuditReads
+    adopt: str | None = None
+    read_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.audit_reads not in {"batched", "strict", "off"}:
+            what = f"audit_reads is 'batched', 'strict' or 'off', not {self.audit_reads!r}"
+            raise ValueError(what)
+
+
+def _core_opened(
+    folder: Path, found: tuple[bytes, bytes] | None, how: _How
 ) -> tuple[_core_store.Store, bytes]:
     """Gives the open store and its id; `found` is its id and wrapped root, None if it is new."""
+    if found is None and (how.adopt is not None or how.read_only):
+        raise NotAStore("not-a-store", f"there is no store in {folder}", path=str(folder))
     if found is None:
         store_id = os.urandom(16)
-        root, wrapped = _first_root(keys, store_id)
+        root, wrapped = _first_root(how.keys, store_id)
     else:
         store_id, wrapped = found
-        root = keys.unwrap(wrapped, purpose(store_id))
-    provider = (keys, purpose(store_id))
+        root = how.keys.unwrap(wrapped, purpose(store_id))
     core = _core_store.Store(
         folder,
         store_id,
         root,
         wrapped,
-        provider,
-        witness_folder,
-        limits=limits_row(limits),
-        audit_reads=audit_reads,
-        clock=clock,
+        (how.keys, purpose(store_id)),
+        how.watched_by,
+        refuse_unseen=how.refuse_unseen,
+        adopt=how.adopt,
+        read_only=how.read_only,
+        limits=limits_row(how.limits),
+        audit_reads=how.audit_reads,
+        clock=how.clock,
     )
     return core, store_id
 

@@ -128,7 +128,11 @@ fn raised(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         context.set_item("path", path)?;
     }
     let value = from_code.bind(py).call1((error.slug(), error.to_string(), context))?;
-    Ok(PyErr::from_value(value))
+    let made = PyErr::from_value(value);
+    if error.slug() == "witness" {
+        made.set_cause(py, crate::py::witness::cause());
+    }
+    Ok(made)
 }
 
 /// For `?` straight from the core into a function that Python calls.

@@ -25,6 +25,7 @@ mod state;
 mod store;
 mod types;
 mod walk;
+mod witness;
 
 use pyo3::prelude::*;
 

@@ -240,7 +240,7 @@ impl Change<'_> {
         self.staged.gone.push(namespace);
     }
 
-    /// Changes what the head says of keys.
+    /// Changes what the head says beside names and entries.
     pub fn edit_head(&mut self, edit: impl FnOnce(&mut Head) + 'static) {
         self.staged.head.push(Box::new(edit));
     }

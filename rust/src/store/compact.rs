@@ -75,7 +75,7 @@ impl Store {
 
     /// Writes the copy. Others read and write meanwhile: what they write is not in it.
     pub fn copy_compacted(&self) -> Result<Compacted> {
-        self.view()?; // not in a fork, nor after a failed sync
+        self.writable_view()?; // not in a fork, nor after a failed sync
         let head = self.engine.head()?;
         self.engine.copy_compacted(&self.folder.join(COPY_FILE))?;
         Ok(Compacted { head })
@@ -92,12 +92,12 @@ impl Store {
             let what = "another process has the store open: close it there";
             return Ok((self, Err(Error::new("locked", what))));
         }
-        let (sync, folder) = (self.engine.sync(), self.folder.clone());
+        let (used, folder) = (self.engine.used(), self.folder.clone());
         self.engine.close();
         std::fs::rename(folder.join(COPY_FILE), folder.join(crate::engine::lmdb::DATA_FILE))
             .and_then(|()| std::fs::File::open(&folder)?.sync_all())
             .map_err(|cause| refused(&cause))?;
-        let engine = Lmdb::open(&folder, sync)?;
+        let engine = Lmdb::open(&folder, used)?;
         self._lock.lock_shared().map_err(|cause| refused(&cause))?;
         Ok((Store { engine, ..self }, Ok(true)))
     }

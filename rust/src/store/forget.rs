@@ -77,7 +77,7 @@ impl Store {
         match self.destroy_doomed(None) {
             Err(failed) if failed.slug() == "key-service" => {
                 let what = "the provider could not give up the key of what was forgotten";
-                self.warn(format!("{what}: {failed}"));
+                self.warn_of_keys(format!("{what}: {failed}"));
                 Ok(true)
             }
             finished => finished.map(|_| true),

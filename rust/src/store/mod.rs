@@ -21,6 +21,7 @@ mod rotate;
 mod save;
 mod verify;
 mod view;
+mod watch;
 
 pub use branches::Which;
 pub use clock::{Clock, now_ns};
@@ -30,18 +31,18 @@ pub use head::FORMAT;
 pub use history::Change;
 pub use ledger::LedgerEntry;
 pub use load::Loaded;
-pub use open::{Options, probe};
+pub use open::{Access, Options, probe};
 pub use prune::{Limits, Pruned};
 pub use reads::AuditReads;
 pub use records::Version;
 pub use save::{Origin, Save};
 pub use verify::Report;
+pub use watch::Unseen;
 
 use crate::engine::lmdb::Lmdb;
 use crate::error::Error;
 use crate::keys::{Key, Keyring, Provider};
 use crate::seal::Sealer;
-use crate::witness::{FileWitness, Seen};
 use queue::Queue;
 use std::collections::HashMap;
 use std::fs::File;
@@ -49,6 +50,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use view::{Agent, View};
+use watch::Watch;
 
 /// An open store. Any number of threads and processes read and save; saves that meet share a commit.
 pub struct Store {
@@ -62,23 +64,22 @@ pub struct Store {
     provider: Mutex<Arc<dyn Provider>>,
     clock: Clock,
     /// What callers should be told although nothing failed.
-    warnings: Mutex<Vec<String>>,
-    witness: Option<FileWitness>,
+    warnings: Mutex<Vec<Error>>,
+    watch: Watch,
+    access: Access,
     /// The newest commit that this process has seen.
     view: RwLock<Arc<View>>,
     /// What was read of namespaces, by name.
     agents: Mutex<HashMap<String, Arc<Agent>>>,
     /// Namespaces with keys that no name leads to, once they were looked for.
     spares: Mutex<Vec<[u8; 16]>>,
-    /// What the witness said when it was last proved to be right.
-    proved: Mutex<Option<Seen>>,
     queue: Queue,
     limits: Limits,
     audit_reads: AuditReads,
     unwritten: Mutex<reads::Unwritten>,
     /// Set when a sync failed: what is on disk is not known any more.
     failed: AtomicBool,
-    /// Holds `store.lock` until dropped.
+    /// Holds `store.lock` until dropped, or what stands for it.
     _lock: File,
 }
 
@@ -92,6 +93,11 @@ impl Store {
     /// The folder.
     pub fn folder(&self) -> &std::path::Path {
         &self.folder
+    }
+
+    /// Whether it was opened to be read only.
+    pub fn is_read_only(&self) -> bool {
+        self.access == Access::Read
     }
 }
 

@@ -6,8 +6,10 @@ use super::commit::{Change, Commit, Committed, LATER};
 use super::reads::Read;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::witness::Seen;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, ThreadId};
 
 /// An operation; may be run more than once, when a commit failed or must wait.
 type Job = Box<dyn FnMut(&mut Change<'_>) -> Result<()> + Send>;
@@ -25,8 +27,8 @@ pub struct Queue {
 #[derive(Default)]
 struct State {
     waiting: Vec<Ticket>,
-    /// Whether somebody commits now.
-    led: bool,
+    /// Who commits now.
+    led: Option<ThreadId>,
 }
 
 struct Ticket {
@@ -74,7 +76,7 @@ impl Drop for Leading<'_> {
             ticket.settle(Err(Error::new("store", "the commit died; nothing was saved")));
         }
         if let Ok(mut state) = self.queue.state.lock() {
-            state.led = false;
+            state.led = None;
         }
         self.queue.changed.notify_all();
     }
@@ -107,19 +109,25 @@ impl Store {
     }
 
     fn commit_shared(&self, job: Job) -> Result<()> {
+        self.check_writable()?;
         let outcome = Arc::new(Outcome::default());
         let mut state = self.queue.state()?;
+        if state.led == Some(thread::current().id()) {
+            // It would wait for itself.
+            let what = "a witness must not change the store that it is told of";
+            return Err(Error::new("store", what));
+        }
         state.waiting.push(Ticket { job, outcome: Arc::clone(&outcome) });
         loop {
             if let Some(result) = outcome.take() {
                 return result;
             }
-            if state.led {
+            if state.led.is_some() {
                 let woken = self.queue.changed.wait(state);
                 state = woken.map_err(|_| Error::new("store", "the queue of commits broke"))?;
                 continue;
             }
-            state.led = true;
+            state.led = Some(thread::current().id());
             let count = state.waiting.len().min(MOST_SHARED);
             let tickets: Vec<Ticket> = state.waiting.drain(..count).collect();
             drop(state);
@@ -166,8 +174,10 @@ impl Store {
         let mut accepted = Vec::new();
         let mut committed = None;
         let mut refused = None;
+        // Before the head is read, and before the engine's lock: a witness may be slow.
+        let seen = self.watch.newest()?;
         let written = self.engine.commit(&mut |on_disk| {
-            let made = self.merge(tickets, reads, on_disk, &mut accepted);
+            let made = self.merge(tickets, reads, on_disk, seen, &mut accepted);
             match made {
                 Ok(None) => Ok(None),
                 Ok(Some((write, after))) => {
@@ -202,10 +212,12 @@ impl Store {
         tickets: &mut [Ticket],
         reads: &[Read],
         on_disk: Option<&[u8]>,
+        seen: Option<Seen>,
         accepted: &mut Vec<usize>,
     ) -> Result<Option<(crate::engine::Write, Committed)>> {
         accepted.clear();
         let view = self.continued(&self.known_view()?, on_disk)?;
+        self.check_witness(&view.head, seen)?;
         let mut commit = Commit::over(self, Arc::clone(&view))?;
         self.rotate_when_due(&view.head, &mut commit)?;
         commit.take(&mut |change| reads.iter().try_for_each(|read| read.log(change)))?;

@@ -38,7 +38,9 @@ impl Store {
         self.write(|change| {
             let keyring = change.store.newest_keys()?;
             if let Err(failed) = change.store.provider()?.retire(keyring.wrapped_root()) {
-                change.store.warn(format!("the provider could not give up an old key: {failed}"));
+                change
+                    .store
+                    .warn_of_keys(format!("the provider could not give up an old key: {failed}"));
             }
             Ok(())
         })

@@ -59,7 +59,7 @@ impl Store {
             return Ok(());
         };
         if now_ns < limit_ns(head.rotated_ns, head.rotation_due_ns) {
-            self.warn(format!(
+            self.warn_of_keys(format!(
                 "the keys of the store are due to be rotated, which fails: {failed}"
             ));
             return Ok(());
@@ -71,16 +71,9 @@ impl Store {
         Err(Error::new("rotation-overdue", what))
     }
 
-    /// Notes what the caller should be told although nothing failed.
-    pub(super) fn warn(&self, what: String) {
-        if let Ok(mut warnings) = self.warnings.lock() {
-            warnings.push(what);
-        }
-    }
-
-    /// What happened since this was last asked that callers should be told.
-    pub fn take_warnings(&self) -> Vec<String> {
-        self.warnings.lock().map(|mut warnings| std::mem::take(&mut *warnings)).unwrap_or_default()
+    /// Notes what of the keys is left undone although nothing failed.
+    pub(super) fn warn_of_keys(&self, what: String) {
+        self.warn(Error::new("keys-behind", what));
     }
 }
 

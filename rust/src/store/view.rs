@@ -11,7 +11,6 @@ use crate::ledger::GENESIS;
 use crate::seal::Sealer;
 use crate::tree::{Known, Map, Order, Range, Shape};
 use crate::wire::Take;
-use crate::witness::Seen;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -57,7 +56,7 @@ impl Store {
     pub(super) fn view(&self) -> Result<Arc<View>> {
         self.usable()?;
         // The witness first: what it has seen is on disk already.
-        let seen = self.witness.as_ref().map_or(Ok(None), |witness| witness.newest())?;
+        let seen = self.watch.newest()?;
         let known = self.known_view()?;
         let view = self.continued(&known, self.engine.head()?.as_deref())?;
         self.check_witness(&view.head, seen)?;
@@ -67,6 +66,7 @@ impl Store {
     /// The newest commit that this process knows: enough to prepare a write, which is done over
     /// whatever is the newest by then.
     pub(super) fn writable_view(&self) -> Result<Arc<View>> {
+        self.check_writable()?;
         self.usable()?;
         self.known_view()
     }
@@ -84,18 +84,27 @@ impl Store {
         Ok(())
     }
 
-    /// An error in a fork, or after a failed sync.
+    /// An error where the store was opened to be read.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        if self.is_read_only() {
+            let what = "the store was opened with read_only=True; open it without to change it";
+            return Err(Error::new("read-only", what));
+        }
+        Ok(())
+    }
+
+    /// An error in a fork, after a failed sync, or when the file is not the store's any more.
     fn usable(&self) -> Result<()> {
         if self.process != std::process::id() {
-            let what =
-                "the store was opened before a fork; close this handle and open the store anew";
+            let what = "this handle belongs to the process before a fork; close it here, in the \
+                        child, and open the store anew";
             return Err(Error::new("forked", what));
         }
         if self.failed.load(Ordering::Relaxed) {
             let what = "a write to disk failed earlier; reopen the store to see what was saved";
             return Err(Error::new("io", what));
         }
-        Ok(())
+        self.engine.check_in_place()
     }
 
     /// The view of the head on disk, which must be `known` or continue it: another process may have
@@ -144,58 +153,10 @@ impl Store {
     }
 
     /// The chain's hash when the ledger had `entries` entries, proved from `head`.
-    fn chain_of(&self, head: &Head, entries: u64) -> Result<[u8; 32]> {
+    pub(super) fn chain_of(&self, head: &Head, entries: u64) -> Result<[u8; 32]> {
         match entries.checked_sub(1) {
             None => Ok(GENESIS),
             Some(last) => self.chain_at(head, last),
-        }
-    }
-
-    /// A head must be the witnessed one or continue it.
-    pub(super) fn check_witness(&self, head: &Head, seen: Option<Seen>) -> Result<()> {
-        let Some(seen) = seen else { return Ok(()) };
-        let mut proved = self.proved.lock().map_err(poisoned)?;
-        if proved.as_ref() == Some(&seen) {
-            return Ok(());
-        }
-        let rolled_back = |what: &'static str| {
-            Err(Error::new("rolled-back", what)
-                .with("commit", head.commit)
-                .with("witnessed_commit", seen.commit))
-        };
-        if head.lineage != seen.lineage
-            || head.commit < seen.commit
-            || head.frontier.size() < seen.entries
-        {
-            return rolled_back("the store is older than, or not the one, that was last seen here");
-        }
-        if self.chain_of(head, seen.entries)? != seen.chain {
-            return rolled_back("the store is a branch of the one that was last seen here");
-        }
-        *proved = Some(seen);
-        Ok(())
-    }
-
-    /// A newer commit may lie in the file under an edited meta page; or it failed, and then the
-    /// witness saw none after this one.
-    pub(super) fn check_newest(&self) -> Result<()> {
-        let seen = self.witness.as_ref().map_or(Ok(None), |witness| witness.newest())?;
-        let commit = self.known_view()?.head.commit;
-        if seen.is_some_and(|seen| seen.commit == commit) {
-            return Ok(());
-        }
-        let what = "the file holds pages of a commit after the one it serves: a meta page was \
-            edited, or a commit failed; open the store with the witness that saw its last commit, \
-            or restore data.mdb from a backup";
-        Err(Error::new("rolled-back", what).with("commit", commit))
-    }
-
-    /// Tells the witness of a durable commit. One that cannot be written lags, which is safe.
-    pub(super) fn advance_witness(&self, head: &Head) {
-        if let Some(witness) = &self.witness {
-            let (commit, lineage) = (head.commit, head.lineage);
-            let (entries, chain) = (head.frontier.size(), head.chain);
-            let _ = witness.advance(&Seen { commit, lineage, entries, chain });
         }
     }
 

@@ -1,132 +1,213 @@
-//! A witness in a file of two slots.
+//! A witness in a file of two slots, named by the store's id.
 //!
-//! Each slot lies in a 4 KiB block of its own, so that a torn write spoils one at most: magic (16),
-//! commit u64, lineage (16), entries u64, chain (32), HMAC-SHA-256 over all that (32). The valid
+//! Each slot lies in a 4 KiB block of its own, so that a torn write spoils one at most. The valid
 //! slot with the higher commit counts. It is written after the store's own sync and not synced
 //! itself: a witness that lags is safe, because a store ahead of it is accepted when it continues
-//! the witnessed head.
+//! the witnessed head. The exception is a new lineage, which continues nothing: it takes both slots
+//! and a sync.
 
-use super::Seen;
+use super::record::RECORD_BYTES;
+use super::{Records, Seen, Witness};
 use crate::error::{Error, Result};
-use crate::seal::{hmac, same_secret};
-use crate::wire::{Put, Take};
 use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
 
-const MAGIC: &[u8; 16] = b"dachi_fast seen\n";
-const SLOT_BYTES: u64 = 4096;
-const RECORD_BYTES: usize = 16 + 8 + 16 + 8 + 32 + 32;
+const SLOT_BYTES: usize = 4096;
+/// Both slots, up to the end of the second record.
+const FILE_BYTES: usize = SLOT_BYTES + RECORD_BYTES;
 
-/// A witness file; `key` authenticates what it says.
+/// Witness files in a folder.
 pub struct FileWitness {
-    path: PathBuf,
-    key: [u8; 32],
+    folder: PathBuf,
+    held: Mutex<Option<Held>>,
 }
 
-impl std::fmt::Debug for FileWitness {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "FileWitness({})", self.path.display())
+/// The file as it was opened last.
+struct Held {
+    file: File,
+    /// Device and inode: a file that was removed and made again is another one.
+    place: (u64, u64),
+    writable: bool,
+}
+
+/// What lies in the slots.
+struct Slots([u8; FILE_BYTES]);
+
+impl Slots {
+    fn read(file: &File) -> io::Result<Self> {
+        let mut slots = Slots([0; FILE_BYTES]);
+        let mut filled = 0;
+        while let Some(rest) = slots.0.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        Ok(slots)
+    }
+
+    fn records(&self) -> [&[u8]; 2] {
+        [0, SLOT_BYTES].map(|at| self.0.get(at..at + RECORD_BYTES).unwrap_or_default())
+    }
+
+    fn newest(&self, records: &Records) -> Option<Seen> {
+        let seen = self.records().into_iter().filter_map(|record| records.open(record));
+        seen.max_by_key(|seen| seen.commit)
+    }
+
+    /// Whether nothing was written: whoever made the file died, or lost power, before it was.
+    fn are_blank(&self) -> bool {
+        self.records().into_iter().flatten().all(|byte| *byte == 0)
+    }
+}
+
+/// A lock on the file. It is released by name: a child that was forked meanwhile holds the same
+/// open file, and with it the lock.
+struct Locked<'f>(&'f File);
+
+impl<'f> Locked<'f> {
+    fn alone(file: &'f File) -> io::Result<Self> {
+        file.lock().map(|()| Locked(file))
+    }
+
+    fn shared(file: &'f File) -> io::Result<Self> {
+        file.lock_shared().map(|()| Locked(file))
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
     }
 }
 
 impl FileWitness {
-    /// A witness at `path`, which need not exist yet.
-    pub fn new(path: &Path, key: [u8; 32]) -> Self {
-        FileWitness { path: path.to_owned(), key }
+    /// Witnesses in `folder`, which need not exist yet.
+    pub fn new(folder: &Path) -> Self {
+        FileWitness { folder: folder.to_owned(), held: Mutex::default() }
     }
 
-    fn failed(&self, cause: &std::io::Error) -> Error {
-        Error::new("io", format!("the witness {} cannot be used: {cause}", self.path.display()))
+    fn path(&self, records: &Records) -> PathBuf {
+        let name: String = records.store().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.folder.join(name)
     }
 
-    /// The newest head; None if there is no witness yet.
-    pub fn newest(&self) -> Result<Option<Seen>> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(self.failed(&cause)),
+    fn held(&self) -> Result<MutexGuard<'_, Option<Held>>> {
+        self.held.lock().map_err(|_| Error::new("store", "the witness broke; reopen the store"))
+    }
+}
+
+impl Witness for FileWitness {
+    fn newest(&self, records: &Records) -> Result<Option<Seen>> {
+        let path = self.path(records);
+        let failed = |cause| failed(&path, "read", &cause);
+        let mut held = self.held()?;
+        let Some(file) = to_read(&path, &mut held).map_err(failed)? else { return Ok(None) };
+        let mut slots = Slots::read(file).map_err(failed)?;
+        let mut newest = slots.newest(records);
+        if newest.is_none() && !slots.are_blank() {
+            // Perhaps both were caught half written: again, while nobody writes.
+            let _lock = Locked::shared(file).map_err(failed)?;
+            slots = Slots::read(file).map_err(failed)?;
+            newest = slots.newest(records);
+        }
+        if newest.is_none() && !slots.are_blank() {
+            return Err(Records::forged().with("path", path.display().to_string()));
+        }
+        Ok(newest)
+    }
+
+    fn advance(&self, records: &Records, seen: &Seen) -> Result<()> {
+        let path = self.path(records);
+        let mut held = self.held()?;
+        let written = to_write(&path, &mut held).and_then(|file| advanced(file, records, seen));
+        written.map_err(|cause| failed(&path, "write", &cause))
+    }
+}
+
+/// Writes a record if it is newer than what stands there. Other processes do the same: the lock
+/// keeps an older one from coming last.
+fn advanced(file: &File, records: &Records, seen: &Seen) -> io::Result<()> {
+    let _lock = Locked::alone(file)?;
+    let newest = Slots::read(file)?.newest(records);
+    if newest.is_some_and(|known| known.commit >= seen.commit) {
+        return Ok(());
+    }
+    let record = records.make(seen);
+    let slot = (seen.commit % 2) as usize * SLOT_BYTES;
+    file.write_all_at(&record, slot as u64)?;
+    if newest.is_some_and(|known| known.lineage != seen.lineage) {
+        file.write_all_at(&record, (SLOT_BYTES - slot) as u64)?;
+        file.sync_all()?;
+    }
+    Ok(())
+}
+
+fn failed(path: &Path, what: &str, cause: &io::Error) -> Error {
+    Error::new("witness", format!("cannot {what} the witness {}: {cause}", path.display()))
+        .with("path", path.display().to_string())
+}
+
+/// The file at `path`: the one that is open already if it is still that one; None if there is none.
+fn to_read<'h>(path: &Path, held: &'h mut Option<Held>) -> io::Result<Option<&'h File>> {
+    let place = match std::fs::metadata(path) {
+        Ok(found) => (found.dev(), found.ino()),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => {
+            *held = None;
+            return Ok(None);
+        }
+        Err(cause) => return Err(cause),
+    };
+    if held.as_ref().is_none_or(|held| held.place != place) {
+        *held = match open_existing(path) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => None,
+            opened => Some(opened?),
         };
-        let records = [Self::record(&file, 0), Self::record(&file, 1)];
-        match records.iter().filter_map(|record| self.seen(record)).max_by_key(|s| s.commit) {
-            Some(seen) => Ok(Some(seen)),
-            // Whoever made the file died, or lost power, before the record was there.
-            None if records.iter().flatten().all(|byte| *byte == 0) => Ok(None),
-            None => Err(Error::new(
-                "tampered",
-                "the witness holds no valid record; if it was lost \
-                on purpose, remove the file",
-            )
-            .with("path", self.path.display().to_string())),
-        }
     }
+    Ok(held.as_ref().map(|held| &held.file))
+}
 
-    /// What lies in a slot; zeros where nothing was written.
-    fn record(file: &File, slot: u64) -> [u8; RECORD_BYTES] {
-        let mut record = [0u8; RECORD_BYTES];
-        let mut filled = 0;
-        while let Some(rest) = record.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match file.read_at(rest, slot * SLOT_BYTES + filled as u64) {
-                Ok(0) | Err(_) => break,
-                Ok(read) => filled += read,
-            }
-        }
-        record
+fn open_existing(path: &Path) -> io::Result<Held> {
+    let both = OpenOptions::new().read(true).write(true).open(path);
+    match both {
+        Err(cause) if is_read_only(&cause) => Held::of(File::open(path)?, false),
+        opened => Held::of(opened?, true),
     }
+}
 
-    fn seen(&self, record: &[u8; RECORD_BYTES]) -> Option<Seen> {
-        let (body, mac) = record.split_at_checked(RECORD_BYTES - 32)?;
-        if !same_secret(mac, &hmac(&self.key, &[body])) {
-            return None;
-        }
-        let mut take = Take::new(body);
-        if take.array::<16>().ok()? != *MAGIC {
-            return None;
-        }
-        Some(Seen {
-            commit: take.u64().ok()?,
-            lineage: take.array().ok()?,
-            entries: take.u64().ok()?,
-            chain: take.array().ok()?,
-        })
-    }
+fn is_read_only(cause: &io::Error) -> bool {
+    matches!(cause.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+}
 
-    /// Remembers `seen` if it is newer than what stands there. Other processes do the same: a lock
-    /// on the file keeps an older one from coming last.
-    pub fn advance(&self, seen: &Seen) -> Result<()> {
-        self.write_if_newer(seen).map_err(|cause| self.failed(&cause))
-    }
-
-    fn write_if_newer(&self, seen: &Seen) -> std::io::Result<()> {
-        let file = self.opened()?;
-        file.lock()?;
-        let newest = (0..2).filter_map(|slot| self.seen(&Self::record(&file, slot)));
-        if newest.map(|known| known.commit).max().is_some_and(|commit| commit >= seen.commit) {
-            return Ok(());
-        }
-        let mut record = MAGIC.to_vec();
-        record.put_u64(seen.commit);
-        record.extend_from_slice(&seen.lineage);
-        record.put_u64(seen.entries);
-        record.extend_from_slice(&seen.chain);
-        let mac = hmac(&self.key, &[&record]);
-        record.extend_from_slice(&mac);
-        file.write_all_at(&record, seen.commit % 2 * SLOT_BYTES)
-    }
-
-    fn opened(&self) -> std::io::Result<File> {
+/// The file at `path`, made if it is not there.
+fn to_write<'h>(path: &Path, held: &'h mut Option<Held>) -> io::Result<&'h File> {
+    if to_read(path, held)?.is_none() || held.as_ref().is_none_or(|held| !held.writable) {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        match options.open(&self.path) {
+        let file = match options.open(path) {
             Err(cause) if cause.kind() == ErrorKind::NotFound => {
-                if let Some(folder) = self.path.parent() {
+                if let Some(folder) = path.parent() {
                     std::fs::create_dir_all(folder)?;
                 }
-                options.open(&self.path)
+                options.open(path)?
             }
-            opened => opened,
-        }
+            opened => opened?,
+        };
+        *held = Some(Held::of(file, true)?);
+    }
+    let file = held.as_ref().map(|held| &held.file);
+    file.ok_or_else(|| io::Error::from(ErrorKind::NotFound))
+}
+
+impl Held {
+    fn of(file: File, writable: bool) -> io::Result<Self> {
+        let found = file.metadata()?;
+        Ok(Held { file, place: (found.dev(), found.ino()), writable })
     }
 }
 
@@ -134,34 +215,84 @@ impl FileWitness {
 mod tests {
     use super::*;
 
-    fn seen(commit: u64) -> Seen {
-        Seen { commit, lineage: [1; 16], entries: commit, chain: [commit as u8; 32] }
+    fn seen(commit: u64, lineage: u8) -> Seen {
+        Seen { commit, lineage: [lineage; 16], entries: commit, chain: [commit as u8; 32] }
+    }
+
+    fn records(key: u8) -> Records {
+        Records::new([9; 16], [key; 32])
+    }
+
+    /// A folder of its own, and the witness file in it.
+    fn folder(name: &str) -> (PathBuf, PathBuf) {
+        let name = format!("dachi-witness-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        let file = folder.join("09".repeat(16));
+        (folder, file)
+    }
+
+    fn flip(path: &Path, at: usize) {
+        let mut bytes = std::fs::read(path).unwrap_or_default();
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= 1;
+        }
+        assert!(std::fs::write(path, bytes).is_ok());
     }
 
     #[test]
     fn it_goes_forward_only_and_survives_a_torn_slot() {
-        let path = std::env::temp_dir().join(format!("dachi-witness-{}", std::process::id()));
-        let witness = FileWitness::new(&path, [3; 32]);
-        assert_eq!(witness.newest().ok(), Some(None));
+        let (folder, path) = folder("forward");
+        let (witness, records) = (FileWitness::new(&folder), records(3));
+        assert_eq!(witness.newest(&records).ok(), Some(None));
+        assert!(std::fs::create_dir_all(&folder).is_ok());
         // Made, but never written: its maker was killed, or its blocks were never filled.
-        for unwritten in [vec![], vec![0; RECORD_BYTES], vec![0; SLOT_BYTES as usize * 2]] {
+        for unwritten in [vec![], vec![0; RECORD_BYTES], vec![0; SLOT_BYTES * 2]] {
             assert!(std::fs::write(&path, unwritten).is_ok());
-            assert_eq!(witness.newest().ok(), Some(None));
+            assert_eq!(witness.newest(&records).ok(), Some(None));
         }
         for commit in [1, 2, 3, 2] {
-            assert!(witness.advance(&seen(commit)).is_ok());
+            assert!(witness.advance(&records, &seen(commit, 1)).is_ok());
         }
-        assert_eq!(witness.newest().ok().flatten(), Some(seen(3)));
-        assert_eq!(
-            FileWitness::new(&path, [4; 32]).newest().err().map(|e| e.slug()),
-            Some("tampered")
-        );
-        let mut bytes = std::fs::read(&path).unwrap_or_default();
-        if let Some(byte) = bytes.get_mut(SLOT_BYTES as usize + 20) {
-            *byte ^= 1;
+        assert_eq!(witness.newest(&records).ok().flatten(), Some(seen(3, 1)));
+        let other = FileWitness::new(&folder).newest(&Records::new([9; 16], [4; 32]));
+        assert_eq!(other.err().map(|e| e.slug()), Some("tampered"));
+        flip(&path, SLOT_BYTES + 20);
+        assert_eq!(witness.newest(&records).ok().flatten(), Some(seen(2, 1)));
+        flip(&path, 20);
+        assert_eq!(witness.newest(&records).err().map(|e| e.slug()), Some("tampered"));
+        assert!(std::fs::remove_dir_all(&folder).is_ok());
+    }
+
+    #[test]
+    fn a_new_lineage_leaves_nothing_of_the_old_one() {
+        let (folder, path) = folder("lineage");
+        let (witness, records) = (FileWitness::new(&folder), records(3));
+        for at in [(8, 1), (9, 1), (10, 2)] {
+            assert!(witness.advance(&records, &seen(at.0, at.1)).is_ok());
         }
-        assert!(std::fs::write(&path, bytes).is_ok());
-        assert_eq!(witness.newest().ok().flatten(), Some(seen(2)));
-        assert!(std::fs::remove_file(&path).is_ok());
+        for at in [20, SLOT_BYTES + 20] {
+            flip(&path, at);
+            assert_eq!(witness.newest(&records).ok().flatten(), Some(seen(10, 2)));
+            flip(&path, at);
+        }
+        assert!(std::fs::remove_dir_all(&folder).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_was_removed_or_replaced_is_noticed() {
+        let (folder, path) = folder("replaced");
+        let (witness, records) = (FileWitness::new(&folder), records(3));
+        assert!(witness.advance(&records, &seen(5, 1)).is_ok());
+        assert!(std::fs::rename(&path, folder.join("aside")).is_ok());
+        assert_eq!(witness.newest(&records).ok(), Some(None));
+        let other = FileWitness::new(&folder);
+        assert!(other.advance(&records, &seen(6, 1)).is_ok());
+        assert_eq!(witness.newest(&records).ok().flatten(), Some(seen(6, 1)));
+        assert!(std::fs::rename(folder.join("aside"), &path).is_ok());
+        assert_eq!(witness.newest(&records).ok().flatten(), Some(seen(5, 1)));
+        assert!(witness.advance(&records, &seen(7, 1)).is_ok());
+        assert_eq!(other.newest(&records).ok().flatten(), Some(seen(7, 1)));
+        assert!(std::fs::remove_dir_all(&folder).is_ok());
     }
 }

@@ -16,11 +16,13 @@ use heed::types::{Bytes, Str};
 use heed::{
     CommitOrAbort, CompactionOption, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls,
 };
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use turn::Turns;
 
-/// LMDB's data file in the store's folder.
+/// LMDB's data file, and its table of readers, in the store's folder.
 pub const DATA_FILE: &str = "data.mdb";
+const READERS_FILE: &str = "lock.mdb";
 const NODES: &str = "nodes";
 const META: &str = "meta";
 const DATABASES: [&str; 2] = [NODES, META];
@@ -39,12 +41,26 @@ pub enum Sync {
     BenchOnlyNever,
 }
 
+/// What an environment is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Reading and writing.
+    Write(Sync),
+    /// Reading; this reader is registered, so that nobody overwrites what it reads.
+    Read,
+    /// Reading where nothing can be written, not even that somebody reads. Nobody may write.
+    ReadUnregistered,
+}
+
 /// An open LMDB environment.
 pub struct Lmdb {
+    data: PathBuf,
+    /// Device and inode of the data file.
+    place: (u64, u64),
     env: Env<WithoutTls>,
     nodes: Database<'static, Bytes, Bytes>,
     meta: Database<'static, Str, Bytes>,
-    sync: Sync,
+    used: Use,
     turns: Turns,
 }
 
@@ -79,11 +95,11 @@ fn failed(cause: heed::Error) -> Error {
 }
 
 impl Lmdb {
-    /// Opens or creates the environment in `folder`.
-    pub fn open(folder: &Path, sync: Sync) -> Result<Self> {
+    /// Opens the environment in `folder`; creates it if it may write.
+    pub fn open(folder: &Path, used: Use) -> Result<Self> {
         let mut map_bytes = MAP_BYTES;
         let env = loop {
-            match open_env(folder, map_bytes, sync) {
+            match open_env(folder, map_bytes, used) {
                 Err(heed::Error::Io(cause))
                     if cause.raw_os_error() == Some(libc::ENOMEM) && map_bytes > MIN_MAP_BYTES =>
                 {
@@ -92,25 +108,26 @@ impl Lmdb {
                 opened => break opened.map_err(failed)?,
             }
         };
-        env.clear_stale_readers().map_err(failed)?;
         let turns = Turns::open(&folder.join(DATA_FILE))?;
-        let turn = turns.take()?;
-        let txn = env.write_txn().map_err(failed)?;
-        let (nodes, meta) = env
-            .create_databases_and_commit(txn, |opener, txn| {
-                let nodes = opener.create_database(txn, Some(NODES))?;
-                let meta = opener.create_database(txn, Some(META))?;
-                heed::Result::Ok(CommitOrAbort::<_, ()>::Commit((nodes, meta)))
-            })
-            .map_err(failed)?
-            .unwrap_commit();
-        drop(turn);
-        Ok(Lmdb { env, nodes, meta, sync, turns })
+        let opened = match used {
+            Use::Write(_) => {
+                env.clear_stale_readers().map_err(failed)?;
+                let _turn = turns.take()?;
+                created(&env).map_err(failed)?
+            }
+            Use::Read | Use::ReadUnregistered => found(&env).map_err(failed)?,
+        };
+        let (nodes, meta) = opened.ok_or_else(|| {
+            Error::new("missing", "the store's data file holds nothing: its creation was cut short")
+        })?;
+        let data = folder.join(DATA_FILE);
+        let place = place(&data).map_err(|cause| failed(heed::Error::Io(cause)))?;
+        Ok(Lmdb { data, place, env, nodes, meta, used, turns })
     }
 
-    /// How commits reach the disk.
-    pub fn sync(&self) -> Sync {
-        self.sync
+    /// What it was opened for.
+    pub fn used(&self) -> Use {
+        self.used
     }
 
     /// Writes a copy without free pages to `path`; returned means on disk.
@@ -128,6 +145,61 @@ impl Lmdb {
     pub fn close(self) {
         self.env.prepare_for_closing().wait();
     }
+
+    /// Whether readers can register in `folder`: LMDB's table is there and can be written.
+    pub fn has_readers_table(folder: &Path) -> bool {
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).write(true).open(folder.join(READERS_FILE)).is_ok()
+    }
+
+    /// The data file must still be the one that was opened: what is written to a file that was
+    /// removed is lost.
+    pub fn check_in_place(&self) -> Result<()> {
+        let said = |slug, what: &'static str| {
+            Err(Error::new(slug, what).with("path", self.data.display().to_string()))
+        };
+        match place(&self.data) {
+            Ok(place) if place == self.place => Ok(()),
+            Ok(_) => said(
+                "rolled-back",
+                "another data file was put in the store's place while it was open; close this \
+                 handle and open the store anew",
+            ),
+            Err(_) => said("missing", "the store's data file was taken away while it was open"),
+        }
+    }
+}
+
+fn place(path: &Path) -> std::io::Result<(u64, u64)> {
+    std::fs::metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+type Databases = (Database<'static, Bytes, Bytes>, Database<'static, Str, Bytes>);
+
+fn created(env: &Env<WithoutTls>) -> heed::Result<Option<Databases>> {
+    let txn = env.write_txn()?;
+    let made = env.create_databases_and_commit(txn, |opener, txn| {
+        let nodes = opener.create_database(txn, Some(NODES))?;
+        let meta = opener.create_database(txn, Some(META))?;
+        heed::Result::Ok(CommitOrAbort::<_, ()>::Commit((nodes, meta)))
+    })?;
+    Ok(Some(made.unwrap_commit()))
+}
+
+fn found(env: &Env<WithoutTls>) -> heed::Result<Option<Databases>> {
+    let txn = env.read_txn()?;
+    let found = env.open_databases_and_commit(txn, |opener, txn| {
+        let nodes = opener.open_database(txn, Some(NODES))?;
+        let meta = opener.open_database(txn, Some(META))?;
+        heed::Result::Ok(match nodes.zip(meta) {
+            Some(both) => CommitOrAbort::Commit(both),
+            None => CommitOrAbort::Abort(()),
+        })
+    })?;
+    Ok(match found {
+        CommitOrAbort::Commit(both) => Some(both),
+        CommitOrAbort::Abort(()) => None,
+    })
 }
 
 impl Lmdb {
@@ -148,17 +220,20 @@ impl Lmdb {
 }
 
 #[allow(unsafe_code)]
-fn open_env(folder: &Path, map_bytes: usize, sync: Sync) -> heed::Result<Env<WithoutTls>> {
+fn open_env(folder: &Path, map_bytes: usize, used: Use) -> heed::Result<Env<WithoutTls>> {
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
     options.map_size(map_bytes).max_dbs(4).max_readers(126);
     // SAFETY: heed asks that nobody else changes the mapped file in ways LMDB does not expect. The
-    // store's lock keeps other stores of ours out, and LMDB's own locks order its users. What
-    // remains: a foreign program that truncates or scribbles over the file while it is mapped can
-    // still fault this process; every byte read is authenticated above, so it cannot lie to it.
+    // store's lock keeps other stores of ours out, and LMDB's own locks order its users; where they
+    // cannot be used, the store's keep writers out. What remains: a foreign program that truncates
+    // or scribbles over the file while it is mapped can still fault this process; every byte read
+    // is authenticated above, so it cannot lie to it.
     unsafe {
-        let flags = match sync {
-            Sync::Always => EnvFlags::empty(),
-            Sync::BenchOnlyNever => EnvFlags::NO_SYNC,
+        let flags = match used {
+            Use::Write(Sync::Always) => EnvFlags::empty(),
+            Use::Write(Sync::BenchOnlyNever) => EnvFlags::NO_SYNC,
+            Use::Read => EnvFlags::READ_ONLY,
+            Use::ReadUnregistered => EnvFlags::READ_ONLY | EnvFlags::NO_LOCK,
         };
         options.flags(flags | EnvFlags::NO_READ_AHEAD);
         options.open(folder)

@@ -5,10 +5,8 @@ use crate::error::{Error, Result};
 use crate::keys::{Key, Provider};
 use crate::py::errors::called_back;
 use crate::store::{Clock, Forks, Store as Core};
-use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::ffi::CString;
 use std::sync::Arc;
 
 /// A provider of Python's for one store.
@@ -70,11 +68,11 @@ pub fn called(clock: Py<PyAny>) -> Clock {
     })
 }
 
-/// Warns of what the core noted while it worked.
-pub fn tell(py: Python<'_>, core: &Core) -> PyResult<()> {
+/// Warns whoever called, so many frames up, of what the core noted while it worked.
+pub fn tell(py: Python<'_>, core: &Core, level: usize) -> PyResult<()> {
     for what in core.take_warnings() {
-        let what = CString::new(what).unwrap_or_default();
-        PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &what, 2)?;
+        let (warning, category) = (PyErr::from(what), py.None());
+        py.import("warnings")?.call_method1("warn", (warning.value(py), category, level))?;
     }
     Ok(())
 }

@@ -10,7 +10,8 @@ mod versions;
 
 use crate::engine::lmdb::{self, Sync};
 use crate::error::Error;
-use crate::store::{self, AuditReads, Clock, Limits, Options, Store as Core};
+use crate::py::witness::witness;
+use crate::store::{self, Access, AuditReads, Clock, Limits, Options, Store as Core, Unseen};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::path::PathBuf;
@@ -32,6 +33,9 @@ fn check(py: Python<'_>, folder: PathBuf) -> PyResult<(u64, bool)> {
     Ok((checked.transaction, checked.doubtful))
 }
 
+/// How many of Python's functions stand between the core and who opens a store.
+const OPENER: usize = 4;
+
 /// An open store; methods may be called from any thread.
 #[pyclass(frozen, module = "dachi_fast._core.store")]
 pub struct Store {
@@ -50,7 +54,11 @@ impl Store {
 impl Store {
     #[new]
     #[allow(clippy::too_many_arguments, reason = "Python gives most of them by keyword")]
-    #[pyo3(signature = (folder, store_id, root_key, wrapped_root, provider, witness_folder, *, limits=(None, 0, None, None), audit_reads="batched", clock=None, bench_only_no_sync=false))]
+    #[pyo3(signature = (
+        folder, store_id, root_key, wrapped_root, provider, watched_by, *, refuse_unseen=false,
+        adopt=None, read_only=false, limits=(None, 0, None, None), audit_reads="batched",
+        clock=None, bench_only_no_sync=false
+    ))]
     fn new(
         py: Python<'_>,
         folder: PathBuf,
@@ -58,7 +66,10 @@ impl Store {
         root_key: &[u8],
         wrapped_root: &[u8],
         provider: (Py<PyAny>, Vec<u8>),
-        witness_folder: Option<PathBuf>,
+        watched_by: Option<Bound<'_, PyAny>>,
+        refuse_unseen: bool,
+        adopt: Option<String>,
+        read_only: bool,
         limits: (Option<u64>, u64, Option<u64>, Option<u64>),
         audit_reads: &str,
         clock: Option<Py<PyAny>>,
@@ -70,7 +81,10 @@ impl Store {
             root: crate::py::keys::key(root_key)?,
             wrapped_root: wrapped_root.to_vec(),
             provider: keys::provided(provider.0, provider.1),
-            witness_folder,
+            witness: watched_by.as_ref().map(witness),
+            unseen: if refuse_unseen { Unseen::Refused } else { Unseen::Warned },
+            adopt,
+            access: if read_only { Access::Read } else { Access::Write },
             limits: {
                 let (versions, days, size_bytes, age_ns) = limits;
                 Limits { versions, days, size_bytes, age_ns }
@@ -84,7 +98,7 @@ impl Store {
             },
         };
         let core = py.detach(|| Core::open(options))?;
-        keys::tell(py, &core)?;
+        keys::tell(py, &core, OPENER)?;
         Ok(Store { open: RwLock::new(Some(Arc::new(core))) })
     }
 
@@ -93,13 +107,19 @@ impl Store {
         self.core().is_err()
     }
 
+    #[getter]
+    fn read_only(&self) -> PyResult<bool> {
+        Ok(self.core()?.is_read_only())
+    }
+
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let mut open =
             self.open.write().map_err(|_| Error::new("store", "the store's handle broke"))?;
         let core = open.take();
         drop(open);
+        let told = core.as_ref().map_or(Ok(()), |core| keys::tell(py, core, 2));
         py.detach(|| drop(core));
-        Ok(())
+        told
     }
 }
 

@@ -28,7 +28,7 @@ impl Store {
         match saved {
             Ok(version) => {
                 keep_warm(flat);
-                tell(py, &core)?;
+                tell(py, &core, 2)?;
                 Ok(row(&version))
             }
             Err(error) => {

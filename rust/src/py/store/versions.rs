@@ -122,7 +122,7 @@ impl Store {
     ) -> PyResult<VersionRow> {
         let (core, to) = (self.core()?, which(Some(to)));
         let version = py.detach(|| core.rollback(name, &to, justification))?;
-        tell(py, &core)?;
+        tell(py, &core, 2)?;
         Ok(row(&version))
     }
 
