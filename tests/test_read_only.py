@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,12 +84,13 @@ def test_a_read_only_store_gives_everything_and_writes_nothing(
 def test_whatever_would_change_a_read_only_store_is_refused(folder: Path, keys: KeyFile) -> None:
     with Store.open(folder, keys=keys, read_only=True) as store:
         counter = store.load("agent")
-        for write in (
+        writes: list[Callable[[], object]] = [
             lambda: store.save(counter, "agent"),
             lambda: store.save(Counter(), "other"),
             lambda: store.rollback("agent", to=1),
             lambda: store.rollback("agent", to=1, into=counter),
-        ):
+        ]
+        for write in writes:
             with pytest.raises(StoreReadOnly) as caught:
                 write()
             assert caught.value.code == "read-only"

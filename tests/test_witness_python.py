@@ -162,6 +162,7 @@ def test_one_that_gives_something_else_than_bytes_is_named(
 ) -> None:
     class Odd(Kept):
         def newest(self, store_id: bytes) -> bytes | None:
+            assert len(store_id) == 16
             return wrong  # type: ignore[no-any-return]
 
     with pytest.raises((StoreIO, Tampered)):
@@ -257,9 +258,11 @@ class OnDisk:
         self.path, self.kill_at, self.commit = path, kill_at, commit
 
     def newest(self, store_id: bytes) -> bytes | None:
+        assert len(store_id) == 16
         return self.path.read_bytes() if self.path.exists() else None
 
     def advance(self, store_id: bytes, commit: int, record: bytes) -> None:
+        assert len(store_id) == 16
         self._die("before", commit)
         beside = self.path.with_suffix(".new")
         beside.write_bytes(record)

@@ -21,6 +21,7 @@ mod rotate;
 mod save;
 mod verify;
 mod view;
+mod warnings;
 mod watch;
 
 pub use branches::Which;

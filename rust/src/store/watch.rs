@@ -177,16 +177,4 @@ impl Store {
         self.watch.advance(&self.known_view()?.head)?;
         self.view().map(drop)
     }
-
-    /// Notes what callers should be told although nothing failed.
-    pub(super) fn warn(&self, what: Error) {
-        if let Ok(mut warnings) = self.warnings.lock() {
-            warnings.push(what);
-        }
-    }
-
-    /// What happened since this was last asked that callers should be told.
-    pub fn take_warnings(&self) -> Vec<Error> {
-        self.warnings.lock().map(|mut warnings| std::mem::take(&mut *warnings)).unwrap_or_default()
-    }
 }
