@@ -25,10 +25,12 @@ from dachi_fast.module import Shared as Shared
 from dachi_fast.spec._registry import Registry as Registry
 from dachi_fast.spec._registry import registry as registry
 from dachi_fast.store import ABSENT as ABSENT
+from dachi_fast.store import Autosave as Autosave
 from dachi_fast.store import Change as Change
 from dachi_fast.store import Forgotten as Forgotten
 from dachi_fast.store import LedgerEntry as LedgerEntry
 from dachi_fast.store import Limits as Limits
+from dachi_fast.store import Pending as Pending
 from dachi_fast.store import Pruned as Pruned
 from dachi_fast.store import Report as Report
 from dachi_fast.store import Store as Store

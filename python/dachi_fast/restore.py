@@ -12,6 +12,8 @@ from dachi_fast.module._views import plain_class
 from dachi_fast.spec import full_kind_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dachi_fast._core.store import Loaded
 
 _KEPT = (ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED)
@@ -40,11 +42,22 @@ def restored_into(module: BaseModule, loaded: Loaded) -> None:
         SpecError: the module is of another class, or a kind is not registered in this process.
         StateError: the state does not fit; nothing was changed.
     """
+    ready_for(module, loaded)()
+
+
+def ready_for(module: BaseModule, loaded: Loaded) -> Callable[[], None]:
+    """Reads all that `restored_into` needs; gives the step that changes the module.
+
+    Raises:
+        SpecError: as `restored_into`.
+        StateError: as `restored_into`; the step raises it, too.
+    """
     check_kind(module, loaded)
     if loaded.fits(module):
-        load_owned(module, loaded.state())
-    else:
-        _adopt(module, restored(loaded))
+        state = loaded.state()
+        return lambda: load_owned(module, state)
+    fresh = restored(loaded)
+    return lambda: _adopt(module, fresh)
 
 
 def check_kind(module: BaseModule, loaded: Loaded) -> None:

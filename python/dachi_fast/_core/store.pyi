@@ -70,6 +70,18 @@ class Loaded:
     def fits(self, module: BaseModule) -> bool:
         """Gives whether a tree has the version's structure: the same kinds in the same places."""
 
+def drain() -> None:
+    """Waits until no thread of this process saves; Ctrl-C ends the waiting."""
+
+@final
+class Mark:
+    """Which version of a name a live module came from; 0 for none."""
+
+    def __new__(cls) -> Mark: ...
+    @property
+    def number(self) -> int: ...
+    def set(self, number: int) -> None: ...
+
 @final
 class Store:
     """An open store; methods may be called from any thread and work detached from the GIL."""
@@ -90,6 +102,7 @@ class Store:
         audit_reads: Literal["batched", "strict", "off"] = "batched",
         clock: Callable[[], int] | None = None,
         bench_only_no_sync: bool = False,
+        bench_only_sync_ms: int = 0,
     ) -> Store:
         """Opens the store in `folder`, or makes it.
 
@@ -101,12 +114,42 @@ class Store:
     @property
     def read_only(self) -> bool: ...
     def close(self) -> None: ...
-    def save(self, name: str, capture: Capture, justification: str, base: int | None) -> _Row:
-        """Commits a capture.
+    def save(
+        self, name: str, capture: Capture, justification: str, base: Mark | int | None, mark: Mark
+    ) -> _Row:
+        """Commits a capture after what is queued under the name, and sets the mark.
 
         A row is number, created_ns, base, restores, justification, entries, size_bytes, root,
         written_bytes, source, tags.
         """
+
+    def save_later(
+        self,
+        name: str,
+        capture: Capture,
+        justification: str,
+        base: Mark | int | None,
+        mark: Mark,
+        done: Callable[[_Row | None, Exception | None], object],
+        *,
+        skip_equal: bool,
+        most_bytes: int | None,
+    ) -> None:
+        """Queues a capture; `done` hears of its end in a thread of the core's.
+
+        Args:
+            name: the name.
+            capture: made with `copy_arrays`.
+            justification: why.
+            base: what it must follow when its turn comes; None for whatever is there.
+            mark: set when it is on disk, before `done` is called.
+            done: gets the row or the error.
+            skip_equal: whether a state equal to the latest version is no new one.
+            most_bytes: waits while more are queued.
+        """
+
+    def flush(self) -> None:
+        """Waits until everything that was queued before is settled; Ctrl-C ends the waiting."""
 
     def load(self, name: str, version: int | str | None = None) -> tuple[_Row, Loaded]:
         """Reads and proves a version, its large values excepted: those when they are used."""

@@ -1,6 +1,8 @@
 """Stores: agents saved, proved, restored, compared and rolled back."""
 
+from dachi_fast.store._autosave import Autosave as Autosave
 from dachi_fast.store._limits import Limits as Limits
+from dachi_fast.store._pending import Pending as Pending
 from dachi_fast.store._records import ABSENT as ABSENT
 from dachi_fast.store._records import Change as Change
 from dachi_fast.store._records import Forgotten as Forgotten

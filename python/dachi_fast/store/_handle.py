@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, overload
+from typing import Final, Literal, Self, TypeAlias, overload
 
+from dachi_fast._core import store as _core_store
 from dachi_fast.errors import DachiError, StoreError, UnknownName
 from dachi_fast.module import BaseModule
-
-if TYPE_CHECKING:
-    from dachi_fast._core import store as _core_store
+from dachi_fast.store._pending import Failures
 
 # id of a live module -> weak reference to it, and the versions it came from by name
-Bases = dict[int, tuple[weakref.ref[BaseModule], dict[str, int]]]
+Bases = dict[int, tuple[weakref.ref[BaseModule], dict[str, _core_store.Mark]]]
+
+
+Durability: TypeAlias = Literal["sync", "async"]
 
 
 class Handle:
@@ -26,15 +27,19 @@ class Handle:
         path: Path,
         bases: Bases | None = None,
         seen: Path | None = None,
+        *,
+        durability: Durability = "sync",
     ) -> None:
         self._core = core
         self._path = path
         self._seen = seen  # the witness's folder
         self._read_only = core.read_only
         self._bases: Bases = {} if bases is None else bases
+        self._durability: Final = durability
+        self._failures: Final = Failures()
 
     def close(self) -> None:
-        """Closes the store; closing twice is harmless.
+        """Closes the store when what is queued is on disk; closing twice is harmless.
 
         Reads that are not in the ledger yet are written first, and a signed checkpoint is put
         beside the witness.
@@ -44,6 +49,8 @@ class Handle:
             StoreError: they could not be written for another reason.
             KeyringError: nor because another process moved the store to another key provider.
             IntegrityError: the store was replaced while it was open.
+            DachiError: what a queued save raised since the last `flush`; the store is closed.
+            ExceptionGroup: several did; the store is closed.
         """
         if self.closed:
             return
@@ -51,6 +58,7 @@ class Handle:
             self._finish()
         finally:
             self._core.close()
+        self._failures.tell()
 
     def _finish(self) -> None:
         """What is left to do before the store is let go of."""
@@ -74,27 +82,34 @@ class Handle:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # What went wrong inside says more than what then cannot be finished.
-        with contextlib.suppress(*() if kind is None else (DachiError,)):
+    def __exit__(self, _: object, raised: BaseException | None, __: object) -> None:
+        try:
             self.close()
+        except (DachiError, ExceptionGroup) as error:
+            if raised is None:
+                raise
+            # What went wrong inside says more than what then cannot be finished.
+            raised.add_note(f"closing the store failed, too: {error!r}")
 
     def __repr__(self) -> str:
         how = ", closed" if self.closed else ", read-only" if self.read_only else ""
         return f"Store({str(self._path)!r}{how})"
 
     def _base(self, module: BaseModule, name: str) -> int:
-        held = self._bases.get(id(module))
-        return 0 if held is None or held[0]() is not module else held[1].get(name, 0)
+        return self._mark(module, name).number
 
     def _track(self, module: BaseModule, name: str, number: int) -> None:
+        self._mark(module, name).set(number)
+
+    def _mark(self, module: BaseModule, name: str) -> _core_store.Mark:
+        """Gives what the core sets as soon as a save of the module is on disk."""
         key = id(module)
         held = self._bases.get(key)
         if held is None or held[0]() is not module:
             bases = self._bases
             gone = weakref.ref(module, lambda _: bases.pop(key, None))
             held = self._bases[key] = (gone, {})
-        held[1][name] = number
+        return held[1].setdefault(name, _core_store.Mark())
 
 
 # The core counts versions in 64 bits.

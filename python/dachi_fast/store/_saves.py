@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from dachi_fast._core import state as _core_state
 from dachi_fast.errors import Conflict, UnknownName
 from dachi_fast.module import BaseModule
 from dachi_fast.restore import restored, restored_into
-from dachi_fast.store._handle import MOST, Handle, check_text, known
+from dachi_fast.store._handle import known
+from dachi_fast.store._queue import BaseVersion, Queued
 from dachi_fast.store._records import Version, version_of
 
 D = TypeVar("D")
@@ -17,7 +18,7 @@ M = TypeVar("M", bound=BaseModule)
 _RAISE: Final = object()
 
 
-class Saves(Handle):
+class Saves(Queued):
     """Saving and loading agents."""
 
     def save(
@@ -26,9 +27,12 @@ class Saves(Handle):
         name: str,
         *,
         justification: str = "",
-        base: int | Literal["auto", "latest"] = "auto",
+        base: BaseVersion = "auto",
     ) -> Version:
         """Saves an agent as the next version of a name; returned means on disk.
+
+        With ``durability="async"`` returned means queued: the state is taken, the version that is
+        given waits for the disk when a field of it is read, and `flush` raises what went wrong.
 
         State, version record and ledger entry are one transaction. Records that have not changed
         since the version before are neither encrypted nor written again.
@@ -55,19 +59,15 @@ class Saves(Handle):
         Complexity:
             Reads and hashes the whole state once; encrypts and writes what changed.
         """
-        if not isinstance(module, BaseModule):
-            raise TypeError(
-                f"save() takes a module (an instance of BaseModule), not {type(module).__name__}"
-            )
-        check_text(name, justification)
-        expected = self._base(module, name) if base == "auto" else _base_number(base)
+        if self._durability == "async":
+            return self._acknowledged(module, name, justification, base)
+        mark, follows = self._wanted(module, name, justification, base)
         capture = _core_state.capture(module)
         try:
-            row = self._core.save(name, capture, justification, expected)
+            row = self._core.save(name, capture, justification, follows, mark)
         except Conflict as error:
             error.context["base"] = base
             raise
-        self._track(module, name, row[0])
         return version_of(row)
 
     @overload
@@ -129,12 +129,3 @@ class Saves(Handle):
         restored_into(module, loaded)
         self._track(module, name, row[0])
         return module
-
-
-def _base_number(base: object) -> int | None:
-    """Gives the number that a version must follow, None for whatever is the latest."""
-    if base == "latest":
-        return None
-    if isinstance(base, int) and 0 <= base <= MOST:
-        return base
-    raise ValueError(f"base is a version's number, 'auto' or 'latest', not {base!r}")

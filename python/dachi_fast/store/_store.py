@@ -13,18 +13,15 @@ from dachi_fast._core import store as _core_store
 from dachi_fast._dirs import data_folder
 from dachi_fast.errors import KeyringError, NotAStore, StoreLocked
 from dachi_fast.keys import KeyFile
-from dachi_fast.store._evidence import Evidence
+from dachi_fast.store._async import Async
+from dachi_fast.store._autosave import Autosaves
 from dachi_fast.store._handle import check_text
-from dachi_fast.store._keys import Keys
-from dachi_fast.store._ledger import Ledger
 from dachi_fast.store._limits import Limits, limits_row
-from dachi_fast.store._saves import Saves
-from dachi_fast.store._upkeep import Upkeep
-from dachi_fast.store._versions import Versions
+from dachi_fast.store._off_loop import run
 from dachi_fast.witness import core_witness
 
 if TYPE_CHECKING:
-    from dachi_fast.store._handle import Bases
+    from dachi_fast.store._handle import Bases, Durability
     from dachi_fast.types import Clock, KeyProvider, Witness
     from dachi_fast.witness import FileWitness
 
@@ -36,7 +33,7 @@ DEFAULT_LIMITS: Final = Limits()
 AuditReads = Literal["batched", "strict", "off"]
 
 
-class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
+class Store(Async, Autosaves):
     """An embedded store of agents: encrypted, versioned, ledgered, proved on every read.
 
     Open one with `Store.open`. Methods may be called from any thread, and any number of processes
@@ -67,6 +64,7 @@ class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
         audit_reads: AuditReads = "batched",
         clock: Clock | None = None,
         read_only: bool = False,
+        durability: Durability = "sync",
     ) -> Self:
         """Opens the store in a folder, or makes one.
 
@@ -87,6 +85,8 @@ class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
                 behind what was saved last, that time is kept, and the ledger says by how much.
             read_only: True: the store must exist, nothing but LMDB's table of readers is written,
                 reads are not audited, and whatever would change the store raises `StoreReadOnly`.
+            durability: ``"sync"``: a save returns when it is on disk. ``"async"``: when it is
+                queued; the same synced commit follows, and `flush` waits for it.
 
         Returns:
             The open store.
@@ -112,7 +112,9 @@ class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
         if read_only and audit_reads == "strict":
             raise ValueError("a store that is only read has no ledger to write reads to")
         watched = core_witness(witness)
-        how = _How(keys, *watched, clock, limits, audit_reads, read_only=read_only)
+        how = _How(
+            keys, *watched, clock, limits, audit_reads, read_only=read_only, durability=durability
+        )
         return cls._opened(Path(path).absolute(), how)
 
     @classmethod
@@ -125,6 +127,7 @@ class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
         limits: Limits | None = DEFAULT_LIMITS,
         audit_reads: AuditReads = "batched",
         clock: Clock | None = None,
+        durability: Durability = "sync",
         justification: str = "",
     ) -> Self:
         """Opens a backup or copy that is to be the store in use from now on.
@@ -140,6 +143,7 @@ class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
             limits: as for `open`.
             audit_reads: as for `open`.
             clock: as for `open`.
+            durability: as for `open`.
             justification: why, for the ledger; at most 16 KiB.
 
         Returns:
@@ -164,7 +168,9 @@ class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
         """
         check_text(justification)
         watched = core_witness(witness)
-        how = _How(keys, *watched, clock, limits, audit_reads, adopt=justification)
+        how = _How(
+            keys, *watched, clock, limits, audit_reads, adopt=justification, durability=durability
+        )
         return cls._opened(Path(path).absolute(), how)
 
     @classmethod
@@ -183,9 +189,36 @@ class Store(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
             # What was loaded from this folder may have come from another history.
             _bases.pop((store_id, folder), None)
         seen = how.watched_by if isinstance(how.watched_by, Path) else None
-        store = cls(core, folder, _bases.setdefault((store_id, folder), {}), seen)
+        bases = _bases.setdefault((store_id, folder), {})
+        store = cls(core, folder, bases, seen, durability=how.durability)
         store._purpose = purpose(store_id)
         return store
+
+    @classmethod
+    async def aopen(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        keys: KeyProvider,
+        witness: FileWitness | Witness | Literal["default"] | None = "default",
+        limits: Limits | None = DEFAULT_LIMITS,
+        audit_reads: AuditReads = "batched",
+        clock: Clock | None = None,
+        read_only: bool = False,
+        durability: Durability = "sync",
+    ) -> Self:
+        """Does what `open` does, off the event loop: arguments, result and errors alike."""
+        return await run(
+            cls.open,
+            path,
+            keys=keys,
+            witness=witness,
+            limits=limits,
+            audit_reads=audit_reads,
+            clock=clock,
+            read_only=read_only,
+            durability=durability,
+        )
 
 
 @dataclass(frozen=True)
@@ -200,8 +233,11 @@ class _How:
     audit_reads: AuditReads
     adopt: str | None = None
     read_only: bool = False
+    durability: Durability = "sync"
 
     def __post_init__(self) -> None:
+        if self.durability not in {"sync", "async"}:
+            raise ValueError(f"durability is 'sync' or 'async', not {self.durability!r}")
         if self.audit_reads not in {"batched", "strict", "off"}:
             what = f"audit_reads is 'batched', 'strict' or 'off', not {self.audit_reads!r}"
             raise ValueError(what)

@@ -76,7 +76,8 @@ impl Store {
     ) -> Result<Version> {
         check_name(to)?;
         check_justification(justification)?;
-        self.writable_view()?;
+        self.settled(name)?;
+        self.settled(to)?;
         let (name, to, which) = (name.to_owned(), to.to_owned(), which.clone());
         let justification = justification.to_owned();
         self.write(move |change| {
@@ -112,6 +113,7 @@ impl Store {
         justification: &str,
     ) -> Result<Version> {
         check_name(to)?;
+        self.settled(to)?;
         let loaded = self.load(name, which)?;
         if self.agent(&*self.view()?, to)?.is_some() {
             return Err(taken(to));
@@ -135,7 +137,7 @@ impl Store {
     /// Gives a version a name that it keeps.
     pub fn tag(&self, name: &str, which: &Which, tag: &str) -> Result<Version> {
         check_tag(tag)?;
-        self.writable_view()?;
+        self.settled(name)?;
         let (name, which, tag) = (name.to_owned(), which.clone(), tag.to_owned());
         self.write(move |change| {
             let agent = change.agent(&name)?.ok_or_else(|| unknown_name(&name))?;
@@ -167,7 +169,7 @@ impl Store {
 
     /// Takes a tag off; its version stays.
     pub fn untag(&self, name: &str, tag: &str) -> Result<Version> {
-        self.writable_view()?;
+        self.settled(name)?;
         let (name, tag) = (name.to_owned(), tag.to_owned());
         self.write(move |change| {
             let agent = change.agent(&name)?.ok_or_else(|| unknown_name(&name))?;
@@ -180,7 +182,7 @@ impl Store {
     /// Makes an old version the latest again, as a new one; the nodes are shared.
     pub fn rollback(&self, name: &str, to: &Which, justification: &str) -> Result<Version> {
         check_justification(justification)?;
-        self.writable_view()?;
+        self.settled(name)?;
         let (name, to, justification) = (name.to_owned(), to.clone(), justification.to_owned());
         self.write(move |change| {
             let agent = change.agent(&name)?.ok_or_else(|| unknown_name(&name))?;

@@ -43,6 +43,8 @@ impl Store {
     /// Forgets a name with all its versions, and what shares its key.
     pub fn forget(&self, name: &str, forks: Forks, justification: &str) -> Result<Forgotten> {
         check_justification(justification)?;
+        // What was queued before belongs to what is forgotten.
+        self.flush()?;
         let view = self.writable_view()?;
         self.agent(&view, name)?.ok_or_else(|| unknown_name(name))?;
         let (name, justification) = (name.to_owned(), justification.to_owned());

@@ -22,6 +22,7 @@ pub struct Change {
 impl Store {
     /// The latest `limit` versions of a name, newest first.
     pub fn history(&self, name: &str, limit: usize) -> Result<Vec<Version>> {
+        self.settled(name)?;
         let agent = self.agent(&*self.view()?, name)?.ok_or_else(|| unknown_name(name))?;
         let nodes = self.nodes(&agent.sealer);
         let range = Range::prefix(&versions_prefix(agent.branch));
@@ -32,6 +33,7 @@ impl Store {
 
     /// The names that something was saved under, ascending.
     pub fn names(&self) -> Result<Vec<String>> {
+        self.flush()?;
         let mut names = self.names_in(&*self.view()?)?;
         names.retain(|name| !name.starts_with(RESERVED));
         Ok(names)

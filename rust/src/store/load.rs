@@ -34,6 +34,7 @@ impl Store {
     }
 
     pub(super) fn pinned(&self, name: &str, which: &Which) -> Result<(Version, Arc<Sealer>)> {
+        self.settled(name)?;
         let agent = self.agent(&*self.view()?, name)?.ok_or_else(|| unknown_name(name))?;
         let version = self.find(&agent, name, which)?;
         Ok((version, Arc::clone(&agent.sealer)))

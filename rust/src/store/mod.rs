@@ -1,5 +1,6 @@
 //! A store: head, namespaces, versions, commits, and the proof of all of it.
 
+mod backlog;
 mod branches;
 mod clock;
 mod commit;
@@ -8,6 +9,7 @@ mod forget;
 mod garbage;
 mod head;
 mod history;
+mod later;
 mod ledger;
 mod load;
 mod nodes;
@@ -30,6 +32,7 @@ pub use compact::Compacted;
 pub use forget::{Forgotten, Forks};
 pub use head::FORMAT;
 pub use history::Change;
+pub use later::{Base, Deferred, Mark, Repeat, wait_for_workers};
 pub use ledger::LedgerEntry;
 pub use load::Loaded;
 pub use open::{Access, Options, probe};
@@ -44,6 +47,7 @@ use crate::engine::lmdb::Lmdb;
 use crate::error::Error;
 use crate::keys::{Key, Keyring, Provider};
 use crate::seal::Sealer;
+use backlog::Backlog;
 use queue::Queue;
 use std::collections::HashMap;
 use std::fs::File;
@@ -78,6 +82,8 @@ pub struct Store {
     limits: Limits,
     audit_reads: AuditReads,
     unwritten: Mutex<reads::Unwritten>,
+    /// Saves that nobody waits for here.
+    backlog: Arc<Backlog>,
     /// Set when a sync failed: what is on disk is not known any more.
     failed: AtomicBool,
     /// Holds `store.lock` until dropped, or what stands for it.

@@ -1,5 +1,6 @@
 //! Opening and creating.
 
+use super::backlog::Backlog;
 use super::compact::COPY_FILE;
 use super::head::Head;
 use super::queue::Queue;
@@ -291,6 +292,7 @@ impl Store {
                 Access::Read => AuditReads::Off,
             },
             unwritten: Mutex::new(Unwritten::default()),
+            backlog: Arc::new(Backlog::default()),
             failed: AtomicBool::new(false),
             _lock: lock,
         };

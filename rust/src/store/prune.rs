@@ -168,6 +168,7 @@ impl Store {
     }
 
     fn prune_one(&self, name: String, dry_run: bool) -> Result<Pruned> {
+        self.settled(&name)?;
         // A view of what is on disk: otherwise nobody would know that it was rolled back.
         self.view()?;
         self.write(move |change| {

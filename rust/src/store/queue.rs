@@ -15,7 +15,7 @@ use std::thread::{self, ThreadId};
 type Job = Box<dyn FnMut(&mut Change<'_>) -> Result<()> + Send>;
 
 /// Operations that one commit takes at most: each holds its sealed nodes in memory.
-const MOST_SHARED: usize = 256;
+pub(super) const MOST_SHARED: usize = 256;
 
 /// Operations that wait for a commit.
 #[derive(Default)]
@@ -44,8 +44,13 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn take(&self) -> Option<Result<()>> {
-        self.result.lock().ok().and_then(|mut result| result.take())
+    fn is_known(&self) -> bool {
+        self.result.lock().is_ok_and(|result| result.is_some())
+    }
+
+    fn take(&self) -> Result<()> {
+        let known = self.result.lock().ok().and_then(|mut result| result.take());
+        known.unwrap_or_else(|| Err(Error::new("store", "an operation gave nothing")))
     }
 }
 
@@ -93,34 +98,53 @@ impl Store {
     /// operation sees the newest commit, and nobody else commits before it is done.
     pub(super) fn write<T: Send + 'static>(
         &self,
-        mut job: impl FnMut(&mut Change<'_>) -> Result<T> + Send + 'static,
+        job: impl FnMut(&mut Change<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let given = Arc::new(Mutex::new(None));
-        let giving = Arc::clone(&given);
-        self.commit_shared(Box::new(move |change| {
-            let made = job(change)?;
-            if let Ok(mut slot) = giving.lock() {
-                *slot = Some(made);
-            }
-            Ok(())
-        }))?;
-        let made = given.lock().ok().and_then(|mut slot| slot.take());
-        made.ok_or_else(|| Error::new("store", "an operation gave nothing"))
+        let nothing = || Err(Error::new("store", "an operation gave nothing"));
+        self.write_all(vec![job])?.pop().unwrap_or_else(nothing)
     }
 
-    fn commit_shared(&self, job: Job) -> Result<()> {
+    /// Runs operations as `write` does, each as if it were alone; gives what each of them gave.
+    pub(super) fn write_all<T: Send + 'static>(
+        &self,
+        jobs: Vec<impl FnMut(&mut Change<'_>) -> Result<T> + Send + 'static>,
+    ) -> Result<Vec<Result<T>>> {
+        let (mut tickets, mut waited_for) = (Vec::new(), Vec::new());
+        for mut job in jobs {
+            let given = Arc::new(Mutex::new(None));
+            let outcome = Arc::new(Outcome::default());
+            waited_for.push((Arc::clone(&outcome), Arc::clone(&given)));
+            let job: Job = Box::new(move |change| {
+                let made = job(change)?;
+                if let Ok(mut slot) = given.lock() {
+                    *slot = Some(made);
+                }
+                Ok(())
+            });
+            tickets.push(Ticket { job, outcome });
+        }
+        self.commit_shared(tickets, &|| waited_for.iter().all(|(outcome, _)| outcome.is_known()))?;
+        let result = |(outcome, given): (Arc<Outcome>, Arc<Mutex<Option<T>>>)| {
+            outcome.take()?;
+            let made = given.lock().ok().and_then(|mut slot| slot.take());
+            made.ok_or_else(|| Error::new("store", "an operation gave nothing"))
+        };
+        Ok(waited_for.into_iter().map(result).collect())
+    }
+
+    /// Queues tickets and returns when they are settled; leads commits while nobody else does.
+    fn commit_shared(&self, tickets: Vec<Ticket>, settled: &dyn Fn() -> bool) -> Result<()> {
         self.check_writable()?;
-        let outcome = Arc::new(Outcome::default());
         let mut state = self.queue.state()?;
         if state.led == Some(thread::current().id()) {
             // It would wait for itself.
             let what = "a witness must not change the store that it is told of";
             return Err(Error::new("store", what));
         }
-        state.waiting.push(Ticket { job, outcome: Arc::clone(&outcome) });
+        state.waiting.extend(tickets);
         loop {
-            if let Some(result) = outcome.take() {
-                return result;
+            if settled() {
+                return Ok(());
             }
             if state.led.is_some() {
                 let woken = self.queue.changed.wait(state);

@@ -2,6 +2,7 @@
 
 use super::Store;
 use super::commit::Change;
+use super::later::FOR_EVER;
 use crate::error::{Error, Result};
 use crate::ledger::Detail;
 use crate::seal::Sealer;
@@ -128,7 +129,11 @@ impl Store {
 
     /// What is left to do before the store is let go of; nothing in a fork.
     pub fn finish(&self) -> Result<()> {
-        if self.process != std::process::id() || self.unwritten()?.reads.is_empty() {
+        if self.process != std::process::id() {
+            return Ok(());
+        }
+        self.backlog.flushed(FOR_EVER)?;
+        if self.unwritten()?.reads.is_empty() {
             return Ok(());
         }
         self.write_reads()

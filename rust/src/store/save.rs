@@ -52,8 +52,16 @@ pub enum Origin {
     },
 }
 
+impl Save<'_> {
+    pub(super) fn check(&self, flat: &Flat) -> Result<()> {
+        check_name(self.name)?;
+        check_justification(self.justification)?;
+        flat.check()
+    }
+}
+
 /// A state sealed under its namespace's key, ready for the next commit.
-struct Draft {
+pub(super) struct Draft {
     name: String,
     justification: String,
     base: Option<u64>,
@@ -70,7 +78,7 @@ struct Draft {
 }
 
 /// Tells a save to begin again: its namespace went to somebody else meanwhile.
-const AGAIN: &str = "again";
+pub(super) const AGAIN: &str = "again";
 /// How often a save begins again.
 const ATTEMPTS: usize = 8;
 
@@ -80,12 +88,10 @@ impl Store {
     /// The state is compared, compressed and sealed outside of any lock; the commit, which other
     /// saves share, only adds the version to its namespace.
     pub fn save(&self, save: &Save<'_>, flat: &Flat) -> Result<Version> {
-        check_name(save.name)?;
-        check_justification(save.justification)?;
-        flat.check()?;
+        save.check(flat)?;
         for _ in 1..ATTEMPTS {
             let draft = self.draft(save, flat)?;
-            match self.write(move |change| draft.commit(change)) {
+            match self.write(draft.job()) {
                 Err(error) if error.slug() == AGAIN => {}
                 done => return done,
             }
@@ -94,7 +100,7 @@ impl Store {
             .with("name", save.name))
     }
 
-    fn draft(&self, save: &Save<'_>, flat: &Flat) -> Result<Draft> {
+    pub(super) fn draft(&self, save: &Save<'_>, flat: &Flat) -> Result<Draft> {
         let view = self.writable_view()?;
         let agent = match self.agent(&view, save.name)? {
             Some(agent) => agent,
@@ -197,6 +203,21 @@ impl Store {
 }
 
 impl Draft {
+    /// The latest version, if the draft is equal to it.
+    pub(super) fn repeats(&self) -> Option<&Version> {
+        let content = |state: &Option<Node>| {
+            state.as_ref().map(|root| (root.hash, root.keys.map(|(hash, _)| hash), root.entries))
+        };
+        self.agent.latest.as_ref().filter(|latest| {
+            content(&latest.state) == content(&self.state) && latest.blueprint.same(&self.blueprint)
+        })
+    }
+
+    /// The operation that adds the version.
+    pub(super) fn job(self) -> impl FnMut(&mut Change<'_>) -> Result<Version> + Send + 'static {
+        move |change: &mut Change<'_>| self.commit(change)
+    }
+
     fn commit(&self, change: &mut Change<'_>) -> Result<Version> {
         let mine = self.agent.sealer.context().namespace;
         let agent = match change.agent(&self.name)? {

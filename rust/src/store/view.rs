@@ -94,7 +94,7 @@ impl Store {
     }
 
     /// An error in a fork, after a failed sync, or when the file is not the store's any more.
-    fn usable(&self) -> Result<()> {
+    pub(super) fn usable(&self) -> Result<()> {
         if self.process != std::process::id() {
             let what = "this handle belongs to the process before a fork; close it here, in the \
                         child, and open the store anew";

@@ -18,6 +18,7 @@ use heed::{
 };
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use turn::Turns;
 
 /// LMDB's data file, and its table of readers, in the store's folder.
@@ -39,6 +40,8 @@ pub enum Sync {
     Always,
     /// Never waited for: benchmarks only, to measure everything else.
     BenchOnlyNever,
+    /// A sleep in place of the sync: benchmarks only, to measure a disk that takes that long.
+    BenchOnlySlept(Duration),
 }
 
 /// What an environment is opened for.
@@ -231,7 +234,7 @@ fn open_env(folder: &Path, map_bytes: usize, used: Use) -> heed::Result<Env<With
     unsafe {
         let flags = match used {
             Use::Write(Sync::Always) => EnvFlags::empty(),
-            Use::Write(Sync::BenchOnlyNever) => EnvFlags::NO_SYNC,
+            Use::Write(Sync::BenchOnlyNever | Sync::BenchOnlySlept(_)) => EnvFlags::NO_SYNC,
             Use::Read => EnvFlags::READ_ONLY,
             Use::ReadUnregistered => EnvFlags::READ_ONLY | EnvFlags::NO_LOCK,
         };
@@ -279,6 +282,10 @@ impl Engine for Lmdb {
             self.nodes.delete(&mut txn, &id.0).map_err(failed)?;
         }
         self.meta.put(&mut txn, HEAD, &write.head).map_err(failed)?;
+        if let Use::Write(Sync::BenchOnlySlept(delay)) = self.used {
+            // While the engine's lock is held, as for a sync.
+            std::thread::sleep(delay);
+        }
         txn.commit().map_err(|cause| self.not_committed(cause, &write))
     }
 }

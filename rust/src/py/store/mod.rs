@@ -2,6 +2,7 @@
 
 mod evidence;
 mod keys;
+mod later;
 mod ledger;
 mod loaded;
 mod saves;
@@ -16,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 #[pyfunction]
 fn probe<'py>(
@@ -57,7 +59,7 @@ impl Store {
     #[pyo3(signature = (
         folder, store_id, root_key, wrapped_root, provider, watched_by, *, refuse_unseen=false,
         adopt=None, read_only=false, limits=(None, 0, None, None), audit_reads="batched",
-        clock=None, bench_only_no_sync=false
+        clock=None, bench_only_no_sync=false, bench_only_sync_ms=0
     ))]
     fn new(
         py: Python<'_>,
@@ -74,6 +76,7 @@ impl Store {
         audit_reads: &str,
         clock: Option<Py<PyAny>>,
         bench_only_no_sync: bool,
+        bench_only_sync_ms: u64,
     ) -> PyResult<Self> {
         let options = Options {
             folder,
@@ -89,7 +92,11 @@ impl Store {
                 let (versions, days, size_bytes, age_ns) = limits;
                 Limits { versions, days, size_bytes, age_ns }
             },
-            sync: if bench_only_no_sync { Sync::BenchOnlyNever } else { Sync::Always },
+            sync: match (bench_only_no_sync, bench_only_sync_ms) {
+                (true, _) => Sync::BenchOnlyNever,
+                (false, 0) => Sync::Always,
+                (false, sync_ms) => Sync::BenchOnlySlept(Duration::from_millis(sync_ms)),
+            },
             clock: clock.map_or_else(Clock::default, keys::called),
             audit_reads: match audit_reads {
                 "strict" => AuditReads::Strict,
@@ -117,9 +124,12 @@ impl Store {
             self.open.write().map_err(|_| Error::new("store", "the store's handle broke"))?;
         let core = open.take();
         drop(open);
-        let told = core.as_ref().map_or(Ok(()), |core| keys::tell(py, core, 2));
+        let Some(core) = core else { return Ok(()) };
+        // What is queued is saved first, also when Ctrl-C ends the waiting for it.
+        let waited = later::wait(py, |most| core.idle(most));
+        let told = keys::tell(py, &core, 2);
         py.detach(|| drop(core));
-        told
+        waited.and(told)
     }
 }
 
@@ -128,5 +138,7 @@ pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Store>()?;
     module.add_function(wrap_pyfunction!(check, module)?)?;
     module.add_class::<loaded::Loaded>()?;
+    module.add_class::<later::Mark>()?;
+    module.add_function(wrap_pyfunction!(later::drain, module)?)?;
     module.add_function(wrap_pyfunction!(probe, module)?)
 }

@@ -2,29 +2,40 @@
 
 use super::Store;
 use super::keys::tell;
+use super::later::{Follow, Mark, follow};
 use super::loaded::Loaded;
 use super::versions::{Pick, VersionRow, row, which};
 use crate::error::Error;
 use crate::py::state::{Capture, keep_warm};
 use crate::store::{Origin, Save};
 use pyo3::prelude::*;
+use std::sync::Arc;
 
 #[pymethods]
 impl Store {
-    #[pyo3(signature = (name, capture, justification, base))]
+    #[pyo3(signature = (name, capture, justification, base, mark))]
     fn save(
         &self,
         py: Python<'_>,
         name: &str,
         capture: &Bound<'_, Capture>,
         justification: &str,
-        base: Option<u64>,
+        base: Option<Follow<'_>>,
+        mark: &Bound<'_, Mark>,
     ) -> PyResult<VersionRow> {
         let core = self.core()?;
         let flat = capture.borrow_mut().flat.take();
         let flat = flat.ok_or_else(|| Error::new("finished", "this capture was saved already"))?;
-        let save = Save { name, justification, base, origin: Origin::Walk };
-        let (saved, flat) = py.detach(|| (core.save(&save, &flat), flat));
+        let (base, mark) = (follow(base), Arc::clone(&mark.get().0));
+        let (saved, flat) = py.detach(|| {
+            let saved = core.settled(name).and_then(|()| {
+                let (base, origin) = (base.number(), Origin::Walk);
+                let saved = core.save(&Save { name, justification, base, origin }, &flat)?;
+                mark.set(saved.number);
+                Ok(saved)
+            });
+            (saved, flat)
+        });
         match saved {
             Ok(version) => {
                 keep_warm(flat);

@@ -1,0 +1,135 @@
+"""The store for event loops: each method that waits for the disk has a twin that does not.
+
+A new method of the store gets its twin here, in one line: ``ax = off_loop(Part.x)``. One that is
+generic or overloaded, or that touches live modules, is written out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+from dachi_fast.restore import ready_for
+from dachi_fast.store._evidence import Evidence
+from dachi_fast.store._handle import Handle, check_text, known
+from dachi_fast.store._keys import Keys
+from dachi_fast.store._ledger import Ledger
+from dachi_fast.store._off_loop import off_loop, run
+from dachi_fast.store._queue import BaseVersion, Queued, settle
+from dachi_fast.store._records import Row, Version, version_of
+from dachi_fast.store._saves import Saves
+from dachi_fast.store._upkeep import Upkeep
+from dachi_fast.store._versions import Versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dachi_fast.module import BaseModule
+
+D = TypeVar("D")
+M = TypeVar("M", bound="BaseModule")
+
+
+class Async(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
+    """The store for event loops."""
+
+    aclose = off_loop(Handle.close)
+    aflush = off_loop(Queued.flush)
+
+    acopy = off_loop(Versions.copy)
+    adiff = off_loop(Versions.diff)
+    afingerprint = off_loop(Versions.fingerprint)
+    afork = off_loop(Versions.fork)
+    ahistory = off_loop(Versions.history)
+    anames = off_loop(Versions.names)
+    atag = off_loop(Versions.tag)
+    auntag = off_loop(Versions.untag)
+
+    acompact = off_loop(Upkeep.compact)
+    aprune = off_loop(Upkeep.prune)
+
+    averify = off_loop(Evidence.verify)
+
+    acheckpoint = off_loop(Ledger.checkpoint)
+    aexport = off_loop(Ledger.export)
+    aledger = off_loop(Ledger.ledger)
+    aprove = off_loop(Ledger.prove)
+    aprove_consistency = off_loop(Ledger.prove_consistency)
+    averifier_key = off_loop(Ledger.verifier_key)
+
+    aforget = off_loop(Keys.forget)
+    arewrap = off_loop(Keys.rewrap)
+    arotate_now = off_loop(Keys.rotate_now)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, raised: BaseException | None, trace: object) -> None:
+        await run(self.__exit__, kind, raised, trace)
+
+    async def asave(
+        self,
+        module: BaseModule,
+        name: str,
+        *,
+        justification: str = "",
+        base: BaseVersion = "auto",
+    ) -> Version:
+        """Does what `save` does; takes the state before its first await, the rest is off the loop.
+
+        Returned means on disk, whatever the store's durability. A task that is cancelled does not
+        take its save back: the whole of it follows or, if it fails, nothing, and the module knows
+        which version it came from either way.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Row] = loop.create_future()
+
+        def done(row: Row | None, error: Exception | None) -> None:
+            # An error means that the loop was closed: nobody waits any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(deliver, row, error)
+
+        def deliver(row: Row | None, error: Exception | None) -> None:
+            if not future.done():
+                settle(future, row, error)
+
+        self._queue(module, name, justification, base, done)
+        return version_of(await future)
+
+    @overload
+    async def aload(self, name: str, *, version: int | str | None = None) -> Any: ...
+    @overload
+    async def aload(
+        self, name: str, *, version: int | str | None = None, default: D
+    ) -> Any | D: ...
+    async def aload(self, name: str, *, version: int | str | None = None, **default: Any) -> Any:
+        """Does what `load` does; the module is built in another thread."""
+        return await run(lambda: self.load(name, version=version, **default))
+
+    async def aload_into(self, module: M, name: str, *, version: int | str | None = None) -> M:
+        """Does what `load_into` does; the module changes in one step, between two awaits."""
+        row, change = await run(self._ready_for, module, name, version)
+        change()
+        self._track(module, name, row[0])
+        return module
+
+    async def arollback(
+        self, name: str, *, to: int | str, into: BaseModule | None = None, justification: str = ""
+    ) -> Version:
+        """Does what `rollback` does; `into` changes in one step, between two awaits."""
+        if into is None:
+            return await run(self.rollback, name, to=to, justification=justification)
+        check_text(justification)
+        _, change = await run(self._ready_for, into, name, to)
+        row = await run(self._core.rollback, name, to, justification)
+        change()
+        self._track(into, name, row[0])
+        return version_of(row)
+
+    def _ready_for(
+        self, module: BaseModule, name: str, version: int | str | None
+    ) -> tuple[Row, Callable[[], None]]:
+        """Reads a version; gives its row and the step that changes the module."""
+        row, loaded = self._core.load(name, known(version, name))
+        return row, ready_for(module, loaded)

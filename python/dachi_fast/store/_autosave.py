@@ -1,0 +1,251 @@
+"""Agents saved in the background, as long as they change."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Self
+
+from dachi_fast.store._queue import Queued, settle
+from dachi_fast.store._records import Row, Version, version_of
+
+if TYPE_CHECKING:
+    from dachi_fast.module import BaseModule
+
+
+class Timer:
+    """When the next save is due; tests give another one."""
+
+    def now_s(self) -> float:
+        """Gives seconds since any moment, never less than before."""
+        return time.monotonic()
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        """Waits until `stop` is set (True) or the time is over (False)."""
+        return stop.wait(seconds)
+
+    async def await_(self, stop: asyncio.Event, seconds: float) -> bool:
+        """Does what `wait` does, for a loop."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await stop.wait()
+        except TimeoutError:
+            return False
+
+
+class Autosave:
+    """Saves an agent now and then while a block runs; made by `Store.autosave`."""
+
+    def __init__(
+        self,
+        store: Queued,
+        module: BaseModule,
+        name: str,
+        *,
+        every_s: float,
+        justification: str,
+        on_error: Callable[[Exception], object] | None,
+        timer: Timer,
+    ) -> None:
+        if not every_s > 0:
+            raise ValueError(f"every_s is more than 0 seconds, not {every_s!r}")
+        self._store = store
+        self._module = module
+        self._name = name
+        self._every_s = every_s
+        self._justification = justification
+        self._on_error = on_error
+        self._timer = timer
+        self._changing = threading.RLock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._loop_stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._version: Version | None = None
+        self._error: Exception | None = None
+
+    @property
+    def version(self) -> Version | None:
+        """The version that the agent was last saved as, or found equal to."""
+        return self._version
+
+    @property
+    def error(self) -> Exception | None:
+        """What the last save in the background raised; None after one that succeeded."""
+        return self._error
+
+    def hold(self) -> AbstractContextManager[object]:
+        """Gives a block during which no state is taken, for changes that belong together.
+
+        Needed with `with` only, where another thread takes the state. In `async with` the state is
+        taken by the loop's own thread between two awaits: what happens there is not interrupted.
+        """
+        return self._changing
+
+    # --- with -------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._begin()
+        self._save(self._justification)
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="dachi_fast autosave", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, _: object, raised: BaseException | None, __: object) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        try:
+            self._save(self._last(raised))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
+            self._noted(error, raised)
+
+    def _run(self) -> None:
+        start_s = self._timer.now_s()
+        while not self._timer.wait(self._stop, self._left_s(start_s)):
+            try:
+                self._save(self._justification)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
+                self._failed(error)
+
+    def _save(self, justification: str) -> None:
+        future: Future[Row] = Future()
+        self._queue(justification, lambda row, error: settle(future, row, error))
+        self._done(future.result())
+
+    # --- async with -------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self._begin()
+        await self._asave(self._justification)
+        self._loop_stop = asyncio.Event()
+        self._task = asyncio.create_task(self._arun(), name="dachi_fast autosave")
+        return self
+
+    async def __aexit__(self, _: object, raised: BaseException | None, __: object) -> None:
+        self._loop_stop.set()
+        if self._task is not None:
+            await self._task
+            self._task = None
+        try:
+            await self._asave(self._last(raised))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
+            self._noted(error, raised)
+
+    async def _arun(self) -> None:
+        start_s = self._timer.now_s()
+        while not await self._timer.await_(self._loop_stop, self._left_s(start_s)):
+            try:
+                await self._asave(self._justification)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
+                self._failed(error)
+
+    async def _asave(self, justification: str) -> None:
+        future: Future[Row] = Future()
+        self._queue(justification, lambda row, error: settle(future, row, error))
+        self._done(await asyncio.wrap_future(future))
+
+    # --- both -------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        if self._thread is not None or self._task is not None:
+            raise RuntimeError("this autosave runs already; make another one")
+
+    def _left_s(self, start_s: float) -> float:
+        """Gives how long until the next save: at whole multiples of the period after the start."""
+        passed_s = self._timer.now_s() - start_s
+        return self._every_s - passed_s % self._every_s
+
+    def _queue(
+        self, justification: str, done: Callable[[Row | None, Exception | None], object]
+    ) -> None:
+        with self._changing:
+            self._store._queue(
+                self._module, self._name, justification, "auto", done, skip_equal=True
+            )
+
+    def _last(self, raised: BaseException | None) -> str:
+        if raised is None:
+            return self._justification
+        return f"{self._justification} (after {type(raised).__name__})"
+
+    def _done(self, row: Row) -> None:
+        self._version = version_of(row)
+        self._error = None
+
+    def _failed(self, error: Exception) -> None:
+        self._error = error
+        if self._on_error is not None:
+            self._on_error(error)
+
+    def _noted(self, error: Exception, raised: BaseException | None) -> None:
+        """Raises what the last save raised, unless the block has raised something itself."""
+        self._error = error
+        if raised is None:
+            raise error
+        raised.add_note(f"the last save of {self._name!r} failed, too: {error!r}")
+
+
+class Autosaves(Queued):
+    """Agents saved in the background."""
+
+    def autosave(
+        self,
+        module: BaseModule,
+        name: str,
+        *,
+        every_s: float = 60.0,
+        justification: str = "autosave",
+        on_error: Callable[[Exception], object] | None = None,
+        timer: Timer | None = None,
+    ) -> Autosave:
+        """Gives a block, for `with` or `async with`, that saves an agent while it runs.
+
+        It saves at once when the block is entered, then every period, and a last time when the
+        block ends, also if it ends by an exception, which the justification then names. A state
+        equal to the latest version makes no new one. One save of the agent runs at a time.
+
+        Args:
+            module: the root of the agent.
+            name: the name to save it under.
+            every_s: seconds from one save to the next; a save that is late moves no other.
+            justification: why, for the ledger and the history.
+            on_error: called with what a save in the background raised, in the thread (`with`) or
+                the task (`async with`) that saved. Such a save is tried again when the next one is
+                due; entering and leaving the block raise what their own saves raise.
+            timer: says when a save is due; for tests.
+
+        Returns:
+            The block; see `Autosave.hold` for changes that belong together.
+
+        Raises:
+            Conflict: on entering or leaving: the latest version is not what the agent came from.
+            DachiError: on entering or leaving: what else `save` raises. When the block itself
+                raised, that goes on, with a note of what the last save raised.
+
+        Example:
+            >>> from dachi_fast import Attr, BaseModule, KeyFile, Store
+            >>> class Reader(BaseModule):
+            ...     pages: int = Attr(default=0)
+            >>> reader = Reader()
+            >>> with Store.open("auto.store", keys=KeyFile("auto.key")) as store:
+            ...     with store.autosave(reader, "reader", every_s=30):
+            ...         reader.pages += 12
+            ...     store.load("reader").pages, len(store.history("reader"))
+            (12, 2)
+        """
+        return Autosave(
+            self,
+            module,
+            name,
+            every_s=every_s,
+            justification=justification,
+            on_error=on_error,
+            timer=Timer() if timer is None else timer,
+        )
