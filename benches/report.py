@@ -23,6 +23,7 @@ _SECTIONS = {
     "codec": "Codec",
     "attribute": "Attributes",
     "save": "Save",
+    "concurrent": "Concurrent saves",
     "load": "Load",
     "check": "Structure check",
     "from_spec": "From spec and state",
@@ -124,6 +125,8 @@ def table(section: Table) -> list[str]:
             goal, verdict = judged(row, ratio)
             times = "" if ratio is None else f"{ratio:.2f}"
             name = f"**{who}**" if who.startswith("dachi_fast") else who
+            if "note" in row.info:
+                name += f" ({row.info['note']})"
             cells = [first, name, shown(row.median), row.spread, times, goal, verdict]
             lines.append(f"| {' | '.join(cells)} |")
             first = ""

@@ -261,7 +261,7 @@ def test_after_a_kill_all_that_was_flushed_is_there_and_a_prefix_of_the_rest(
             versions = len(store.history(name))
             assert flushed <= versions <= queued + 1
             # The core's answer: the child's class is not here.
-            states = [store._core.load(name, n)[2] for n in range(1, versions + 1)]
+            states = [store._core.load(name, n)[1].state() for n in range(1, versions + 1)]
             assert [state["count"] for state in states] == list(range(1, versions + 1))
         assert flushed == 0 or len(store.names()) == 3
         store.verify()

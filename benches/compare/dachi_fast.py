@@ -28,14 +28,27 @@ class Codec:
         return _core.codec.decode(data)
 
 
-def unsynced(folder: Path, keys: KeyFile) -> Store:
-    """Opens a new store that never waits for the disk; nobody should keep data in it."""
+def unsynced(folder: Path, keys: KeyFile, *, sync_ms: int = 0) -> Store:
+    """Opens a new store that never waits for the disk; nobody should keep data in it.
+
+    Args:
+        folder: where.
+        keys: wraps its key.
+        sync_ms: how long each commit sleeps instead.
+    """
     store_id, root = os.urandom(16), os.urandom(32)
     wrapped = keys.wrap(root, purpose(store_id))
     witness = folder.with_name("witness")
     provider = (keys, purpose(store_id))
     core = _core.store.Store(
-        folder, store_id, root, wrapped, provider, witness, bench_only_no_sync=True
+        folder,
+        store_id,
+        root,
+        wrapped,
+        provider,
+        witness,
+        bench_only_no_sync=sync_ms == 0,
+        bench_only_sync_ms=sync_ms,
     )
     return Store(core, folder)
 

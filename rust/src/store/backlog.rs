@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 /// Threads that save at once: one seals while the other waits for the disk. More would only make
 /// smaller commits.
 const WORKERS: usize = 2;
+/// Bytes of states that share a commit of one worker's: none waits long for another to be sealed.
+const TOGETHER_BYTES: usize = 1 << 20;
 
 /// What a store still has to save.
 #[derive(Default)]
@@ -34,13 +36,17 @@ struct State {
 }
 
 impl State {
-    /// The saves that can be made together: the first of each name that nobody saves now.
-    fn take(&mut self) -> Vec<Deferred> {
-        let mut taken = Vec::new();
+    /// The saves that can be made together: the first of each name that nobody saves now, as long
+    /// as there is room. The first of all may be larger than the room if it is `alone`.
+    fn take(&mut self, count: usize, mut room_bytes: usize, alone: bool) -> Vec<Deferred> {
+        let mut taken: Vec<Deferred> = Vec::new();
         let mut passed = Vec::new();
-        while taken.len() < MOST_SHARED
+        while let Some(next) = self.waiting.front()
+            && taken.len() < count
+            && (next.size_bytes <= room_bytes || (alone && taken.is_empty()))
             && let Some(save) = self.waiting.pop_front()
         {
+            room_bytes = room_bytes.saturating_sub(save.size_bytes);
             // One that was passed made its name busy already: the order of a name is kept.
             if self.busy.insert(save.name.clone()) {
                 taken.push(save);
@@ -68,6 +74,14 @@ pub struct Batch<'b> {
     names: Vec<String>,
     numbers: Vec<u64>,
     size_bytes: usize,
+}
+
+impl Batch<'_> {
+    fn add(&mut self, saves: &[Deferred]) {
+        self.names.extend(saves.iter().map(|save| save.name.clone()));
+        self.numbers.extend(saves.iter().map(|save| save.number));
+        self.size_bytes += saves.iter().map(|save| save.size_bytes).sum::<usize>();
+    }
 }
 
 impl Backlog {
@@ -150,24 +164,32 @@ impl<'b> Working<'b> {
     /// The next saves; None when the worker is to end.
     pub fn next(&mut self) -> Option<(Vec<Deferred>, Batch<'b>)> {
         let mut state = self.backlog.state().ok()?;
-        let saves = state.take();
+        let saves = state.take(MOST_SHARED, TOGETHER_BYTES, true);
         if saves.is_empty() {
             // In the same breath, so that whoever queues next starts another one.
             state.workers -= 1;
             self.looks = false;
             return None;
         }
-        let batch = Batch {
-            backlog: self.backlog,
-            names: saves.iter().map(|save| save.name.clone()).collect(),
-            numbers: saves.iter().map(|save| save.number).collect(),
-            size_bytes: saves.iter().map(|save| save.size_bytes).sum(),
-        };
+        let (names, numbers) = (Vec::new(), Vec::new());
+        let mut batch = Batch { backlog: self.backlog, names, numbers, size_bytes: 0 };
+        batch.add(&saves);
         Some((saves, batch))
     }
 }
 
 impl Batch<'_> {
+    /// What was queued since and still fits into the same commit.
+    pub fn more(&mut self) -> Vec<Deferred> {
+        let count = MOST_SHARED.saturating_sub(self.numbers.len());
+        let room_bytes = TOGETHER_BYTES.saturating_sub(self.size_bytes);
+        let Ok(mut state) = self.backlog.state() else { return Vec::new() };
+        let saves = state.take(count, room_bytes, false);
+        drop(state);
+        self.add(&saves);
+        saves
+    }
+
     /// The names may be saved again, although who queued the saves was not told yet.
     pub fn free_names(&mut self) {
         if let Ok(mut state) = self.backlog.state() {

@@ -2,56 +2,18 @@
 //! there is something to save. A fork or an exit finds no idle thread.
 
 use super::Store;
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Batch};
+use super::living::Alive;
+use super::mark::{Base, Mark};
 use super::records::Version;
 use super::save::{AGAIN, Draft, Origin, Save};
 use crate::error::{Error, Result};
 use crate::state::Flat;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// For `flush` inside of the core.
 pub(super) const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
-
-/// Which version of a name a live object came from; 0 for none. Set where the commit is known to be
-/// durable, so that it is right whatever happens to who waits for the save.
-#[derive(Debug, Default)]
-pub struct Mark(AtomicU64);
-
-impl Mark {
-    /// The version.
-    pub fn number(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-
-    /// The object is now equal to that version.
-    pub fn set(&self, number: u64) {
-        self.0.store(number, Ordering::Release);
-    }
-}
-
-/// What a save must follow. Looked up when the saves before it are settled.
-#[derive(Debug, Clone)]
-pub enum Base {
-    /// The version that the object came from.
-    Mark(Arc<Mark>),
-    /// One version.
-    Number(u64),
-    /// Whatever is there.
-    Latest,
-}
-
-impl Base {
-    /// As [`Save`] wants it.
-    pub fn number(&self) -> Option<u64> {
-        match self {
-            Base::Mark(mark) => Some(mark.number()),
-            Base::Number(number) => Some(*number),
-            Base::Latest => None,
-        }
-    }
-}
 
 /// What becomes of a state that is equal to the latest version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,20 +145,18 @@ impl Store {
         if self.process == std::process::id() { self.backlog.idle(most) } else { Ok(true) }
     }
 
-    fn settle(&self, saves: &mut [Deferred]) -> Vec<Result<Version>> {
-        let mut results: Vec<Option<Result<Version>>> = Vec::new();
-        let mut drafts = Vec::new();
-        for save in &*saves {
-            results.push(match self.draft(&save.save(), &save.flat) {
-                Err(error) => Some(Err(error)),
-                Ok(draft) => match draft.repeats() {
-                    Some(latest) if save.repeat == Repeat::Skipped => Some(Ok(latest.clone())),
-                    _ => {
-                        drafts.push(draft);
-                        None
-                    }
-                },
-            });
+    /// Seals what came first and, when that is done, what came meanwhile: one commit for both.
+    fn settle(&self, saves: &mut Vec<Deferred>, batch: &mut Batch<'_>) -> Vec<Result<Version>> {
+        let (mut results, mut drafts) = (Vec::new(), Vec::new());
+        loop {
+            for save in saves.iter().skip(results.len()) {
+                results.push(self.drafted(save, &mut drafts));
+            }
+            let more = batch.more();
+            if more.is_empty() {
+                break;
+            }
+            saves.extend(more);
         }
         let mut saved = self.commit_drafts(drafts).into_iter();
         let settled = saves.iter().zip(results).map(|(save, result)| {
@@ -214,6 +174,20 @@ impl Store {
         settled.collect()
     }
 
+    /// Adds the draft of a save; gives its result if there is nothing to commit.
+    fn drafted(&self, save: &Deferred, drafts: &mut Vec<Draft>) -> Option<Result<Version>> {
+        match self.draft(&save.save(), &save.flat) {
+            Err(error) => Some(Err(error)),
+            Ok(draft) => match draft.repeats() {
+                Some(latest) if save.repeat == Repeat::Skipped => Some(Ok(latest.clone())),
+                _ => {
+                    drafts.push(draft);
+                    None
+                }
+            },
+        }
+    }
+
     fn commit_drafts(&self, drafts: Vec<Draft>) -> Vec<Result<Version>> {
         let count = drafts.len();
         match self.write_all(drafts.into_iter().map(Draft::job).collect()) {
@@ -228,7 +202,7 @@ fn work(store: Arc<Store>, backlog: &Backlog, around: Around) {
     let mut working = backlog.working();
     let store = store;
     while let Some((mut saves, mut batch)) = working.next() {
-        let results = store.settle(&mut saves);
+        let results = store.settle(&mut saves, &mut batch);
         batch.free_names();
         let mut told = saves.iter_mut().zip(results);
         around(&mut || told.by_ref().for_each(|(save, result)| save.tell(result)));
@@ -238,51 +212,4 @@ fn work(store: Arc<Store>, backlog: &Backlog, around: Around) {
 
 fn work_here(store: &Arc<Store>, around: Around) {
     work(Arc::clone(store), &store.backlog, around);
-}
-
-/// Threads of this process that still save, of any store.
-static LIVING: (Mutex<Vec<u32>>, Condvar) = (Mutex::new(Vec::new()), Condvar::new());
-
-/// One of the living.
-struct Alive(u32);
-
-impl Alive {
-    fn new() -> Self {
-        let process = std::process::id();
-        if let Ok(mut living) = LIVING.0.lock() {
-            // A fork has none of its parent's threads.
-            living.retain(|of| *of == process);
-            living.push(process);
-        }
-        Alive(process)
-    }
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        if let Ok(mut living) = LIVING.0.lock()
-            && let Some(at) = living.iter().position(|of| *of == self.0)
-        {
-            living.swap_remove(at);
-        }
-        LIVING.1.notify_all();
-    }
-}
-
-/// Waits until no thread of this process saves any more, but no longer than `most`; gives whether
-/// that is so.
-pub fn wait_for_workers(most: Duration) -> bool {
-    let (start, process) = (Instant::now(), std::process::id());
-    let Ok(mut living) = LIVING.0.lock() else { return true };
-    while living.contains(&process) {
-        let left = most.saturating_sub(start.elapsed());
-        if left.is_zero() {
-            return false;
-        }
-        match LIVING.1.wait_timeout(living, left) {
-            Ok((woken, _)) => living = woken,
-            Err(_) => return true,
-        }
-    }
-    true
 }
