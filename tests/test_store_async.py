@@ -35,7 +35,8 @@ def _set(agent: Agent, count: int) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
+    keys = KeyFile(tmp_path / "key")
+    with Store.open(tmp_path / "store", keys=keys, limits=None) as store:
         yield store
 
 
