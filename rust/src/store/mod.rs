@@ -40,7 +40,6 @@ pub use living::wait_for_workers;
 pub use load::Loaded;
 pub use mark::{Base, Mark};
 pub use open::{Access, Options, probe};
-pub use open::{Options, probe};
 pub use prune::{Limits, Pruned};
 pub use reads::AuditReads;
 pub use records::Version;
