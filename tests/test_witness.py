@@ -46,8 +46,13 @@ def folder(tmp_path: Path, keys: KeyFile, witness: FileWitness) -> Path:
     return folder
 
 
+def _open(folder: Path, **more: Any) -> Store:
+    """Opens a store whose ledger holds what was done to it, and no reads."""
+    return Store.open(folder, audit_reads="off", **more)
+
+
 def _saved(folder: Path, keys: KeyFile, *counts: int, **more: Any) -> None:
-    with Store.open(folder, keys=keys, **more) as store:
+    with _open(folder, keys=keys, **more) as store:
         for count in counts:
             counter = Counter()
             counter.count = count
@@ -61,7 +66,7 @@ def _put_back(folder: Path) -> None:
 
 
 def _file(witness: FileWitness) -> Path:
-    [path] = witness.folder.iterdir()
+    [path] = witness.folder.glob("*[0-9a-f]")  # beside it lies a checkpoint
     return path
 
 
@@ -69,7 +74,7 @@ def _refused(kind: type[DachiError], folder: Path, keys: KeyFile, **more: Any) -
     """Opens in vain; neither store nor witness may have changed."""
     before = {path: path.read_bytes() for path in folder.iterdir() if path.name != "lock.mdb"}
     with pytest.raises(kind) as caught:
-        Store.open(folder, keys=keys, **more)
+        _open(folder, keys=keys, **more)
     assert {path: path.read_bytes() for path in before} == before
     return caught.value
 
@@ -87,7 +92,7 @@ def test_yesterdays_store_in_todays_place_is_refused(
     assert "older" in str(error)
     assert "Store.adopt" in str(error)
     _refused(RolledBack, folder, keys, witness=witness, read_only=True)
-    with Store.open(folder, keys=keys, witness=None) as store:
+    with _open(folder, keys=keys, witness=None) as store:
         assert store.load("agent").count == 2
 
 
@@ -105,7 +110,7 @@ def test_a_store_that_went_on_elsewhere_is_accepted(
     folder: Path, keys: KeyFile, witness: FileWitness
 ) -> None:
     _saved(folder, keys, 3, 4, 5, witness=None)
-    with Store.open(folder, keys=keys, witness=witness) as store:
+    with _open(folder, keys=keys, witness=witness) as store:
         assert store.load("agent").count == 5
         assert [entry.operation for entry in store.ledger()] == ["store"] * 5 + ["create"]
 
@@ -115,8 +120,8 @@ def test_two_copies_in_use_at_once_are_noticed_by_the_one_that_is_behind(
 ) -> None:
     copy = folder.with_name("yesterday")
     with (
-        Store.open(folder, keys=keys, witness=witness) as one,
-        Store.open(copy, keys=keys, witness=witness) as other,
+        _open(folder, keys=keys, witness=witness) as one,
+        _open(copy, keys=keys, witness=witness) as other,
     ):
         counter = one.load("agent")
         theirs = other.load("agent")
@@ -140,7 +145,7 @@ def test_two_copies_in_use_at_once_are_noticed_by_the_one_that_is_behind(
 def test_a_folder_that_is_replaced_while_it_is_open_is_refused(
     folder: Path, keys: KeyFile, witness: FileWitness
 ) -> None:
-    with Store.open(folder, keys=keys, witness=witness) as store:
+    with _open(folder, keys=keys, witness=witness) as store:
         counter = store.load("agent")
         store.save(counter, "agent")
         _put_back(folder)
@@ -157,7 +162,7 @@ def test_a_folder_that_is_replaced_while_it_is_open_is_refused(
 def test_a_data_file_that_goes_back_in_place_is_refused(
     folder: Path, keys: KeyFile, witness: FileWitness
 ) -> None:
-    with Store.open(folder, keys=keys, witness=witness) as store:
+    with _open(folder, keys=keys, witness=witness) as store:
         counter = store.load("agent")
         old = (folder / "data.mdb").read_bytes()
         store.save(counter, "agent")
@@ -181,7 +186,7 @@ def test_a_store_that_its_witness_does_not_know_is_used_with_a_warning_and_an_en
 ) -> None:
     fresh = FileWitness(tmp_path / "fresh")
     with pytest.warns(WitnessMissing, match="newest one cannot be told") as warned:
-        store = Store.open(folder, keys=keys, witness=fresh)
+        store = _open(folder, keys=keys, witness=fresh)
     [warning] = warned
     assert warning.filename == __file__
     assert isinstance(warning.message, WitnessMissing)
@@ -191,7 +196,7 @@ def test_a_store_that_its_witness_does_not_know_is_used_with_a_warning_and_an_en
         assert store.load("agent").count == 2
         assert _operations(store) == ["witness-missing", "store", "store", "create"]
         assert store.verify().ledger_entries == 4
-    with Store.open(folder, keys=keys, witness=fresh) as store:
+    with _open(folder, keys=keys, witness=fresh) as store:
         assert _operations(store)[0] == "witness-missing"
     _put_back(folder)
     _refused(RolledBack, folder, keys, witness=fresh)
@@ -206,9 +211,9 @@ def test_a_store_that_its_witness_does_not_know_is_refused_where_asked_for(
         assert error.code == "witness-missing"
     with Store.adopt(folder, keys=keys, witness=strict, justification="new machine") as store:
         assert store.load("agent").count == 2
-    Store.open(folder, keys=keys, witness=strict).close()
+    _open(folder, keys=keys, witness=strict).close()
     # A store that is made has nothing that a witness could miss.
-    Store.open(tmp_path / "new", keys=keys, witness=strict).close()
+    _open(tmp_path / "new", keys=keys, witness=strict).close()
 
 
 def test_a_missing_witness_turned_into_an_error_keeps_the_store_closed(
@@ -218,14 +223,14 @@ def test_a_missing_witness_turned_into_an_error_keeps_the_store_closed(
     with warnings.catch_warnings():
         warnings.simplefilter("error", WitnessMissing)
         with pytest.raises(WitnessMissing):
-            Store.open(folder, keys=keys, witness=fresh)
-    Store.open(folder, keys=keys, witness=fresh).close()
+            _open(folder, keys=keys, witness=fresh)
+    _open(folder, keys=keys, witness=fresh).close()
 
 
 def test_a_witness_that_is_lost_while_the_store_is_open_comes_back_with_the_next_save(
     folder: Path, keys: KeyFile, witness: FileWitness
 ) -> None:
-    with Store.open(folder, keys=keys, witness=witness) as store:
+    with _open(folder, keys=keys, witness=witness) as store:
         counter = store.load("agent")
         shutil.rmtree(witness.folder)
         assert store.load("agent").count == 2
@@ -246,7 +251,7 @@ def test_a_witness_that_was_made_but_never_written_is_as_good_as_none(
     _file(witness).write_bytes(unwritten)
     with (
         pytest.warns(WitnessMissing),
-        Store.open(folder, keys=keys, witness=witness) as store,
+        _open(folder, keys=keys, witness=witness) as store,
     ):
         assert store.history("agent")[0].number == 2
 
@@ -281,7 +286,7 @@ def test_an_edited_witness_is_refused(
 def test_a_witness_that_is_edited_while_the_store_is_open_stops_reads_and_saves(
     folder: Path, keys: KeyFile, witness: FileWitness
 ) -> None:
-    with Store.open(folder, keys=keys, witness=witness) as store:
+    with _open(folder, keys=keys, witness=witness) as store:
         counter = store.load("agent")
         good = _file(witness).read_bytes()
         _file(witness).write_bytes(b"x" * len(good))
@@ -314,11 +319,11 @@ def test_a_witness_that_cannot_be_written_warns_once_and_saves_go_on(
     folder: Path, keys: KeyFile, tmp_path: Path
 ) -> None:
     # A link to a folder that cannot be made: it can be asked, and has nothing; writing fails.
-    [name] = [path.name for path in (tmp_path / "seen").iterdir()]
+    [name] = [path.name for path in (tmp_path / "seen").glob("*[0-9a-f]")]
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / name).symlink_to("/proc/nowhere/seen")
     with pytest.warns(WitnessMissing), pytest.warns(WitnessUnwritten) as warned:
-        store = Store.open(folder, keys=keys, witness=FileWitness(tmp_path / "broken"))
+        store = _open(folder, keys=keys, witness=FileWitness(tmp_path / "broken"))
     [unwritten] = [found for found in warned if found.category is WitnessUnwritten]
     assert "/broken/" in str(unwritten.message)
     with store:
@@ -326,13 +331,13 @@ def test_a_witness_that_cannot_be_written_warns_once_and_saves_go_on(
         for number in (3, 4):
             assert store.save(counter, "agent").number == number
     # The true witness lags, which is safe.
-    with Store.open(folder, keys=keys, witness=FileWitness(tmp_path / "seen")) as store:
+    with _open(folder, keys=keys, witness=FileWitness(tmp_path / "seen")) as store:
         assert store.history("agent")[0].number == 4
 
 
 def test_a_new_store_whose_witness_cannot_be_written_is_made(keys: KeyFile, tmp_path: Path) -> None:
     with pytest.warns(WitnessUnwritten):
-        store = Store.open(tmp_path / "new", keys=keys, witness=FileWitness("/proc/nowhere"))
+        store = _open(tmp_path / "new", keys=keys, witness=FileWitness("/proc/nowhere"))
     with store:
         assert store.save(Counter(), "agent").number == 1
 
@@ -352,7 +357,7 @@ def test_a_backup_that_is_adopted_is_the_store_from_then_on(
         assert (entry.operation, entry.justification) == ("adopt", "disk died")
         store.save(store.load("agent"), "agent")
         assert store.verify().versions == 3
-    Store.open(folder, keys=keys, witness=witness).close()
+    _open(folder, keys=keys, witness=witness).close()
     error = _refused(RolledBack, folder.with_name("newest"), keys, witness=witness)
     assert "another copy" in str(error)
     # Neither may the backup be put back once more, nor the adopted store of a moment ago.
@@ -372,13 +377,13 @@ def test_a_copy_with_a_witness_of_its_own_and_the_original_refuse_each_other(
         error = _refused(RolledBack, wrong, keys, witness=seen)
         assert "witness of its own" in str(error)
     for right, seen in ((folder, witness), (copy, its_own)):
-        Store.open(right, keys=keys, witness=seen).close()
+        _open(right, keys=keys, witness=seen).close()
 
 
 def test_what_was_loaded_before_an_adoption_is_not_taken_for_its_version(
     folder: Path, keys: KeyFile, witness: FileWitness
 ) -> None:
-    with Store.open(folder, keys=keys, witness=witness) as store:
+    with _open(folder, keys=keys, witness=witness) as store:
         counter = store.load("agent")
         store.save(counter, "agent")
     _put_back(folder)
@@ -393,11 +398,11 @@ def test_a_store_that_is_open_is_not_adopted(
     folder: Path, keys: KeyFile, witness: FileWitness
 ) -> None:
     with (
-        Store.open(folder, keys=keys, witness=witness),
+        _open(folder, keys=keys, witness=witness),
         pytest.raises(StoreLocked),
     ):
         Store.adopt(folder, keys=keys, witness=witness)
-    assert Store.open(folder, keys=keys, witness=witness).ledger(limit=1)[0].operation == "store"
+    assert _open(folder, keys=keys, witness=witness).ledger(limit=1)[0].operation == "store"
 
 
 def test_where_no_store_is_none_is_adopted_or_made(tmp_path: Path, keys: KeyFile) -> None:
@@ -413,4 +418,4 @@ def test_an_adoption_needs_a_witness_that_can_be_read_and_written(
         with pytest.raises(StoreIO, match="witness"):
             Store.adopt(folder, keys=keys, witness=unusable)
     Store.adopt(folder, keys=keys, witness=witness).close()
-    Store.open(folder, keys=keys, witness=witness).close()
+    _open(folder, keys=keys, witness=witness).close()

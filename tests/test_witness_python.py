@@ -35,6 +35,11 @@ class Counter(BaseModule):
     count: int = Attr(default=0)
 
 
+def _open(folder: Path, **more: Any) -> Store:
+    """Opens a store whose ledger holds what was done to it, and no reads."""
+    return Store.open(folder, audit_reads="off", **more)
+
+
 class Kept:
     """Keeps records in memory, and calls hooks before it does."""
 
@@ -72,7 +77,7 @@ def test_it_is_told_once_a_commit_and_asked_before_every_read(
     kept = Kept()
     assert isinstance(kept, Witness)
     assert not isinstance(FileWitness(tmp_path), Witness)  # it names a place; the core keeps it
-    with Store.open(tmp_path / "store", keys=keys, witness=kept) as store:
+    with _open(tmp_path / "store", keys=keys, witness=kept) as store:
         counter = Counter()
         for _ in range(3):
             store.save(counter, "agent")
@@ -87,30 +92,30 @@ def test_it_is_told_once_a_commit_and_asked_before_every_read(
 
 def test_it_finds_out_what_a_file_finds_out(tmp_path: Path, keys: KeyFile) -> None:
     folder, kept = tmp_path / "store", Kept()
-    with Store.open(folder, keys=keys, witness=kept) as store:
+    with _open(folder, keys=keys, witness=kept) as store:
         store.save(Counter(), "agent")
         shutil.copytree(folder, tmp_path / "yesterday")
         store.save(Counter(), "agent", base="latest")
     shutil.rmtree(folder)
     shutil.copytree(tmp_path / "yesterday", folder)
     with pytest.raises(RolledBack, match="older"):
-        Store.open(folder, keys=keys, witness=kept)
+        _open(folder, keys=keys, witness=kept)
     Store.adopt(folder, keys=keys, witness=kept).close()
     assert kept.told[-1] == 4  # after everything it has seen
     with pytest.raises(RolledBack, match="another copy"):
-        Store.open(tmp_path / "yesterday", keys=keys, witness=kept)
+        _open(tmp_path / "yesterday", keys=keys, witness=kept)
     kept.seen.clear()
     with pytest.warns(WitnessMissing):
-        Store.open(folder, keys=keys, witness=kept).close()
+        _open(folder, keys=keys, witness=kept).close()
     kept.seen.clear()
     kept.missing = "refuse"  # type: ignore[attr-defined]
     with pytest.raises(WitnessMissing):
-        Store.open(folder, keys=keys, witness=kept)
+        _open(folder, keys=keys, witness=kept)
 
 
 def test_a_record_with_any_byte_changed_is_refused(tmp_path: Path, keys: KeyFile) -> None:
     kept = Kept()
-    with Store.open(tmp_path / "store", keys=keys, witness=kept) as store:
+    with _open(tmp_path / "store", keys=keys, witness=kept) as store:
         [(store_id, (commit, good))] = kept.seen.items()
         edits = [good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :] for at in range(len(good))]
         for record in [*edits, b"", good[:-1], good + b"\0", b"x" * 5000]:
@@ -125,7 +130,7 @@ def test_a_record_with_any_byte_changed_is_refused(tmp_path: Path, keys: KeyFile
 
 def test_one_that_cannot_be_told_warns_once_and_saves_go_on(tmp_path: Path, keys: KeyFile) -> None:
     kept = Kept()
-    with Store.open(tmp_path / "store", keys=keys, witness=kept) as store:
+    with _open(tmp_path / "store", keys=keys, witness=kept) as store:
         kept.before_advance = _failing
         counter = Counter()
         with pytest.warns(WitnessUnwritten, match="no route to the witness") as warned:
@@ -143,7 +148,7 @@ def test_one_that_cannot_be_asked_ends_reads_and_saves_and_is_the_cause(
     tmp_path: Path, keys: KeyFile
 ) -> None:
     kept = Kept()
-    with Store.open(tmp_path / "store", keys=keys, witness=kept) as store:
+    with _open(tmp_path / "store", keys=keys, witness=kept) as store:
         counter = Counter()
         store.save(counter, "agent")
         kept.before_newest = _failing
@@ -166,13 +171,13 @@ def test_one_that_gives_something_else_than_bytes_is_named(
             return wrong  # type: ignore[no-any-return]
 
     with pytest.raises((StoreIO, Tampered)):
-        Store.open(tmp_path / "store", keys=keys, witness=Odd())
+        _open(tmp_path / "store", keys=keys, witness=Odd())
 
 
 @pytest.mark.parametrize("wrong", [5, object(), "elsewhere"])
 def test_what_is_no_witness_is_refused(tmp_path: Path, keys: KeyFile, wrong: Any) -> None:
     with pytest.raises(TypeError, match="newest"):
-        Store.open(tmp_path / "store", keys=keys, witness=wrong)
+        _open(tmp_path / "store", keys=keys, witness=wrong)
     assert not (tmp_path / "store").exists()
 
 
@@ -180,7 +185,7 @@ def test_one_that_saves_to_the_store_it_is_told_of_is_refused_instead_of_waiting
     tmp_path: Path, keys: KeyFile
 ) -> None:
     kept, said = Kept(), []
-    with Store.open(tmp_path / "store", keys=keys, witness=kept) as store:
+    with _open(tmp_path / "store", keys=keys, witness=kept) as store:
 
         def save() -> None:
             with pytest.raises(StoreError, match="must not change the store") as caught:
@@ -203,7 +208,7 @@ def test_a_slow_one_holds_back_savers_but_neither_readers_nor_python(
         go_on.wait()
 
     with (
-        Store.open(tmp_path / "store", keys=keys, witness=kept) as store,
+        _open(tmp_path / "store", keys=keys, witness=kept) as store,
         ThreadPoolExecutor(9) as pool,
     ):
         store.save(Counter(), "agent")
@@ -230,7 +235,7 @@ def test_a_reader_that_asked_before_a_commit_and_reads_after_it_is_right(
 ) -> None:
     kept = Kept()
     with (
-        Store.open(tmp_path / "store", keys=keys, witness=kept) as store,
+        _open(tmp_path / "store", keys=keys, witness=kept) as store,
         ThreadPoolExecutor(1) as pool,
     ):
         counter = Counter()
@@ -307,7 +312,7 @@ def test_a_kill_between_sync_and_witness_is_no_rollback_and_hides_none(
     _killed(tmp_path, step, commit)
     shutil.copytree(tmp_path / "store", tmp_path / "yesterday")
     # Neither an alarm nor a warning: the commit was durable before the witness was to hear of it.
-    with Store.open(tmp_path / "store", keys=keys, witness=witness) as store:
+    with _open(tmp_path / "store", keys=keys, witness=witness) as store:
         saved = len(store.history("agent")) if commit > 1 else 0
         assert saved == max(commit - 1, 0)
         store.save(Counter(), "agent", base="latest")
@@ -316,7 +321,7 @@ def test_a_kill_between_sync_and_witness_is_no_rollback_and_hides_none(
     shutil.rmtree(tmp_path / "store")
     shutil.copytree(tmp_path / "yesterday", tmp_path / "store")
     with pytest.raises(RolledBack):
-        Store.open(tmp_path / "store", keys=keys, witness=witness)
+        _open(tmp_path / "store", keys=keys, witness=witness)
 
 
 @pytest.mark.parametrize("step", ["before", "half", "after"])
@@ -324,7 +329,7 @@ def test_an_adoption_that_was_killed_is_refused_or_done_and_can_be_repeated(
     tmp_path: Path, keys: KeyFile, step: str
 ) -> None:
     witness = OnDisk(tmp_path / "seen", "never", 0)
-    with Store.open(tmp_path / "store", keys=keys, witness=witness) as store:
+    with _open(tmp_path / "store", keys=keys, witness=witness) as store:
         store.save(Counter(), "agent")
         shutil.copytree(tmp_path / "store", tmp_path / "backup")
         for _ in range(3):
@@ -333,11 +338,11 @@ def test_an_adoption_that_was_killed_is_refused_or_done_and_can_be_repeated(
     shutil.copytree(tmp_path / "backup", tmp_path / "store")
     _killed(tmp_path, step, 6, "adopt")
     if step == "after":
-        Store.open(tmp_path / "store", keys=keys, witness=witness).close()
+        _open(tmp_path / "store", keys=keys, witness=witness).close()
     else:
         with pytest.raises(RolledBack, match=r"Store\.adopt"):
-            Store.open(tmp_path / "store", keys=keys, witness=witness)
+            _open(tmp_path / "store", keys=keys, witness=witness)
     with Store.adopt(tmp_path / "store", keys=keys, witness=witness) as store:
         assert store.load("agent").count == 0
-    with Store.open(tmp_path / "store", keys=keys, witness=witness) as store:
+    with _open(tmp_path / "store", keys=keys, witness=witness) as store:
         assert store.verify().versions == 1

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,9 +27,14 @@ class Tally(BaseModule):
     count: int = Attr(default=0)
 
 
+def _open(folder: Path, **more: Any) -> Store:
+    """Opens a store whose ledger holds what was done to it, and no reads."""
+    return Store.open(folder, audit_reads="off", **more)
+
+
 def commit(folder: Path, steps: int) -> None:
     """Adds one to the shared count so many times, or for ever; acknowledges each."""
-    with Store.open(folder / "store", keys=KeyFile(folder / "key")) as store:
+    with _open(folder / "store", keys=KeyFile(folder / "key")) as store:
         while steps != 0:
             tally = store.load("tally")
             tally.count += 1
@@ -44,7 +50,7 @@ def read(folder: Path, steps: int) -> None:
     """Reads so many times; what was read once is never missing again."""
     last = 0
     for _ in range(steps):
-        with Store.open(folder / "store", keys=KeyFile(folder / "key"), read_only=True) as store:
+        with _open(folder / "store", keys=KeyFile(folder / "key"), read_only=True) as store:
             for _ in range(10):
                 count = store.load("tally").count
                 assert count >= last
@@ -64,7 +70,7 @@ def _started(call: str) -> subprocess.Popen[str]:
 
 
 def _made(folder: Path) -> None:
-    with Store.open(folder / "store", keys=KeyFile(folder / "key")) as store:
+    with _open(folder / "store", keys=KeyFile(folder / "key")) as store:
         store.save(Tally(), "tally")
 
 
@@ -83,7 +89,7 @@ def test_committers_and_readers_never_alarm_each_other(tmp_path: Path) -> None:
     children += [_started(f"read({path}, 6)") for _ in range(2)]
     for child in children:
         _said(child, 0)
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
+    with _open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
         assert store.load("tally").count == 45
         assert store.verify().versions == 46
 
@@ -113,11 +119,11 @@ def test_kills_are_no_rollback_and_a_rollback_after_a_kill_is_seen(
             child.kill()
         acknowledged = max(acknowledged, *(_said(child, -signal.SIGKILL) for child in killed))
         _said(reader, 0)
-        with Store.open(tmp_path / "before", keys=keys, witness=None) as store:
+        with _open(tmp_path / "before", keys=keys, witness=None) as store:
             assert store.load("tally").count < acknowledged
         with pytest.raises(RolledBack):
-            Store.open(tmp_path / "before", keys=keys)
-        with Store.open(tmp_path / "store", keys=keys) as store:
+            _open(tmp_path / "before", keys=keys)
+        with _open(tmp_path / "store", keys=keys) as store:
             assert store.load("tally").count >= acknowledged
             assert [entry.operation for entry in store.ledger(limit=2)] == ["store"] * 2
             store.verify()
