@@ -119,6 +119,15 @@ impl<'a> Take<'a> {
         self.array::<1>().map(|[byte]| byte)
     }
 
+    /// One byte that says yes or no; any other is `malformed`, so that one fact has one form.
+    pub fn flag(&mut self) -> Result<bool> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Error::new("malformed", "a flag is neither 0 nor 1")),
+        }
+    }
+
     /// Four bytes, little endian.
     pub fn u32(&mut self) -> Result<u32> {
         self.array().map(u32::from_le_bytes)

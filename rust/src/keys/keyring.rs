@@ -159,7 +159,7 @@ impl Locked {
             let (id, generation) = (take.array()?, take.u32()?);
             namespaces.push(Namespace { id, generation, key: Key::new(take.array()?) });
         }
-        let created = take.u8()? == 1;
+        let created = take.flag()?;
         take.done()?;
         Ok(Keyring {
             store: self.store,

@@ -149,3 +149,45 @@ pub fn take_map(take: &mut Take<'_>) -> Result<Map> {
         _ => Err(Error::new("malformed", "a record does not say whether a map is empty")),
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/mutate/mod.rs"]
+#[allow(clippy::indexing_slicing)]
+mod mutate;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::{Context, Epochs};
+
+    #[test]
+    fn heads_of_any_bytes() {
+        let context = Context { store: [1; 16], namespace: [0; 16] };
+        let sealer = Sealer::new(context, Epochs::fixed(&[3; 32]).into(), &[4; 32]);
+        let seal = |plain: &[u8]| {
+            let mut out = MAGIC.to_vec();
+            out.put_u32(FORMAT);
+            out.extend_from_slice(&context.store);
+            let sealed = with_scratch(|s| sealer.seal(s, PLACE, Committed::Yes, plain, &mut out));
+            sealed.map(|()| out)
+        };
+        let head = |doomed: &[[u8; 16]]| {
+            let mut plain = vec![7; 8 + 16 + 8 + 8 + 8 + 32 + 8 + 8 + 8 + 32];
+            Frontier::default().put(&mut plain);
+            plain.put_varint(doomed.len() as u64);
+            doomed.iter().for_each(|id| plain.extend_from_slice(id));
+            plain.put_u64(3);
+            put_map(&Map::default(), &mut plain);
+            plain
+        };
+        let corpus = [head(&[]), head(&[[5; 16], [6; 16]])];
+        assert!(
+            corpus.iter().all(|plain| seal(plain).and_then(|b| Head::open(&b, &sealer)).is_ok())
+        );
+        mutate::fuzz("head, sealed", &corpus, |plain| Head::open(&seal(plain)?, &sealer).map(drop));
+        let sealed: Vec<_> = corpus.iter().filter_map(|plain| seal(plain).ok()).collect();
+        mutate::fuzz("head", &sealed, |bytes| {
+            Head::open(bytes, &sealer).map(|_| assert!(sealed.iter().any(|whole| whole == bytes)))
+        });
+    }
+}

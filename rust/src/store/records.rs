@@ -119,7 +119,7 @@ impl Version {
             total_bytes: take.varint()?,
             ..Version::default()
         };
-        if take.u8()? != 0 {
+        if take.flag()? {
             version.source = Some((take.text()?.to_owned(), take.varint()?));
         }
         for _ in 0..take.count()? {

@@ -68,7 +68,7 @@ impl Node {
     /// Reads what [`Node::put`] wrote.
     pub fn take(take: &mut Take<'_>) -> Result<Self> {
         let height = take.u8()?;
-        let packed = flag(take.u8()?)?;
+        let packed = take.flag()?;
         // Hashes and ids follow one another here, so both come from one reader.
         let mut node = Node::take_hashes(take, height, packed)?;
         node.take_ids(take)?;
@@ -97,7 +97,7 @@ impl Node {
     /// The children of a branch.
     pub fn children(&self, nodes: &dyn Nodes) -> Result<Vec<Child>> {
         framed(nodes, kind::BRANCH, &self.hash, self.id, |a, b| {
-            if a.u8()? != self.height || flag(a.u8()?)? != self.packed || self.height == 0 {
+            if a.u8()? != self.height || a.flag()? != self.packed || self.height == 0 {
                 return Err(Error::new("malformed", "a branch lies at a wrong height"));
             }
             let mut keys = KeyReader::default();
@@ -113,14 +113,6 @@ impl Node {
             }
             Ok(children)
         })
-    }
-}
-
-fn flag(byte: u8) -> Result<bool> {
-    match byte {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(Error::new("malformed", "a flag is neither 0 nor 1")),
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Result, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-const PIECE: [u8; 1 << 16] = [0; 1 << 16];
+static PIECE: [u8; 1 << 16] = [0; 1 << 16];
 
 /// Whether the disk of `folder` refuses to take `bytes` more for want of room.
 pub fn is_short(folder: &Path, bytes: usize) -> bool {
