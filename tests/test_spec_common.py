@@ -105,7 +105,9 @@ _fields = {
     "unknown": _odd,
     "__class__": _odd,
 }
-_kind = st.sampled_from(["PlainLeaf", "tests.test_spec_common:PlainLeaf", "PlainBranch", "PlainOther", "Nothing", 1])
+_kind = st.sampled_from(
+    ["PlainLeaf", "tests.test_spec_common:PlainLeaf", "PlainBranch", "PlainOther", "Nothing", 1]
+)
 _leaf = st.builds(
     lambda kind, ident, values: {"kind": kind, **ident, **values},
     st.just("PlainLeaf") | _kind,

@@ -22,7 +22,7 @@ class Agent(BaseModule):
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
+    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key"), audit_reads="off") as store:
         yield store
 
 
@@ -37,7 +37,7 @@ def agent(store: Store) -> Agent:
 
 def _reopened(store: Store, tmp_path: Path) -> Store:
     store.close()
-    return Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key"))
+    return Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key"), audit_reads="off")
 
 
 # --- history -------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def at_step(step: int, size: int = 20_000) -> Agent:
 def open_store(disk: Path, beside: Path) -> Store:
     """Opens the store on the small disk; key and witness lie elsewhere."""
     keys, witness = KeyFile(beside / "key"), FileWitness(beside / "witness")
-    return Store.open(disk / "store", keys=keys, witness=witness, limits=None)
+    return Store.open(disk / "store", keys=keys, witness=witness, limits=None, audit_reads="off")
 
 
 # --- a full disk ----------------------------------------------------------------------------------

@@ -125,5 +125,5 @@ def test_kills_are_no_rollback_and_a_rollback_after_a_kill_is_seen(
             _open(tmp_path / "before", keys=keys)
         with _open(tmp_path / "store", keys=keys) as store:
             assert store.load("tally").count >= acknowledged
-            assert [entry.operation for entry in store.ledger(limit=2)] == ["store"] * 2
+            assert {entry.operation for entry in store.ledger(limit=2)} <= {"store", "prune"}
             store.verify()

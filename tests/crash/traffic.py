@@ -29,7 +29,7 @@ def labelled(label: str, base: int = 0) -> Agent:
 def open_store(folder: Path) -> Store:
     """Opens or makes the store of a folder."""
     keys, witness = KeyFile(folder / "key"), FileWitness(folder / "witness")
-    return Store.open(folder / "store", keys=keys, witness=witness, limits=None)
+    return Store.open(folder / "store", keys=keys, witness=witness, limits=None, audit_reads="off")
 
 
 def run(folder: str, process: int, transactions: int, seed: int) -> list[list[Any]]:

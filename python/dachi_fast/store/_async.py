@@ -56,7 +56,6 @@ class Async(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
     aledger = off_loop(Ledger.ledger)
     aprove = off_loop(Ledger.prove)
     aprove_consistency = off_loop(Ledger.prove_consistency)
-    averifier_key = off_loop(Ledger.verifier_key)
 
     aforget = off_loop(Keys.forget)
     arewrap = off_loop(Keys.rewrap)

@@ -195,6 +195,32 @@ class Store(Async, Autosaves):
         return store
 
     @classmethod
+    async def aadopt(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        keys: KeyProvider,
+        witness: FileWitness | Witness | Literal["default"] | None = "default",
+        limits: Limits | None = DEFAULT_LIMITS,
+        audit_reads: AuditReads = "batched",
+        clock: Clock | None = None,
+        durability: Durability = "sync",
+        justification: str = "",
+    ) -> Self:
+        """Does what `adopt` does, off the event loop: arguments, result and errors alike."""
+        return await run(
+            cls.adopt,
+            path,
+            keys=keys,
+            witness=witness,
+            limits=limits,
+            audit_reads=audit_reads,
+            clock=clock,
+            durability=durability,
+            justification=justification,
+        )
+
+    @classmethod
     async def aopen(
         cls,
         path: str | os.PathLike[str],

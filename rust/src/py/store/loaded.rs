@@ -1,6 +1,6 @@
 //! A loaded version, which becomes modules.
 
-use crate::error::Error;
+use super::{Open, core_of};
 use crate::py::build::build;
 use crate::py::decode::Keys;
 use crate::py::errors::Attempt;
@@ -9,28 +9,23 @@ use crate::py::raw;
 use crate::py::state;
 use crate::py::types::types;
 use crate::state::blueprint;
-use crate::store::{Loaded as Version, Store};
+use crate::store::Loaded as Version;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// A version, read and proved.
 #[pyclass(frozen, module = "dachi_fast._core.store")]
 pub struct Loaded {
-    /// Held weakly: a version in a traceback must not keep a closed store's files open.
-    store: Weak<Store>,
+    /// As the handle has it: a version in a traceback must not keep a closed store's files open.
+    store: Open,
     version: Version,
 }
 
 impl Loaded {
     /// `version` as `store` gave it.
-    pub fn new(store: &Arc<Store>, version: Version) -> Self {
-        Loaded { store: Arc::downgrade(store), version }
-    }
-
-    fn store(&self) -> Result<Arc<Store>, Error> {
-        let closed = || Error::new("closed", "this store was closed; open it again");
-        self.store.upgrade().ok_or_else(closed)
+    pub fn new(store: &Open, version: Version) -> Self {
+        Loaded { store: Arc::clone(store), version }
     }
 }
 
@@ -44,7 +39,7 @@ impl Loaded {
 
     fn build<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, bool)> {
         let _paused = raw::CollectorPaused::new(py);
-        let store = self.store()?;
+        let store = core_of(&self.store)?;
         let leaves = Leaves::new(&store, &self.version);
         let built = build(&types(py)?, &mut Keys::default(), &self.version.blueprint, &leaves)?;
         Ok((built.module, built.whole))
@@ -52,7 +47,7 @@ impl Loaded {
 
     fn state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let _paused = raw::CollectorPaused::new(py);
-        let store = self.store()?;
+        let store = core_of(&self.store)?;
         Ok(Leaves::new(&store, &self.version).state(&types(py)?, &mut Keys::default())?)
     }
 

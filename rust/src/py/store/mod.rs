@@ -41,14 +41,21 @@ const OPENER: usize = 4;
 /// An open store; methods may be called from any thread.
 #[pyclass(frozen, module = "dachi_fast._core.store")]
 pub struct Store {
-    open: RwLock<Option<Arc<Core>>>,
+    open: Open,
+}
+
+/// The store behind a handle: None once it was closed, another one after it was compacted.
+type Open = Arc<RwLock<Option<Arc<Core>>>>;
+
+fn core_of(open: &Open) -> Result<Arc<Core>, Error> {
+    let open = open.read().map_err(|_| Error::new("store", "the store's handle broke"))?;
+    let closed = || Error::new("closed", "this store was closed; open it again");
+    open.as_ref().map(Arc::clone).ok_or_else(closed)
 }
 
 impl Store {
     fn core(&self) -> PyResult<Arc<Core>> {
-        let open = self.open.read().map_err(|_| Error::new("store", "the store's handle broke"))?;
-        let closed = || Error::new("closed", "this store was closed; open it again");
-        Ok(open.as_ref().map(Arc::clone).ok_or_else(closed)?)
+        Ok(core_of(&self.open)?)
     }
 }
 
@@ -106,7 +113,7 @@ impl Store {
         };
         let core = py.detach(|| Core::open(options))?;
         keys::tell(py, &core, OPENER)?;
-        Ok(Store { open: RwLock::new(Some(Arc::new(core))) })
+        Ok(Store { open: Arc::new(RwLock::new(Some(Arc::new(core)))) })
     }
 
     #[getter]

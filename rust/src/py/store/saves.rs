@@ -60,6 +60,6 @@ impl Store {
         let core = self.core()?;
         let which = which(version);
         let version = py.detach(|| core.load(name, &which))?;
-        Ok((row(&version.version), Loaded::new(&core, version)))
+        Ok((row(&version.version), Loaded::new(&self.open, version)))
     }
 }
