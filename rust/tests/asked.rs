@@ -6,8 +6,11 @@ use _core::error::Error;
 use _core::keys::{Key, Provider};
 use _core::seal::sha256;
 use _core::state::{Arena, Flat};
-use _core::store::{AuditReads, Clock, Limits, Options, Origin, Save, Store, Which};
+use _core::store::{
+    Access, AuditReads, Clock, Limits, Options, Origin, Save, Store, Unseen, Which,
+};
 use _core::tree::Nodes;
+use _core::witness::FileWitness;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,7 +95,14 @@ pub fn open(folder: &Path, witness: bool) -> Result<Store, Error> {
         provider: Arc::new(Fixed),
         clock: Clock::default(),
         limits: Limits::default(),
-        witness_folder: witness.then(|| folder.join("witness")),
+        witness: if witness {
+            Some(Box::new(FileWitness::new(&folder.join("witness"))))
+        } else {
+            None
+        },
+        unseen: Unseen::Warned,
+        adopt: None,
+        access: Access::Write,
         sync: Sync::BenchOnlyNever,
         audit_reads: AuditReads::Off,
     })

@@ -7,7 +7,7 @@
 mod asked;
 mod memory;
 
-use _core::engine::lmdb::{Checked, Lmdb, Sync, check};
+use _core::engine::lmdb::{Checked, Lmdb, Sync, Use, check};
 use _core::engine::{Batch, Engine, Write};
 use _core::seal::NodeId;
 use asked::{
@@ -395,7 +395,7 @@ fn a_healthy_file_of_any_history_passes() {
         let folder = Folder::new(&format!("healthy-{seed}"));
         let (mut random, mut model) = (Random(seed), BTreeMap::new());
         for round in 0..12 {
-            let lmdb = Lmdb::open(&folder.0, Sync::BenchOnlyNever).unwrap();
+            let lmdb = Lmdb::open(&folder.0, Use::Write(Sync::BenchOnlyNever)).unwrap();
             for step in 0..1 + random.below(8) {
                 commit_at_random(&lmdb, &mut random, &mut model);
                 let checked = check(&folder.0).map_err(|error| error.to_string());
@@ -417,10 +417,10 @@ fn a_healthy_file_of_any_history_passes() {
 fn a_new_file_passes_before_and_after_its_first_commit() {
     let folder = Folder::new("new");
     for _ in 0..3 {
-        drop(Lmdb::open(&folder.0, Sync::Always).unwrap());
+        drop(Lmdb::open(&folder.0, Use::Write(Sync::Always)).unwrap());
         assert_eq!(check(&folder.0).unwrap(), Checked { transaction: 1, doubtful: false });
     }
-    let lmdb = Lmdb::open(&folder.0, Sync::Always).unwrap();
+    let lmdb = Lmdb::open(&folder.0, Use::Write(Sync::Always)).unwrap();
     for transaction in 2..6 {
         commit(&lmdb, Write { batches: Vec::new(), dead: Vec::new(), head: vec![1] });
         assert_eq!(check(&folder.0).unwrap(), Checked { transaction, doubtful: false });

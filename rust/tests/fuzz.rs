@@ -23,10 +23,13 @@ use _core::tree::{
     take_value, visit, write_state,
 };
 use _core::wire::{Put, Take};
-use _core::witness::{FileWitness, Seen};
+use _core::witness::{FileWitness, Records, Seen, Witness};
 use memory::Store;
-use mutate::fuzz;
 use std::path::PathBuf;
+
+fn fuzz(name: &str, corpus: &[Vec<u8>], decode: impl Fn(&[u8]) -> Result<()>) {
+    mutate::fuzz(name, corpus, decode);
+}
 
 fn sealer() -> Sealer {
     let context = Context { store: [1; 16], namespace: [2; 16] };
@@ -183,14 +186,14 @@ fn key_files_of_any_bytes() {
 #[test]
 fn witness_files_of_any_bytes() {
     let folder = folder("witness");
-    let path = folder.join("witness");
-    let witness = FileWitness::new(&path, [3; 32]);
+    let (witness, records) = (FileWitness::new(&folder), Records::new([1; 16], [3; 32]));
     let seen = |commit| Seen { commit, lineage: [1; 16], entries: commit, chain: [2; 32] };
-    (1..4).for_each(|commit| witness.advance(&seen(commit)).unwrap());
+    (1..4).for_each(|commit| witness.advance(&records, &seen(commit)).unwrap());
+    let path = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
     let corpus = [std::fs::read(&path).unwrap()];
     fuzz("witness", &corpus, |bytes| {
         std::fs::write(&path, bytes).unwrap();
-        let found = witness.newest()?;
+        let found = witness.newest(&records)?;
         assert!(found.is_none_or(|found| found == seen(2) || found == seen(3)));
         Ok(())
     });

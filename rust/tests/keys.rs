@@ -1,12 +1,15 @@
 //! What an attacker with raw files and today's keys can do about what was forgotten: nothing.
 
 use _core::engine::Engine;
-use _core::engine::lmdb::{Lmdb, Sync};
+use _core::engine::lmdb::{Lmdb, Sync, Use};
 use _core::error::{Error, Result};
 use _core::keys::{self, Key, Keyring, Locked, Provider};
 use _core::seal::{Committed, NodeId, Place, Scratch, Sealer};
 use _core::state::Flat;
-use _core::store::{AuditReads, Clock, Forks, Limits, Options, Origin, Save, Store};
+use _core::store::{
+    Access, AuditReads, Clock, Forks, Limits, Options, Origin, Save, Store, Unseen,
+};
+use _core::witness::FileWitness;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -71,7 +74,10 @@ fn store(folder: &Path, provider: &Arc<InMemory>) -> Result<Store> {
         root,
         wrapped_root,
         provider: Arc::<InMemory>::clone(provider),
-        witness_folder: Some(folder.join("witness")),
+        witness: Some(Box::new(FileWitness::new(&folder.join("witness")))),
+        unseen: Unseen::Warned,
+        adopt: None,
+        access: Access::Write,
         sync: Sync::Always,
         clock: Clock::default(),
         limits: Limits::default(),
@@ -105,7 +111,7 @@ fn readable(data: &Path, keyring: &Keyring) -> Result<(usize, usize)> {
     }
     let (mut opened, mut all) = (0, 0);
     let mut scratch = Scratch::default();
-    Lmdb::open(data, Sync::Always)?.scan(&mut |id: NodeId, sealed: &[u8]| {
+    Lmdb::open(data, Use::Write(Sync::Always))?.scan(&mut |id: NodeId, sealed: &[u8]| {
         let place = Place { kind: sealed.get(1).copied().unwrap_or_default(), id };
         let mut opens =
             |sealer: &Sealer| sealer.open(&mut scratch, place, Committed::No, sealed).is_ok();
