@@ -47,7 +47,7 @@ def run(folder: str, process: int, transactions: int, seed: int) -> list[list[An
                 done.append(["conflict", name, label, 0, 0])
                 live.pop(name, None)
             except UnknownName:
-                first = f"first {label}"
+                first = f"first {name} {label}"
                 store.save(labelled(first), name, base="latest", justification=first)
     return done
 

@@ -190,11 +190,17 @@ impl Change<'_> {
         }
     }
 
-    /// Whether a namespace is in use.
-    pub fn is_used(&self, namespace: &[u8; 16]) -> Result<bool> {
+    /// Whether a namespace may be given to a new name: it has a key, which is not to be destroyed, and
+    /// no name leads to it.
+    pub fn is_free(&self, namespace: &[u8; 16]) -> Result<bool> {
         let key = records::root_key(namespace);
         let nodes = self.store.top_nodes();
-        Ok(self.done.top.contains_key(&key) || self.view.head.top.get(&nodes, &key)?.is_some())
+        let is_used =
+            self.done.top.contains_key(&key) || self.view.head.top.get(&nodes, &key)?.is_some();
+        let has_key = || -> Result<bool> {
+            Ok(self.store.keyring()?.namespaces().iter().any(|known| known.id == *namespace))
+        };
+        Ok(!is_used && !self.view.head.doomed.contains(namespace) && has_key()?)
     }
 
     /// Adds nodes that were sealed before.

@@ -182,7 +182,8 @@ impl Store {
             let keyring = self.keyring()?;
             let free = keyring.namespaces().iter().map(|namespace| namespace.id);
             // Locked after the keys, as everywhere.
-            *self.spares()? = free.filter(|id| !used.contains(id)).collect();
+            *self.spares()? =
+                free.filter(|id| !used.contains(id) && !view.head.doomed.contains(id)).collect();
         }
         let mut spares = self.spares()?;
         // At random: other processes take spares, too.
@@ -222,9 +223,7 @@ impl Draft {
         let mine = self.agent.sealer.context().namespace;
         let agent = match change.agent(&self.name)? {
             Some(agent) if agent.sealer.context().namespace == mine => agent,
-            None if self.agent.root.is_empty() && !change.is_used(&mine)? => {
-                Arc::clone(&self.agent)
-            }
+            None if self.agent.root.is_empty() && change.is_free(&mine)? => Arc::clone(&self.agent),
             _ => return Err(Error::new(AGAIN, "the namespace went to somebody else")),
         };
         check_base(&self.name, self.base, agent.latest.as_ref())?;
