@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from dachi_fast import Attr, BaseModule, KeyFile, Store
-from dachi_fast.errors import Conflict, StateError, StoreClosed, UnknownName
+from dachi_fast.errors import Conflict, StateError, StoreClosed, StoreReadOnly, UnknownName
 
 # What a store does without waiting for the disk, and what is a block of its own.
 _WITHOUT_TWIN = {"autosave"}
@@ -171,6 +171,46 @@ async def test_the_loop_runs_while_a_save_waits_for_the_disk(store: Store) -> No
         turns += 1
         await asyncio.sleep(0)
     assert turns > 2  # it takes two to begin the task and to hear of its end
+
+
+async def test_a_witness_that_reads_does_not_wait_for_the_commit_that_it_is_told_of(
+    tmp_path: Path,
+) -> None:
+    # Symptom: an asave that never ended, and a close that waited for it. Cause: reads wait for what
+    # is queued under the name, here for the save whose commit had called the witness. Fix: who
+    # commits does not wait for the queue.
+    read: list[int] = []
+
+    class Reading:
+        store: Store | None = None
+        seen: bytes | None = None
+
+        def newest(self, store_id: bytes) -> bytes | None:  # noqa: ARG002
+            return self.seen
+
+        def advance(self, store_id: bytes, commit: int, record: bytes) -> None:  # noqa: ARG002
+            self.seen = record
+            if self.store is not None:
+                read.append(len(self.store.history("a")))
+                assert self.store.names() == ["a"]
+
+    witness, agent = Reading(), Agent()
+    keys = KeyFile(tmp_path / "key")
+    with Store.open(tmp_path / "watched", keys=keys, witness=witness, audit_reads="off") as store:
+        await store.asave(agent, "a")
+        witness.store = store
+        await store.asave(agent, "a")
+        witness.store = None
+    assert read == [2]
+
+
+def test_a_store_that_is_only_read_refuses_queued_saves_at_once(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "key")
+    Store.open(tmp_path / "read", keys=keys).close()
+    with Store.open(tmp_path / "read", keys=keys, read_only=True, durability="async") as store:
+        with pytest.raises(StoreReadOnly):
+            store.save(Agent(), "a")
+        store.flush()
 
 
 # --- cancelling -----------------------------------------------------------------------------------

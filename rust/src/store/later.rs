@@ -100,7 +100,8 @@ impl Store {
         around: Around,
     ) -> Result<()> {
         self.usable()?;
-        if let Err(error) = save.save().check(&save.flat) {
+        let refused = self.check_writable().and_then(|()| save.save().check(&save.flat));
+        if let Err(error) = refused {
             let mut save = save;
             save.done = None;
             return Err(error);
@@ -125,7 +126,8 @@ impl Store {
     /// Waits until nothing queued before under a name is unsettled.
     pub fn settled(&self, name: &str) -> Result<()> {
         self.usable()?;
-        self.backlog.settled(name)
+        // A witness that reads must not wait for the commit that it is told of.
+        if self.leads_here()? { Ok(()) } else { self.backlog.settled(name) }
     }
 
     /// Waits until everything queued before is settled.
@@ -136,7 +138,7 @@ impl Store {
     /// Waits until everything queued before is settled, but no longer than `most`.
     pub fn flushed(&self, most: Duration) -> Result<bool> {
         self.usable()?;
-        self.backlog.flushed(most)
+        if self.leads_here()? { Ok(true) } else { self.backlog.flushed(most) }
     }
 
     /// Waits until no thread works for the store, but no longer than `most`.

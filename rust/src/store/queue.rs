@@ -94,6 +94,11 @@ impl Queue {
 }
 
 impl Store {
+    /// Whether this thread commits now, and a witness or a clock has called back.
+    pub(super) fn leads_here(&self) -> Result<bool> {
+        Ok(self.queue.state()?.led == Some(thread::current().id()))
+    }
+
     /// Runs an operation in the next commit, perhaps with others; returned means on disk. The
     /// operation sees the newest commit, and nobody else commits before it is done.
     pub(super) fn write<T: Send + 'static>(
