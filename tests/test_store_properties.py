@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -16,12 +17,14 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
+    run_state_machine_as_test,
 )
 
-from dachi_fast import ABSENT, Attr, BaseModule, KeyFile, Param, Store
+from dachi_fast import ABSENT, Attr, BaseModule, FileWitness, KeyFile, Param, Store
 from dachi_fast.errors import Conflict, SpecError, UnknownName
 from tests.strategies import values
-from tests.tokens import same, token
+from tests.tokens import token
+from tests.warm import Warm
 
 NAMES = ("a", "b", "\u00e9 long " + "x" * 100)
 
@@ -36,6 +39,27 @@ class Tree(BaseModule):
     memory: Any = Attr(default=None)
 
 
+def ask(folder: str, name: str) -> list[Any]:
+    """Gives what a second handle in another process says of a name."""
+    with open_store(Path(folder)) as store:
+        state = store.load(name).state_dict()
+        said = repr({path: token(value) for path, value in state.items()})
+        return [store.names(), store.history(name)[0].number, said]
+
+
+def roll_back(folder: str, name: str, to: int) -> int:
+    """Rolls back through a second handle in another process."""
+    with open_store(Path(folder)) as store:
+        return store.rollback(name, to=to).number
+
+
+def open_store(folder: Path) -> Store:
+    """Opens the store of a folder, with a witness that all processes share."""
+    keys, witness = KeyFile(folder / "key"), FileWitness(folder / "witness")
+    where = folder / "store"
+    return Store.open(where, keys=keys, witness=witness, limits=None, audit_reads="off")
+
+
 states = (
     values
     | st.builds(
@@ -47,8 +71,13 @@ states = (
 )
 
 
+_elsewhere: Warm
+
+
 class StoreMachine(RuleBasedStateMachine):
     """The model: the flat states of each name's versions, and what each object is based on."""
+
+    operations = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,8 +88,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        keys = KeyFile(self.folder / "key")
-        self.store = Store.open(self.folder / "store", keys=keys, audit_reads="off")
+        self.store = open_store(self.folder)
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
@@ -181,11 +209,36 @@ class StoreMachine(RuleBasedStateMachine):
             sides = zip((change.before, change.after), expected[change.path], strict=True)
             assert all(known == (None if v is ABSENT else token(v)) for v, known in sides)
 
+    @precondition(lambda self: any(self.model.values()))
+    @rule(data=st.data())
+    def ask_in_another_process(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from([name for name in NAMES if self.model.get(name)]))
+        assert _elsewhere.call("ask", str(self.folder), name) == [
+            sorted(name for name, versions in self.model.items() if versions),
+            len(self.model[name]),
+            repr(self.model[name][-1]),
+        ]
+
+    @precondition(lambda self: any(self.model.values()))
+    @rule(data=st.data())
+    def roll_back_in_another_process(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from([name for name in NAMES if self.model.get(name)]))
+        versions = self.model[name]
+        number = data.draw(st.integers(1, len(versions)))
+        versions.append(versions[number - 1])
+        self.commits += 1
+        made = _elsewhere.call("roll_back", str(self.folder), name, number)
+        assert made == len(versions)
+
     @rule()
     def verify(self) -> None:
         report = self.store.verify()
         assert report.ledger_entries == self.commits
         assert report.versions == sum(map(len, self.model.values()))
+
+    @invariant()
+    def count(self) -> None:
+        StoreMachine.operations += 1
 
     @invariant()
     def names_and_histories_agree(self) -> None:
@@ -196,24 +249,30 @@ class StoreMachine(RuleBasedStateMachine):
         for name, versions in saved.items():
             history = self.store.history(name)
             assert [version.number for version in history] == list(range(len(versions), 0, -1))
-            for newer in history:
-                for older in history:
-                    equal = same(versions[newer.number - 1], versions[older.number - 1])
-                    if _shape(versions, newer.number) == _shape(versions, older.number):
-                        assert (newer.root == older.root) == equal
+            # The older ones were compared when each was the newest.
+            newest = history[0]
+            for older in history:
+                equal = versions[newest.number - 1] == versions[older.number - 1]
+                if _shape(versions, newest.number) == _shape(versions, older.number):
+                    assert (newest.root == older.root) == equal
 
 
 def _shape(versions: list[dict[str, Any]], number: int) -> list[str]:
     return list(versions[number - 1])
 
 
-TestStore = StoreMachine.TestCase
-TestStore.settings = settings(
-    max_examples=20,
-    stateful_step_count=30,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-    ],
-)
+@pytest.mark.timeout(600)
+def test_a_store_says_what_a_dict_says() -> None:
+    # Hypothesis makes the machines, and gives them nothing.
+    global _elsewhere
+    with Warm("tests.test_store_properties") as _elsewhere:
+        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+            StoreMachine,
+            settings=settings(
+                max_examples=140,
+                stateful_step_count=100,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    # One more than operations in each example.
+    assert StoreMachine.operations >= 10_000
