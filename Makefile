@@ -4,6 +4,7 @@
 #   make test                      every check
 #   make pytest ARGS='-k codec'    one part of them, with arguments
 #   make torture                   the tests that damage and kill, with many more cases: hours
+#   make fuzz                      every decoder against 10^6 mutated inputs
 #   make test-all-pythons          the built wheel under each other Python found here
 #   make bench                     the tables of benches/README.md; PASSES=1 for a quick look
 #   make bench-all-pythons         attribute access under each other Python found here
@@ -46,7 +47,7 @@ bench = mkdir -p $(bench_out) && $(python) -m pytest -c benches/pytest.ini
 rust_sources := Cargo.toml $(wildcard Cargo.lock) $(shell find rust/src -name '*.rs')
 
 .PHONY: help demo test lint bench docs ext lint-python lint-rust rust-test stubtest pytest torture \
-	test-all-pythons test-wheel bench-all-pythons bench-wheel wheel audit clean need-rust \
+	fuzz test-all-pythons test-wheel bench-all-pythons bench-wheel wheel audit clean need-rust \
 	need-rust-lint FORCE
 
 help:
@@ -104,7 +105,14 @@ pytest: ext $(VENV)/.test
 # These read DACHI_TORTURE; the time limit is for tests that are to be quick.
 torture: need-rust ext $(VENV)/.test
 	DACHI_TORTURE=1 $(CARGO) test --release --no-default-features --test corruption -- --nocapture
-	DACHI_TORTURE=1 $(python) -m pytest tests/crash --timeout=0 $(ARGS)
+	DACHI_TORTURE=1 $(python) -m pytest tests/attacks tests/crash tests/test_store_properties.py \
+		--timeout=0 $(ARGS)
+	$(MAKE) fuzz
+
+# 10^6 runs of each decoder; one that asks for much memory is refused it, and fails.
+fuzz: need-rust
+	ulimit -v 8000000; DACHI_TORTURE=1 $(CARGO) test --release --no-default-features --test fuzz -- --nocapture
+	ulimit -v 8000000; DACHI_TORTURE=1 $(CARGO) test --release --no-default-features --lib of_any_bytes -- --nocapture
 
 # A goal under every other Python here, with the wheel that users get.
 define on_other_pythons
