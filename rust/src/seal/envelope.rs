@@ -2,10 +2,10 @@
 
 use super::Epochs;
 use super::compress::{MAX_RAW_BYTES, Scratch};
+use super::digest::{HmacKey, hmac};
 use crate::error::{Error, Result};
 use crate::wire::{Put, Take};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::hkdf;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
@@ -83,21 +83,13 @@ pub enum Committed {
     No,
 }
 
-struct Length(usize);
-
-impl hkdf::KeyType for Length {
-    fn len(&self) -> usize {
-        self.0
-    }
-}
-
 /// Seals the nodes of one namespace under the newest epoch, and opens those of every epoch.
 pub struct Sealer {
     context: Context,
     epochs: Arc<Epochs>,
     namespace_key: Zeroizing<[u8; 32]>,
     /// By epoch, as they were first needed.
-    prks: RwLock<Vec<(u32, Arc<hkdf::Prk>)>>,
+    prks: RwLock<Vec<(u32, Arc<HmacKey>)>>,
 }
 
 impl fmt::Debug for Sealer {
@@ -106,20 +98,13 @@ impl fmt::Debug for Sealer {
     }
 }
 
-fn expand<const N: usize>(prk: &hkdf::Prk, info: &[&[u8]]) -> Result<[u8; N]> {
-    let mut out = [0u8; N];
-    let okm = prk.expand(info, Length(N)).map_err(|_| broken())?;
-    okm.fill(&mut out).map_err(|_| broken())?;
-    Ok(out)
-}
-
-fn node_key(prk: &hkdf::Prk, salt: &[u8], kind: u8) -> Result<LessSafeKey> {
-    let key = Zeroizing::new(expand::<32>(prk, &[salt, &[kind]])?);
+fn node_key(prk: &HmacKey, salt: &[u8], kind: u8) -> Result<LessSafeKey> {
+    let key = Zeroizing::new(prk.expand([b"", salt, &[kind]]));
     Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| broken())?))
 }
 
-fn commitment(prk: &hkdf::Prk, salt: &[u8], kind: u8) -> Result<[u8; COMMITMENT_BYTES]> {
-    expand(prk, &[b"commitment", salt, &[kind]])
+fn commitment(prk: &HmacKey, salt: &[u8], kind: u8) -> [u8; COMMITMENT_BYTES] {
+    prk.expand([b"commitment", salt, &[kind]])
 }
 
 fn broken() -> Error {
@@ -139,14 +124,15 @@ impl Sealer {
     }
 
     /// The pseudorandom key of an epoch. Deriving it takes as long as sealing a small node.
-    fn prk(&self, epoch: u32) -> Result<Arc<hkdf::Prk>> {
+    fn prk(&self, epoch: u32) -> Result<Arc<HmacKey>> {
         let prks = self.prks.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, prk)) = prks.iter().rev().find(|(number, _)| *number == epoch) {
             return Ok(Arc::clone(prk));
         }
         drop(prks);
-        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, &*self.epochs.key(epoch)?);
-        let prk = Arc::new(salt.extract(&*self.namespace_key));
+        // HKDF-SHA256-Extract (RFC 5869, section 2.2).
+        let prk = Zeroizing::new(hmac(&*self.epochs.key(epoch)?, &[&*self.namespace_key]));
+        let prk = Arc::new(HmacKey::new(&prk));
         let mut prks = self.prks.write().unwrap_or_else(PoisonError::into_inner);
         prks.push((epoch, Arc::clone(&prk)));
         Ok(prk)
@@ -204,7 +190,7 @@ impl Sealer {
         out.put_u32(epoch);
         out.extend_from_slice(&salt);
         if committed == Committed::Yes {
-            out.extend_from_slice(&commitment(&prk, &salt, place.kind)?);
+            out.extend_from_slice(&commitment(&prk, &salt, place.kind));
         }
         let start = out.len();
         out.push(0);
@@ -257,7 +243,7 @@ impl Sealer {
         let prk = self.prk(epoch).map_err(|error| at(place, error))?;
         let salt = head.rest();
         if committed == Committed::Yes {
-            let expected = commitment(&prk, salt, place.kind)?;
+            let expected = commitment(&prk, salt, place.kind);
             let found = take.slice(COMMITMENT_BYTES).map_err(short)?;
             if aws_lc_rs::constant_time::verify_slices_are_equal(found, &expected).is_err() {
                 return Err(at(
