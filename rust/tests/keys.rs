@@ -106,8 +106,8 @@ fn unlocked(folder: &Path, provider: &InMemory) -> Result<Keyring> {
 /// How many nodes of a data file open with one of a store's keys, and how many there are.
 fn readable(data: &Path, keyring: &Keyring) -> Result<(usize, usize)> {
     let mut sealers: Vec<Sealer> = vec![keyring.store_sealer()];
-    for namespace in keyring.namespaces() {
-        sealers.push(keyring.sealer(&namespace.id)?);
+    for namespace in keyring.namespaces().keys() {
+        sealers.push(keyring.sealer(namespace)?);
     }
     let (mut opened, mut all) = (0, 0);
     let mut scratch = Scratch::default();
@@ -182,9 +182,9 @@ fn no_file_holds_a_key_and_the_forgotten_one_is_nowhere() -> Result<()> {
     open.forget("secret", Forks::Refuse, "")?;
     let after = unlocked(&folder.0, &provider)?;
     let gone: Vec<_> =
-        before.namespaces().iter().filter(|key| !after.namespaces().contains(key)).collect();
+        before.namespaces().keys().filter(|id| !after.namespaces().contains_key(*id)).collect();
     assert_eq!((gone.len(), before.namespaces().len() - after.namespaces().len()), (1, 1));
-    for namespace in before.namespaces() {
+    for namespace in before.namespaces().values() {
         assert!(!holds(&folder.0, namespace.key.bytes())?);
     }
     let others =

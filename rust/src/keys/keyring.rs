@@ -16,6 +16,7 @@ use crate::seal::{
     Committed, Context, Epoch, Epochs, NodeId, Place, Scratch, Sealer, StoreId, kind, random,
 };
 use crate::wire::{Put, Take};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 /// The file's name in the store's folder.
 pub const FILE_NAME: &str = "keys.sealed";
-/// Namespace keys made ahead, so that a new agent does not rewrite the file.
+/// At least so many namespace keys are made ahead, so that a new agent does not rewrite the file.
 pub const SPARES: usize = 256;
 /// Written by newer versions otherwise.
 const FORMAT: u32 = 1;
@@ -34,8 +35,6 @@ const SALT: &[u8; 32] = b"dachi_fast keys under their root";
 /// A namespace's key: destroying it forgets the namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {
-    /// Random, and all that the store calls it by.
-    pub id: [u8; 16],
     /// Rises when single entries are purged.
     pub generation: u32,
     /// The key.
@@ -71,7 +70,8 @@ pub struct Keyring {
     /// Seed of the Ed25519 key that signs the ledger's checkpoints.
     pub signing_seed: Key,
     epochs: Arc<Epochs>,
-    namespaces: Vec<Namespace>,
+    /// By id, which is random and all that the store calls a namespace by.
+    namespaces: BTreeMap<[u8; 16], Namespace>,
     root: Key,
     wrapped_root: Vec<u8>,
 }
@@ -154,10 +154,10 @@ impl Locked {
             let (number, key) = (take.u32()?, zeroize::Zeroizing::new(take.array()?));
             epochs.push(Epoch { number, key });
         }
-        let mut namespaces = Vec::new();
+        let mut namespaces = BTreeMap::new();
         for _ in 0..take.count()? {
             let (id, generation) = (take.array()?, take.u32()?);
-            namespaces.push(Namespace { id, generation, key: Key::new(take.array()?) });
+            namespaces.insert(id, Namespace { generation, key: Key::new(take.array()?) });
         }
         let created = take.flag()?;
         take.done()?;
@@ -198,14 +198,14 @@ impl Keyring {
             created: false,
             signing_seed: Key::random()?,
             epochs: Arc::new(Epochs::new(vec![first])),
-            namespaces: Vec::new(),
+            namespaces: BTreeMap::new(),
             root,
             wrapped_root,
         })
     }
 
-    /// All namespaces, spares included.
-    pub fn namespaces(&self) -> &[Namespace] {
+    /// All namespaces, spares included, by id.
+    pub fn namespaces(&self) -> &BTreeMap<[u8; 16], Namespace> {
         &self.namespaces
     }
 
@@ -222,8 +222,7 @@ impl Keyring {
 
     /// Seals a namespace's nodes; `keyring` when its key was destroyed.
     pub fn sealer(&self, namespace: &[u8; 16]) -> Result<Sealer> {
-        let found = self.namespaces.iter().find(|known| known.id == *namespace);
-        let found = found.ok_or_else(|| {
+        let found = self.namespaces.get(namespace).ok_or_else(|| {
             Error::new("keyring", "the key of this namespace is gone: it was forgotten")
         })?;
         let context = Context { store: self.store, namespace: *namespace };
@@ -239,9 +238,9 @@ impl Keyring {
             epochs.push(Epoch { number: self.epochs.newest() + 1, key: random()?.into() });
         }
         let mut namespaces = self.namespaces.clone();
-        namespaces.retain(|namespace| !change.forgotten.contains(&namespace.id));
+        namespaces.retain(|id, _| !change.forgotten.contains(id));
         for _ in 0..change.spares {
-            namespaces.push(Namespace { id: random()?, generation: 1, key: Key::random()? });
+            namespaces.insert(random()?, Namespace { generation: 1, key: Key::random()? });
         }
         let (root, wrapped_root) =
             change.root.unwrap_or_else(|| (self.root.clone(), self.wrapped_root.clone()));
@@ -324,8 +323,8 @@ impl Keyring {
             body.extend_from_slice(&*epoch.key);
         }
         body.put_varint(self.namespaces.len() as u64);
-        for namespace in &self.namespaces {
-            body.extend_from_slice(&namespace.id);
+        for (id, namespace) in &self.namespaces {
+            body.extend_from_slice(id);
             body.put_u32(namespace.generation);
             body.extend_from_slice(namespace.key.bytes());
         }
@@ -420,7 +419,7 @@ mod tests {
     fn what_was_destroyed_is_in_no_later_file() -> Result<()> {
         let folder = Folder::new("destroyed");
         let mut keyring = made(&folder)?;
-        let gone = keyring.namespaces().first().map(|namespace| namespace.id).unwrap_or_default();
+        let gone = keyring.namespaces().keys().next().copied().unwrap_or_default();
         let root = Some((Key::new([7; 32]), vec![8; 3]));
         let change = Change { forgotten: vec![gone], root, ..Change::default() };
         keyring.rewrite(&folder.0, change)?;

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn expanding_is_hkdf() {
+    fn expanding_is_hkdf() -> Result<(), aws_lc_rs::error::Unspecified> {
         struct Bytes32;
         impl hkdf::KeyType for Bytes32 {
             fn len(&self) -> usize {
@@ -84,7 +84,8 @@ mod tests {
         let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, &salt).extract(&secret);
         let info: [&[u8]; 3] = [b"kind", b"", b"of"];
         let mut known = [0u8; 32];
-        prk.expand(&info, Bytes32).unwrap().fill(&mut known).unwrap();
+        prk.expand(&info, Bytes32)?.fill(&mut known)?;
         assert_eq!(HmacKey::new(&hmac(&salt, &[&secret])).expand(info), known);
+        Ok(())
     }
 }

@@ -197,10 +197,8 @@ impl Change<'_> {
         let nodes = self.store.top_nodes();
         let is_used =
             self.done.top.contains_key(&key) || self.view.head.top.get(&nodes, &key)?.is_some();
-        let has_key = || -> Result<bool> {
-            Ok(self.store.keyring()?.namespaces().iter().any(|known| known.id == *namespace))
-        };
-        Ok(!is_used && !self.view.head.doomed.contains(namespace) && has_key()?)
+        let is_doomed = self.view.head.doomed.contains(namespace);
+        Ok(!is_used && !is_doomed && self.store.keyring()?.namespaces().contains_key(namespace))
     }
 
     /// Adds nodes that were sealed before.

@@ -114,8 +114,8 @@ impl Store {
     /// Lets go of what was read of namespaces whose keys are gone.
     pub(super) fn drop_forgotten(&self, keyring: &Keyring) -> Result<()> {
         self.spares()?.clear();
-        let held: HashSet<[u8; 16]> = keyring.namespaces().iter().map(|known| known.id).collect();
-        self.keep_agents(|agent| held.contains(&agent.sealer.context().namespace))
+        self.agents()?.retain(|namespace| keyring.namespaces().contains_key(namespace));
+        Ok(())
     }
 
     /// The nodes of a namespace. Without their key they are noise, but they take space.

@@ -1,5 +1,6 @@
 //! A store: head, namespaces, versions, commits, and the proof of all of it.
 
+mod agents;
 mod backlog;
 mod branches;
 mod clock;
@@ -51,14 +52,14 @@ use crate::engine::lmdb::Lmdb;
 use crate::error::Error;
 use crate::keys::{Key, Keyring, Provider};
 use crate::seal::Sealer;
+use agents::Agents;
 use backlog::Backlog;
 use queue::Queue;
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
-use view::{Agent, View};
+use view::View;
 use watch::Watch;
 
 /// An open store. Any number of threads and processes read and save; saves that meet share a commit.
@@ -78,8 +79,7 @@ pub struct Store {
     access: Access,
     /// The newest commit that this process has seen.
     view: RwLock<Arc<View>>,
-    /// What was read of namespaces, by name.
-    agents: Mutex<HashMap<String, Arc<Agent>>>,
+    agents: Mutex<Agents>,
     /// Namespaces with keys that no name leads to, once they were looked for.
     spares: Mutex<Vec<[u8; 16]>>,
     queue: Queue,

@@ -265,10 +265,12 @@ impl Store {
 
     /// The commit is durable: from now on it is what this process and the witness know.
     fn remember(&self, after: Committed) -> Result<()> {
-        self.forget_siblings(&after.agents)?;
+        let mut agents = self.agents()?;
+        agents.drop_siblings(&after.agents);
         for (name, agent) in after.agents {
-            self.keep_agent(&name, &Arc::new(agent))?;
+            agents.keep(&name, &Arc::new(agent));
         }
+        drop(agents);
         self.publish(&after.view)?;
         self.advance_witness(&after.view.head);
         Ok(())

@@ -15,6 +15,7 @@ use crate::tree::{
     Cut, Ids, Known, MAX_INLINE_BYTES, Map, Node, Shape, Value, Writer, Written, known_of,
     write_blob, write_state,
 };
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Longest inline blueprint: most versions of an agent share theirs, and each save writes the
@@ -178,12 +179,12 @@ impl Store {
     /// Takes a spare namespace; None if there are no more.
     fn take_spare(&self, view: &View) -> Result<Option<Sealer>> {
         if self.spares()?.is_empty() {
-            let used = self.namespaces(view)?;
+            let mut taken: HashSet<_> = self.namespaces(view)?.into_iter().collect();
+            taken.extend(&view.head.doomed);
             let keyring = self.keyring()?;
-            let free = keyring.namespaces().iter().map(|namespace| namespace.id);
             // Locked after the keys, as everywhere.
             *self.spares()? =
-                free.filter(|id| !used.contains(id) && !view.head.doomed.contains(id)).collect();
+                keyring.namespaces().keys().filter(|id| !taken.contains(*id)).copied().collect();
         }
         let mut spares = self.spares()?;
         // At random: other processes take spares, too.
@@ -198,8 +199,10 @@ impl Store {
 
     /// Adds spare namespaces to `keys.sealed`. Runs inside a commit, so that nobody else writes it.
     fn make_spares(&self) -> Result<()> {
-        let change = keys::Change { spares: SPARES, ..keys::Change::default() };
-        self.newest_keys()?.rewrite(&self.folder, change)
+        let mut keyring = self.newest_keys()?;
+        // More with more agents: the file is written, and those in use are looked up, as a whole.
+        let spares = SPARES.max(keyring.namespaces().len() / 8);
+        keyring.rewrite(&self.folder, keys::Change { spares, ..keys::Change::default() })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What this process knows of the store: the newest commit it has seen, and what it has read there.
 
 use super::Store;
+use super::agents::Agents;
 use super::head::Head;
 use super::nodes::Opened;
 use super::records::{self, Version};
@@ -11,9 +12,13 @@ use crate::ledger::GENESIS;
 use crate::seal::Sealer;
 use crate::tree::{Known, Map, Order, Range, Shape};
 use crate::wire::Take;
-use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
+
+/// What an agent takes in memory beside what it knows of the latest version.
+const AGENT_BYTES: usize = 2_048;
+/// An entry of `Known`: a hash, an id, and the room that a hash map leaves.
+const KNOWN_BYTES: usize = 64;
 
 /// One commit, as it lies on disk. It never changes; a newer one takes its place.
 pub struct View {
@@ -44,6 +49,14 @@ pub struct Agent {
     pub shape: Option<Arc<Shape>>,
     /// The commit that this was read from or written by.
     pub as_of: u64,
+}
+
+impl Agent {
+    /// How much memory it takes, roughly.
+    pub fn size_bytes(&self) -> usize {
+        let known = self.known.as_ref().map_or(0, |known| known.len() * KNOWN_BYTES);
+        AGENT_BYTES + known + self.shape.as_ref().map_or(0, |shape| shape.size_bytes())
+    }
 }
 
 fn poisoned<T>(_: T) -> Error {
@@ -162,7 +175,7 @@ impl Store {
 
     /// The namespace that a name leads to; None if nothing was saved under it.
     pub(super) fn agent(&self, view: &View, name: &str) -> Result<Option<Arc<Agent>>> {
-        let held = self.agents.lock().map_err(poisoned)?.get(name).map(Arc::clone);
+        let held = self.agents()?.get(name);
         if let Some(agent) = &held
             && (view.foreign..=view.head.commit).contains(&agent.as_of)
         {
@@ -181,36 +194,13 @@ impl Store {
             None => self.read_agent(view, &namespace, branch, root)?,
         };
         let agent = Arc::new(agent);
-        self.keep_agent(name, &agent)?;
+        self.agents()?.keep(name, &agent);
         Ok(Some(agent))
     }
 
-    /// Remembers an agent, unless a newer one is.
-    pub(super) fn keep_agent(&self, name: &str, agent: &Arc<Agent>) -> Result<()> {
-        let mut agents = self.agents.lock().map_err(poisoned)?;
-        let newer = agents.get(name).is_some_and(|held| held.as_of > agent.as_of);
-        if !newer {
-            agents.insert(name.to_owned(), Arc::clone(agent));
-        }
-        Ok(())
-    }
-
-    /// Forgets what was read of all other agents.
-    pub(super) fn keep_agents(&self, keep: impl Fn(&Agent) -> bool) -> Result<()> {
-        self.agents.lock().map_err(poisoned)?.retain(|_, agent| keep(agent));
-        Ok(())
-    }
-
-    /// Forgets what was read of other branches of the namespaces that a commit changed.
-    pub(super) fn forget_siblings(&self, changed: &[(String, Agent)]) -> Result<()> {
-        let namespace = |agent: &Agent| agent.sealer.context().namespace;
-        let namespaces: HashSet<_> = changed.iter().map(|(_, agent)| namespace(agent)).collect();
-        let mut agents = self.agents.lock().map_err(poisoned)?;
-        agents.retain(|name, agent| {
-            !namespaces.contains(&namespace(agent))
-                || changed.iter().any(|(changed, _)| changed == name)
-        });
-        Ok(())
+    /// What is remembered of agents.
+    pub(super) fn agents(&self) -> Result<MutexGuard<'_, Agents>> {
+        self.agents.lock().map_err(poisoned)
     }
 
     fn read_agent(

@@ -65,6 +65,12 @@ impl Shape {
         self.paths == *paths
     }
 
+    /// How much memory it takes, roughly.
+    pub fn size_bytes(&self) -> usize {
+        let paths = self.paths.bytes().len() + self.paths.len() * size_of::<usize>();
+        paths + size_of_val(&*self.order) + size_of_val(&*self.leaves)
+    }
+
     fn put_keys(&self, start: usize, end: usize, out: &mut Vec<u8>) {
         let order = self.order.get(start..end).unwrap_or_default();
         let keys = order.iter().map(|&entry| self.paths.get(entry as usize));
