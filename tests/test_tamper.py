@@ -49,6 +49,8 @@ def _asks(store: Store) -> dict[str, Callable[[], Any]]:
             (c.path, token(c.before), token(c.after)) for c in store.diff("agent", 1, 3)
         ],
         "ledger": store.ledger,
+        "stats": lambda: [(s.name, s.versions, s.latest, s.created) for s in store.stats().names],
+        "stats of one": lambda: store.stats("agent").largest,
         "verify": lambda: dataclasses.replace(store.verify(), unused_nodes=0),
     }
 

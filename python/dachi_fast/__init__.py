@@ -30,9 +30,11 @@ from dachi_fast.store import Change as Change
 from dachi_fast.store import Forgotten as Forgotten
 from dachi_fast.store import LedgerEntry as LedgerEntry
 from dachi_fast.store import Limits as Limits
+from dachi_fast.store import NameStats as NameStats
 from dachi_fast.store import Pending as Pending
 from dachi_fast.store import Pruned as Pruned
 from dachi_fast.store import Report as Report
+from dachi_fast.store import Stats as Stats
 from dachi_fast.store import Store as Store
 from dachi_fast.store import Version as Version
 from dachi_fast.store import default_store as default_store

@@ -11,6 +11,7 @@ from dachi_fast.types import KeyProvider, Witness
 _Row: TypeAlias = tuple[
     int, int, int, int, str, int, int, str, int, tuple[str, int] | None, list[str]
 ]
+_Usage: TypeAlias = tuple[str, int, int, int, int, int, int, int, list[tuple[str, int]]]
 _Detail: TypeAlias = tuple[str, str, str, str, int, int, int, str]
 
 def probe(folder: str | os.PathLike[str]) -> tuple[bytes, bytes] | None:
@@ -174,6 +175,29 @@ class Store:
         """Rows of name, dropped versions, bytes only they need, bytes freed now."""
 
     def compact(self) -> None: ...
+    def stats(
+        self,
+    ) -> tuple[
+        tuple[int, int, int, int],
+        tuple[int, int, int, int, int],
+        int,
+        tuple[int, int, int, int],
+        list[_Usage],
+    ]:
+        """Gives what takes the space.
+
+        Rows of file bytes, bytes of a page, pages in use, bytes of the keys; bytes of names,
+        directory, ledger, garbage, what of it waits; ledger entries; when the keys were rotated,
+        when they are due, records sealed since, records until they are due; the names.
+        """
+
+    def stats_of(self, name: str) -> _Usage:
+        """Gives what one name takes.
+
+        A row is name, versions, number, time and encoded bytes of the latest, bytes, own bytes,
+        dropped versions, and paths and bytes of the largest values.
+        """
+
     def verify(
         self, progress: Callable[[int], object] | None = None
     ) -> tuple[int, int, int, int, int, int]: ...

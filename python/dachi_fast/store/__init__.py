@@ -10,5 +10,7 @@ from dachi_fast.store._records import LedgerEntry as LedgerEntry
 from dachi_fast.store._records import Pruned as Pruned
 from dachi_fast.store._records import Report as Report
 from dachi_fast.store._records import Version as Version
+from dachi_fast.store._stats import NameStats as NameStats
+from dachi_fast.store._stats import Stats as Stats
 from dachi_fast.store._store import Store as Store
 from dachi_fast.store._store import default_store as default_store

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dachi_fast.module import BaseModule
+    from dachi_fast.store._stats import NameStats, Stats
 
 D = TypeVar("D")
 M = TypeVar("M", bound="BaseModule")
@@ -60,6 +61,14 @@ class Async(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
     aforget = off_loop(Keys.forget)
     arewrap = off_loop(Keys.rewrap)
     arotate_now = off_loop(Keys.rotate_now)
+
+    @overload
+    async def astats(self) -> Stats: ...
+    @overload
+    async def astats(self, name: str) -> NameStats: ...
+    async def astats(self, name: str | None = None) -> Stats | NameStats:
+        """Does what `stats` does, off the event loop: arguments, result and errors alike."""
+        return await (run(self.stats) if name is None else run(self.stats, name))
 
     async def __aenter__(self) -> Self:
         return self

@@ -176,13 +176,18 @@ def entry_of(row: tuple[int, str, str, str, str, str, Detail | None]) -> LedgerE
     return LedgerEntry(*row[:6], *row[6][:4], version, count, behind_us, row[6][7])
 
 
+def time_of(since_ns: int) -> datetime.datetime:
+    """Gives a time in UTC from nanoseconds since 1970."""
+    return _EPOCH + datetime.timedelta(microseconds=since_ns // 1000)
+
+
 def version_of(row: Row) -> Version:
     """Gives a version from the core's row."""
     number, created_ns, base, restores, justification, entries, size_bytes, root = row[:8]
     written_bytes, source, tags = row[8:]
     return Version(
         number,
-        _EPOCH + datetime.timedelta(microseconds=created_ns // 1000),
+        time_of(created_ns),
         justification,
         base or None,
         restores or None,

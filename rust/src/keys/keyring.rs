@@ -100,6 +100,13 @@ fn io(path: &Path, what: &str, cause: &std::io::Error) -> Error {
     Error::new(slug, format!("cannot {what} {}: {cause}", path.display()))
 }
 
+/// How many bytes the file in `folder` has.
+pub fn size_bytes(folder: &Path) -> Result<u64> {
+    let path = folder.join(FILE_NAME);
+    let found = std::fs::metadata(&path).map_err(|cause| io(&path, "read", &cause))?;
+    Ok(found.len())
+}
+
 impl Locked {
     /// Reads the file in `folder`; None if there is none.
     pub fn read(folder: &Path) -> Result<Option<Self>> {

@@ -17,6 +17,11 @@ pub const COPY_FILE: &str = "data.mdb.new";
 /// Ids of maps and states begin with a time; what has a place of its own (ledger, garbage) does not.
 const FIRST_RESERVED: u8 = 0xf0;
 
+/// Whether a node lies at a place of its own, where no map or state leads to.
+pub(super) fn has_place(id: NodeId) -> bool {
+    id.0.first().is_some_and(|first| *first >= FIRST_RESERVED)
+}
+
 /// A copy of the data file without holes, and the commit it holds.
 #[derive(Debug)]
 pub struct Compacted {
@@ -42,8 +47,7 @@ impl Store {
             let live = change.store.live(change.view, change.created_ns)?;
             let mut dead = Vec::new();
             change.store.engine.scan(&mut |id, _| {
-                let may_go = id.0.first().is_some_and(|first| *first < FIRST_RESERVED);
-                dead.extend((may_go && !live.contains(&id)).then_some(id));
+                dead.extend((!has_place(id) && !live.contains(&id)).then_some(id));
                 Ok(())
             })?;
             change.delete(dead);
@@ -107,7 +111,8 @@ fn refused(cause: &std::io::Error) -> Error {
     Error::new("io", format!("cannot replace the data file: {cause}"))
 }
 
-fn hold(nodes: &dyn Nodes, map: &Map, live: &mut HashSet<NodeId>) -> Result<()> {
+/// Adds the nodes of a map.
+pub(super) fn hold(nodes: &dyn Nodes, map: &Map, live: &mut HashSet<NodeId>) -> Result<()> {
     match &map.root {
         Some(root) => refs(nodes, root, &mut |_, _, id| live.insert(id)),
         None => Ok(()),

@@ -24,6 +24,7 @@ mod records;
 mod rewrap;
 mod rotate;
 mod save;
+mod stats;
 mod verify;
 mod view;
 mod warnings;
@@ -45,6 +46,7 @@ pub use prune::{Limits, Pruned};
 pub use reads::AuditReads;
 pub use records::Version;
 pub use save::{Origin, Save};
+pub use stats::{Stats, Usage};
 pub use verify::Report;
 pub use watch::Unseen;
 

@@ -18,7 +18,7 @@ const ROTATION_S: std::ops::RangeInclusive<u64> = 86_400..=604_800;
 const SECOND_NS: u64 = 1_000_000_000;
 /// Nodes of one epoch. Each node has a key of its own, so no limit of AES-GCM is near: this only
 /// bounds how much one epoch key has part in, at some 10 TB of nodes as agents' states make them.
-const MOST_SEALED: u64 = 1 << 32;
+pub(super) const MOST_SEALED: u64 = 1 << 32;
 
 /// Draws when the epoch that begins `now_ns` ends.
 pub fn draw_due_ns(now_ns: u64) -> Result<u64> {

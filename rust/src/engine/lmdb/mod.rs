@@ -55,6 +55,37 @@ pub enum Use {
     ReadUnregistered,
 }
 
+/// What the data file's pages are used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Bytes of a page.
+    pub page_bytes: u64,
+    /// Pages that hold something; the others are used again, or given back by a copy.
+    pub used_pages: u64,
+}
+
+impl Room {
+    /// How much of the file a node of this length takes: with its id and their place in a page, or,
+    /// when less than two of its like fit into one, whole pages of its own.
+    pub fn taken_bytes(&self, node_bytes: usize) -> u64 {
+        let (node_bytes, largest) = (node_bytes as u64, self.page_bytes / 2 - PAGE_HEADER_BYTES);
+        let with_id = node_bytes + NODE_BYTES;
+        if with_id > largest {
+            return (node_bytes + PAGE_HEADER_BYTES).next_multiple_of(self.page_bytes);
+        }
+        with_id.next_multiple_of(2)
+    }
+}
+
+/// LMDB's header of a page.
+const PAGE_HEADER_BYTES: u64 = 16;
+/// What LMDB keeps in a page beside a node: its place (2), header (8) and id (16).
+const NODE_BYTES: u64 = 26;
+/// Pages of a file that holds nothing: two metas and the table of databases.
+const FIXED_PAGES: usize = 3;
+
 /// An open LMDB environment.
 pub struct Lmdb {
     data: PathBuf,
@@ -142,6 +173,21 @@ impl Lmdb {
             .map_err(failed)?
             .sync_all()
             .map_err(io)
+    }
+
+    /// What the file's pages are used for.
+    pub fn room(&self) -> Result<Room> {
+        let txn = self.env.read_txn().map_err(failed)?;
+        let stats = [self.nodes.stat(&txn), self.meta.stat(&txn)];
+        let (mut used_pages, mut page_bytes) = (FIXED_PAGES, 0);
+        for stat in stats {
+            let stat = stat.map_err(failed)?;
+            used_pages += stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
+            page_bytes = u64::from(stat.page_size);
+        }
+        let file_bytes = std::fs::metadata(&self.data);
+        let file_bytes = file_bytes.map_err(|cause| failed(heed::Error::Io(cause)))?.len();
+        Ok(Room { file_bytes, page_bytes, used_pages: used_pages as u64 })
     }
 
     /// Waits until the file is closed.

@@ -6,6 +6,7 @@ mod later;
 mod ledger;
 mod loaded;
 mod saves;
+mod stats;
 mod upkeep;
 mod versions;
 
