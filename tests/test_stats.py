@@ -50,7 +50,7 @@ def _records_bytes(folder: Path) -> int:
     own_pages = [(15 + size - 24) // page + 1 for size in sizes if size > most]
     assert sum(own_pages) == stat["overflow_pages"]
     shared: int = sum(-(-size // 2) * 2 + 2 for size in sizes if size <= most)
-    return sum(own_pages) * int(page) + shared
+    return int(sum(own_pages) * page) + shared
 
 
 def _counted_bytes(stats: Stats) -> int:

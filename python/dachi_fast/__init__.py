@@ -22,6 +22,7 @@ from dachi_fast.module import Attr as Attr
 from dachi_fast.module import BaseModule as BaseModule
 from dachi_fast.module import Param as Param
 from dachi_fast.module import Shared as Shared
+from dachi_fast.module import shared_name as shared_name
 from dachi_fast.spec._registry import Registry as Registry
 from dachi_fast.spec._registry import registry as registry
 from dachi_fast.store import ABSENT as ABSENT

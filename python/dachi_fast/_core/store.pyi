@@ -124,6 +124,14 @@ class Store:
         written_bytes, source, tags.
         """
 
+    def save_together(
+        self, parts: list[tuple[str, Capture, Mark | int | None, Mark]], justification: str
+    ) -> list[_Row]:
+        """Commits captures under different names in one commit, all or none of them.
+
+        A part is a name, a capture, what it must follow, and the mark that is set.
+        """
+
     def save_later(
         self,
         name: str,

@@ -7,3 +7,4 @@ from dachi_fast.module._fields import Param as Param
 from dachi_fast.module._fields import Shared as Shared
 from dachi_fast.module._layout import layout_of as layout_of
 from dachi_fast.module._load import load_owned as load_owned
+from dachi_fast.module._shared import shared_name as shared_name

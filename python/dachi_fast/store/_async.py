@@ -10,6 +10,9 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from dachi_fast._core import state as _core_state
+from dachi_fast.errors import Conflict
+from dachi_fast.module._shared import declaring
 from dachi_fast.restore import ready_for
 from dachi_fast.store._evidence import Evidence
 from dachi_fast.store._handle import Handle, check_text, known
@@ -19,11 +22,12 @@ from dachi_fast.store._off_loop import off_loop, run
 from dachi_fast.store._queue import BaseVersion, Queued, settle
 from dachi_fast.store._records import Row, Version, version_of
 from dachi_fast.store._saves import Saves
+from dachi_fast.store._shared import MOST_MERGES, Merge, ModuleClass, SharedBase
 from dachi_fast.store._upkeep import Upkeep
 from dachi_fast.store._versions import Versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from dachi_fast.module import BaseModule
     from dachi_fast.store._stats import NameStats, Stats
@@ -83,6 +87,7 @@ class Async(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
         *,
         justification: str = "",
         base: BaseVersion = "auto",
+        shared: Sequence[ModuleClass] = (),
     ) -> Version:
         """Does what `save` does; takes the state before its first await, the rest is off the loop.
 
@@ -90,6 +95,8 @@ class Async(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
         take its save back: the whole of it follows or, if it fails, nothing, and the module knows
         which version it came from either way.
         """
+        if shared:
+            return await self._save_together(module, name, justification, base, shared)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Row] = loop.create_future()
 
@@ -104,6 +111,53 @@ class Async(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
 
         self._queue(module, name, justification, base, done)
         return version_of(await future)
+
+    async def _save_together(
+        self,
+        module: BaseModule,
+        name: str,
+        justification: str,
+        base: BaseVersion,
+        shared: Sequence[ModuleClass],
+    ) -> Version:
+        mark, follows = self._wanted(module, name, justification, base)
+        capture = _core_state.capture(module, copy_arrays=True)
+        parts = self._parts(declaring(*shared), "auto", copied=True)
+        parts.insert(0, (name, capture, follows, mark))
+        try:
+            rows = await run(self._core.save_together, parts, justification)
+        except Conflict as error:
+            error.context["base"] = base
+            raise
+        return version_of(rows[0])
+
+    async def asave_shared(
+        self,
+        *classes: ModuleClass,
+        justification: str = "",
+        base: SharedBase = "auto",
+        merge: Merge | None = None,
+    ) -> dict[ModuleClass, Version]:
+        """Does what `save_shared` does; takes and merges values on the loop, the rest is off it."""
+        check_text(justification)
+        owners = declaring(*classes)
+        for left in reversed(range(MOST_MERGES)):
+            parts = self._parts(owners, base, copied=True)
+            try:
+                rows = await run(self._core.save_together, parts, justification)
+                break
+            except Conflict as error:
+                error.context["base"] = base
+                if merge is None or not left:
+                    raise
+            self._merge(await run(self._theirs, owners), merge)
+        return dict(zip(owners, map(version_of, rows), strict=True))
+
+    async def aload_shared(
+        self, *classes: ModuleClass, version: int | str | None = None
+    ) -> dict[ModuleClass, Version]:
+        """Does what `load_shared` does; the values change in one step, between two awaits."""
+        return self._loaded(await run(self._read, declaring(*classes), version))
 
     @overload
     async def aload(self, name: str, *, version: int | str | None = None) -> Any: ...

@@ -11,8 +11,10 @@ from dachi_fast.errors import DachiError, StoreError, UnknownName
 from dachi_fast.module import BaseModule
 from dachi_fast.store._pending import Failures
 
-# id of a live module -> weak reference to it, and the versions it came from by name
-Bases = dict[int, tuple[weakref.ref[BaseModule], dict[str, _core_store.Mark]]]
+# What has versions: a module, or a class with its Shared values.
+Live: TypeAlias = BaseModule | type[BaseModule]
+# id of what lives -> weak reference to it, and the versions it came from by name
+Bases = dict[int, tuple[weakref.ref[Live], dict[str, _core_store.Mark]]]
 
 
 Durability: TypeAlias = Literal["sync", "async"]
@@ -95,19 +97,19 @@ class Handle:
         how = ", closed" if self.closed else ", read-only" if self.read_only else ""
         return f"Store({str(self._path)!r}{how})"
 
-    def _base(self, module: BaseModule, name: str) -> int:
-        return self._mark(module, name).number
+    def _base(self, live: Live, name: str) -> int:
+        return self._mark(live, name).number
 
-    def _track(self, module: BaseModule, name: str, number: int) -> None:
-        self._mark(module, name).set(number)
+    def _track(self, live: Live, name: str, number: int) -> None:
+        self._mark(live, name).set(number)
 
-    def _mark(self, module: BaseModule, name: str) -> _core_store.Mark:
-        """Gives what the core sets as soon as a save of the module is on disk."""
-        key = id(module)
+    def _mark(self, live: Live, name: str) -> _core_store.Mark:
+        """Gives what the core sets as soon as a save of the module or class is on disk."""
+        key = id(live)
         held = self._bases.get(key)
-        if held is None or held[0]() is not module:
+        if held is None or held[0]() is not live:
             bases = self._bases
-            gone = weakref.ref(module, lambda _: bases.pop(key, None))
+            gone = weakref.ref(live, lambda _: bases.pop(key, None))
             held = self._bases[key] = (gone, {})
         return held[1].setdefault(name, _core_store.Mark())
 

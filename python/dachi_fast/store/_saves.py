@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar, overload
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from dachi_fast._core import state as _core_state
 from dachi_fast.errors import Conflict, UnknownName
 from dachi_fast.module import BaseModule
+from dachi_fast.module._shared import declaring
 from dachi_fast.restore import restored, restored_into
 from dachi_fast.store._handle import known
-from dachi_fast.store._queue import BaseVersion, Queued
 from dachi_fast.store._records import Version, version_of
+from dachi_fast.store._shared import ModuleClass, SharedSaves
+
+if TYPE_CHECKING:
+    from dachi_fast.store._queue import BaseVersion
 
 D = TypeVar("D")
 M = TypeVar("M", bound=BaseModule)
@@ -18,7 +23,7 @@ M = TypeVar("M", bound=BaseModule)
 _RAISE: Final = object()
 
 
-class Saves(Queued):
+class Saves(SharedSaves):
     """Saving and loading agents."""
 
     def save(
@@ -28,6 +33,7 @@ class Saves(Queued):
         *,
         justification: str = "",
         base: BaseVersion = "auto",
+        shared: Sequence[ModuleClass] = (),
     ) -> Version:
         """Saves an agent as the next version of a name; returned means on disk.
 
@@ -45,6 +51,8 @@ class Saves(Queued):
                 ``"auto"``: the one that this very object was last saved to or loaded from in this
                 process; an object that was not must have a new name. ``"latest"``: overrule
                 whatever is there.
+            shared: classes whose Shared values are saved in the same commit, as by `save_shared`:
+                all of it is saved or nothing. It is waited for, whatever the store's durability.
 
         Returns:
             The new version.
@@ -52,19 +60,23 @@ class Saves(Queued):
         Raises:
             StateError: a value cannot be held; its path is in ``context["path"]`` and nothing was
                 written.
-            Conflict: the latest version is not the base.
+            Conflict: the latest version is not the base; ``context["name"]`` says of what.
             StoreFull: no room; nothing acknowledged was lost.
             StoreClosed: the store was closed.
 
         Complexity:
             Reads and hashes the whole state once; encrypts and writes what changed.
         """
-        if self._durability == "async":
+        if self._durability == "async" and not shared:
             return self._acknowledged(module, name, justification, base)
         mark, follows = self._wanted(module, name, justification, base)
         capture = _core_state.capture(module)
         try:
-            row = self._core.save(name, capture, justification, follows, mark)
+            if shared:
+                parts = [(name, capture, follows, mark), *self._parts(declaring(*shared), "auto")]
+                row = self._core.save_together(parts, justification)[0]
+            else:
+                row = self._core.save(name, capture, justification, follows, mark)
         except Conflict as error:
             error.context["base"] = base
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
+from dachi_fast.module._shared import PREFIX
 from dachi_fast.store._records import time_of
 
 UsageRow = tuple[str, int, int, int, int, int, int, int, list[tuple[str, int]]]
@@ -25,7 +26,7 @@ class NameStats:
     pages.
 
     Attributes:
-        name: the name.
+        name: the name; `shared_name` of a class for its Shared values.
         versions: how many versions it has.
         latest: number of the newest one.
         created: when that was saved, UTC.
@@ -85,6 +86,7 @@ class Stats:
         seals: records that were encrypted under the newest keys.
         seals_left: records after which the next ones will be used, if that comes first.
         names: what each name takes, ascending.
+        shared: what the Shared values of each class take, ascending by `shared_name`.
     """
 
     file_bytes: int
@@ -104,10 +106,11 @@ class Stats:
     seals: int
     seals_left: int
     names: tuple[NameStats, ...]
+    shared: tuple[NameStats, ...]
 
     @property
     def versions(self) -> int:
-        """How many versions all names have."""
+        """How many versions all names have, those of Shared values not counted."""
         return sum(name.versions for name in self.names)
 
     def __repr__(self) -> str:
@@ -150,7 +153,8 @@ def name_stats_of(row: UsageRow) -> NameStats:
 
 def stats_of(row: StatsRow) -> Stats:
     """Gives what a store takes from the core's row."""
-    (file_bytes, page_bytes, used_pages, keys_bytes), shares, entries, keys, names = row
+    (file_bytes, page_bytes, used_pages, keys_bytes), shares, entries, keys, usages = row
+    names = tuple(name_stats_of(usage) for usage in usages)
     names_bytes, directory_bytes, ledger_bytes, garbage_bytes, waiting_bytes = shares
     rotated_ns, rotation_due_ns, seals, seals_left = keys
     free_pages = max(file_bytes // page_bytes - used_pages, 0)
@@ -171,5 +175,6 @@ def stats_of(row: StatsRow) -> Stats:
         rotation_due=time_of(rotation_due_ns),
         seals=seals,
         seals_left=seals_left,
-        names=tuple(name_stats_of(row) for row in names),
+        names=tuple(found for found in names if not found.name.startswith(PREFIX)),
+        shared=tuple(found for found in names if found.name.startswith(PREFIX)),
     )

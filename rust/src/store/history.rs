@@ -1,6 +1,6 @@
 //! Versions side by side.
 
-use super::records::{BRANCHES, RESERVED, Version, versions_prefix};
+use super::records::{BRANCHES, RESERVED, Version, memory_type, versions_prefix};
 use super::view::View;
 use super::{Store, Which, unknown_name};
 use crate::error::{Error, Result};
@@ -75,7 +75,7 @@ impl Store {
         };
         let changes = differing(&nodes, left, right)?;
         for version in [before, after] {
-            self.note_read(name, &agent.sealer, "state", version.number)?;
+            self.note_read(name, &agent.sealer, memory_type(name), version.number)?;
         }
         Ok(changes)
     }

@@ -1,7 +1,7 @@
 //! Loading an agent.
 
 use super::nodes::Opened;
-use super::records::Version;
+use super::records::{Version, memory_type};
 use super::{Store, Which, unknown_name};
 use crate::error::Result;
 use crate::seal::Sealer;
@@ -56,7 +56,7 @@ impl Store {
             })?;
         }
         let blueprint = version.blueprint.clone().whole(&nodes)?;
-        self.note_read(name, &sealer, "state", version.number)?;
+        self.note_read(name, &sealer, memory_type(name), version.number)?;
         Ok(Loaded { version, paths, values, blobs, blueprint, sealer })
     }
 

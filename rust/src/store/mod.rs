@@ -44,7 +44,7 @@ pub use mark::{Base, Mark};
 pub use open::{Access, Options, probe};
 pub use prune::{Limits, Pruned};
 pub use reads::AuditReads;
-pub use records::Version;
+pub use records::{RESERVED, Version};
 pub use save::{Origin, Save};
 pub use stats::{Stats, Usage};
 pub use verify::Report;

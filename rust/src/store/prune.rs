@@ -162,7 +162,10 @@ impl Store {
     pub fn prune(&self, name: Option<&str>, dry_run: bool) -> Result<Vec<Pruned>> {
         let names = match name {
             Some(name) => vec![name.to_owned()],
-            None => self.names()?,
+            None => {
+                self.flush()?;
+                self.names_in(&*self.view()?)?
+            }
         };
         names.into_iter().map(|name| self.prune_one(name, dry_run)).collect()
     }

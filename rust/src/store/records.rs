@@ -27,6 +27,8 @@ pub const MAX_NAME_BYTES: usize = 1024;
 pub const MAX_TAG_BYTES: usize = 255;
 /// What the names of namespaces of our own begin with: no user's name can.
 pub const RESERVED: char = '\0';
+/// What the name begins with under which a class's Shared values are saved; its kind follows.
+pub const SHARED: &str = "\0shared:";
 /// The branch that a namespace begins with.
 pub const MAIN: u64 = 0;
 
@@ -247,6 +249,11 @@ pub fn check_name(name: &str) -> Result<()> {
         return Ok(());
     };
     Err(Error::new("name", problem))
+}
+
+/// What a name holds, as the ledger says it.
+pub fn memory_type(name: &str) -> &'static str {
+    if name.starts_with(SHARED) { "shared" } else { "state" }
 }
 
 /// A tag must be text that is no version's number.

@@ -3,7 +3,7 @@
 use super::Store;
 use super::commit::Change;
 use super::prune::Pruning;
-use super::records::{MAIN, Version, check_name, version_key};
+use super::records::{MAIN, SHARED, Version, check_name, memory_type, version_key};
 use super::view::{Agent, View};
 use crate::engine::Batch;
 use crate::error::{Error, Result};
@@ -44,6 +44,8 @@ pub enum Origin {
     /// Live modules.
     #[default]
     Walk,
+    /// The Shared values of a class, under a name of our own.
+    Shared,
     /// A version of another name.
     Copy {
         /// Its name.
@@ -55,7 +57,10 @@ pub enum Origin {
 
 impl Save<'_> {
     pub(super) fn check(&self, flat: &Flat) -> Result<()> {
-        check_name(self.name)?;
+        match (&self.origin, self.name.strip_prefix(SHARED)) {
+            (Origin::Shared, Some(kind)) => check_name(kind)?,
+            _ => check_name(self.name)?,
+        }
         check_justification(self.justification)?;
         flat.check()
     }
@@ -89,16 +94,27 @@ impl Store {
     /// The state is compared, compressed and sealed outside of any lock; the commit, which other
     /// saves share, only adds the version to its namespace.
     pub fn save(&self, save: &Save<'_>, flat: &Flat) -> Result<Version> {
-        save.check(flat)?;
+        let nothing = || Error::new("store", "a save gave nothing");
+        self.save_together(&[(save, flat)])?.pop().ok_or_else(nothing)
+    }
+
+    /// Saves states under different names as `save` does, in one commit: all of them or none.
+    pub fn save_together(&self, saves: &[(&Save<'_>, &Flat)]) -> Result<Vec<Version>> {
+        saves.iter().try_for_each(|(save, flat)| save.check(flat))?;
         for _ in 1..ATTEMPTS {
-            let draft = self.draft(save, flat)?;
-            match self.write(draft.job()) {
+            let drafts = saves.iter().map(|(save, flat)| self.draft(save, flat));
+            let drafts = drafts.collect::<Result<Vec<_>>>()?;
+            let commit = move |change: &mut Change<'_>| {
+                drafts.iter().map(|draft| draft.commit(change)).collect::<Result<Vec<_>>>()
+            };
+            match self.write(commit) {
                 Err(error) if error.slug() == AGAIN => {}
                 done => return done,
             }
         }
+        let names: Vec<_> = saves.iter().map(|(save, _)| save.name).collect();
         Err(Error::new("conflict", "the name was taken or forgotten while it was being saved")
-            .with("name", save.name))
+            .with("name", names.join(", ")))
     }
 
     pub(super) fn draft(&self, save: &Save<'_>, flat: &Flat) -> Result<Draft> {
@@ -233,7 +249,7 @@ impl Draft {
         self.check_known(change, &agent)?;
         let version = Version {
             source: match &self.origin {
-                Origin::Walk => None,
+                Origin::Walk | Origin::Shared => None,
                 Origin::Copy { name, number } => Some((name.clone(), *number)),
             },
             written_bytes: self.written_bytes,
@@ -248,7 +264,10 @@ impl Draft {
             shape: Some(Arc::clone(&self.shape)),
             ..Agent::clone(&agent)
         };
-        let operation = if self.origin == Origin::Walk { "store" } else { "copy" };
+        let operation = match self.origin {
+            Origin::Walk | Origin::Shared => "store",
+            Origin::Copy { .. } => "copy",
+        };
         add_version(change, &self.name, &agent, version, operation)
     }
 
@@ -307,7 +326,7 @@ pub(super) fn log_version(
 ) -> Result<()> {
     let detail = Detail {
         agent_id: name.to_owned(),
-        memory_type: "state".to_owned(),
+        memory_type: memory_type(name).to_owned(),
         justification: justification.to_owned(),
         root: version.root_hex(),
         ..Detail::default()

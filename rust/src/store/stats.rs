@@ -6,7 +6,7 @@
 use super::compact::{has_place, hold};
 use super::garbage::{GRACE_NS, is_record};
 use super::prune::each_ref;
-use super::records::{BRANCHES, DROPPED, RESERVED, VERSIONS, Version, dropped_ns};
+use super::records::{BRANCHES, DROPPED, VERSIONS, Version, dropped_ns};
 use super::rotate::MOST_SEALED;
 use super::{Store, unknown_name};
 use crate::engine::Engine;
@@ -176,7 +176,6 @@ impl Store {
             met.waiting.insert(id);
         })?;
         let mut names = std::mem::take(&mut met.usages);
-        names.retain(|usage| !usage.name.starts_with(RESERVED));
         names.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Stats {
             room: self.engine.room()?,

@@ -7,9 +7,12 @@ use super::loaded::Loaded;
 use super::versions::{Pick, VersionRow, row, which};
 use crate::error::Error;
 use crate::py::state::{Capture, keep_warm};
-use crate::store::{Origin, Save};
+use crate::store::{Origin, RESERVED, Save};
 use pyo3::prelude::*;
 use std::sync::Arc;
+
+/// Name, state, what it must follow, and what is set when it is on disk.
+type Part<'py> = (String, Bound<'py, Capture>, Option<Follow<'py>>, Bound<'py, Mark>);
 
 #[pymethods]
 impl Store {
@@ -48,6 +51,39 @@ impl Store {
                 Err(error.into())
             }
         }
+    }
+
+    fn save_together(
+        &self,
+        py: Python<'_>,
+        parts: Vec<Part<'_>>,
+        justification: &str,
+    ) -> PyResult<Vec<VersionRow>> {
+        let core = self.core()?;
+        let mut taken = Vec::with_capacity(parts.len());
+        for (name, capture, base, mark) in parts {
+            let flat = capture.borrow_mut().flat.take();
+            let flat =
+                flat.ok_or_else(|| Error::new("finished", "this capture was saved already"))?;
+            let origin = if name.starts_with(RESERVED) { Origin::Shared } else { Origin::Walk };
+            taken.push((name, flat, follow(base), Arc::clone(&mark.get().0), origin));
+        }
+        let saved = py.detach(|| {
+            taken.iter().try_for_each(|(name, ..)| core.settled(name))?;
+            let saves: Vec<_> = taken
+                .iter()
+                .map(|(name, flat, base, _, origin)| {
+                    let (base, origin) = (base.number(), origin.clone());
+                    (Save { name, justification, base, origin }, flat)
+                })
+                .collect();
+            let saves: Vec<_> = saves.iter().map(|(save, flat)| (save, *flat)).collect();
+            let saved = core.save_together(&saves)?;
+            taken.iter().zip(&saved).for_each(|((.., mark, _), version)| mark.set(version.number));
+            crate::error::Result::Ok(saved)
+        })?;
+        tell(py, &core, 2)?;
+        Ok(saved.iter().map(row).collect())
     }
 
     #[pyo3(signature = (name, version=None))]
