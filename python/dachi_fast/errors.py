@@ -134,6 +134,10 @@ class StoreClosed(StoreError, ValueError):
     """The handle was closed, or belongs to the process before a fork."""
 
 
+class SnapshotExpired(StoreError, TimeoutError):
+    """What a read needs was deleted meanwhile: it took too long, or was overtaken by a forget."""
+
+
 class NotAStore(StoreError, ValueError):
     """The path holds something that is not a store."""
 
@@ -204,6 +208,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "full": StoreFull,
     "closed": StoreClosed,
     "forked": StoreClosed,
+    "snapshot-expired": SnapshotExpired,
     "not-a-store": NotAStore,
     "io": StoreIO,
     "read-only": StoreReadOnly,

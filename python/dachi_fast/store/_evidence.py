@@ -23,6 +23,7 @@ class Evidence(Handle):
 
         Raises:
             IntegrityError: something is not what was written there; says what and where.
+            SnapshotExpired: it took longer than ten minutes, and what it needs was deleted.
             StoreClosed: the store was closed.
 
         Complexity:

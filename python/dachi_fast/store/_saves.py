@@ -102,6 +102,7 @@ class Saves(SharedSaves):
             SpecError: its classes are not imported in this process.
             IntegrityError: what lies on disk is not what was saved (`Tampered`, `Missing`,
                 `WrongContext`, `RolledBack`, `Malformed`).
+            SnapshotExpired: it took longer than ten minutes, and what it needs was deleted.
             StoreClosed: the store was closed.
 
         Complexity:
@@ -135,6 +136,7 @@ class Saves(SharedSaves):
             SpecError: the module is not of the saved class; nothing was changed.
             StateError: a value does not fit; nothing was changed.
             IntegrityError: what lies on disk is not what was saved.
+            SnapshotExpired: it took longer than ten minutes, and what it needs was deleted.
             StoreClosed: the store was closed.
         """
         row, loaded = self._core.load(name, known(version, name))

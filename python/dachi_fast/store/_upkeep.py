@@ -73,6 +73,7 @@ class Upkeep(Handle):
         Raises:
             UnknownName: nothing was saved under the name.
             IntegrityError: what lies on disk is not what was saved.
+            SnapshotExpired: it took longer than ten minutes, and what it needs was deleted.
             StoreClosed: the store was closed.
 
         Complexity:

@@ -60,6 +60,7 @@ class Versions(Handle):
         Raises:
             UnknownName: no such name or version.
             IntegrityError: what lies on disk is not what was saved.
+            SnapshotExpired: it took longer than ten minutes, and what it needs was deleted.
             StoreClosed: the store was closed.
 
         Complexity:
@@ -186,6 +187,7 @@ class Versions(Handle):
             AlreadyExists: something was saved under the new name.
             StoreFull: no room; nothing acknowledged was lost.
             IntegrityError: what lies on disk is not what was saved.
+            SnapshotExpired: it took longer than ten minutes, and what it needs was deleted.
             StoreClosed: the store was closed.
 
         Complexity:

@@ -31,7 +31,7 @@ pub struct Compacted {
 impl Store {
     /// Deletes what nothing refers to, and what was dropped long enough ago. Others read meanwhile.
     pub fn sweep_all(&self) -> Result<()> {
-        for name in self.names_in(&*self.view()?)? {
+        for name in self.all_names()? {
             self.write(move |change| {
                 let Some(agent) = change.agent(&name)? else { return Ok(()) };
                 let mut pruning = Pruning::default();

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::seal::Sealer;
 use crate::tree::{Entry as Leaf, Map, Nodes, Order, Range, Value, unshared};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One leaf that differs between two versions, as encoded values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,24 +24,32 @@ impl Store {
     /// The latest `limit` versions of a name, newest first.
     pub fn history(&self, name: &str, limit: usize) -> Result<Vec<Version>> {
         self.settled(name)?;
-        let agent = self.agent(&*self.view()?, name)?.ok_or_else(|| unknown_name(name))?;
-        let nodes = self.nodes(&agent.sealer);
-        let range = Range::prefix(&versions_prefix(agent.branch));
-        let found = agent.map.range(&nodes, &range, Order::Descending, limit)?;
-        self.note_read(name, &agent.sealer, "history", 0)?;
-        found.into_iter().map(|entry| Version::decode(&entry.value.whole(&nodes)?)).collect()
+        let (versions, sealer) = self.reading(|view| {
+            let agent = self.agent(view, name)?.ok_or_else(|| unknown_name(name))?;
+            let nodes = self.nodes(&agent.sealer);
+            let range = Range::prefix(&versions_prefix(agent.branch));
+            let found = agent.map.range(&nodes, &range, Order::Descending, limit)?.into_iter();
+            let versions = found.map(|entry| Version::decode(&entry.value.whole(&nodes)?));
+            Ok((versions.collect::<Result<Vec<_>>>()?, Arc::clone(&agent.sealer)))
+        })?;
+        self.note_read(name, &sealer, "history", 0)?;
+        Ok(versions)
     }
 
     /// The names that something was saved under, ascending.
     pub fn names(&self) -> Result<Vec<String>> {
         self.flush()?;
-        let mut names = self.names_in(&*self.view()?)?;
+        let mut names = self.all_names()?;
         names.retain(|name| !name.starts_with(RESERVED));
         Ok(names)
     }
 
     /// The same with those of our own.
-    pub(super) fn names_in(&self, view: &View) -> Result<Vec<String>> {
+    pub(super) fn all_names(&self) -> Result<Vec<String>> {
+        self.reading(|view| self.names_in(view))
+    }
+
+    fn names_in(&self, view: &View) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for id in self.namespaces(view)? {
             let sealer = self.namespace_sealer(&id)?;
@@ -64,7 +73,15 @@ impl Store {
 
     /// The leaves that differ between two versions, by path; what both share is not opened.
     pub fn diff(&self, name: &str, a: &Which, b: &Which) -> Result<Vec<Change>> {
-        let agent = self.agent(&*self.view()?, name)?.ok_or_else(|| unknown_name(name))?;
+        let (changes, sealer, numbers) = self.reading(|view| self.diff_at(view, name, a, b))?;
+        for number in numbers {
+            self.note_read(name, &sealer, memory_type(name), number)?;
+        }
+        Ok(changes)
+    }
+
+    fn diff_at(&self, view: &View, name: &str, a: &Which, b: &Which) -> Result<Differing> {
+        let agent = self.agent(view, name)?.ok_or_else(|| unknown_name(name))?;
         let (before, after) = (self.find(&agent, name, a)?, self.find(&agent, name, b)?);
         let nodes = self.nodes(&agent.sealer);
         let (left, right) = match (&before.state, &after.state) {
@@ -74,12 +91,12 @@ impl Store {
             (None, None) => (Vec::new(), Vec::new()),
         };
         let changes = differing(&nodes, left, right)?;
-        for version in [before, after] {
-            self.note_read(name, &agent.sealer, memory_type(name), version.number)?;
-        }
-        Ok(changes)
+        Ok((changes, Arc::clone(&agent.sealer), [before.number, after.number]))
     }
 }
+
+/// What differs, and what was read for it.
+type Differing = (Vec<Change>, Arc<Sealer>, [u64; 2]);
 
 fn differing(nodes: &dyn Nodes, left: Vec<Leaf>, right: Vec<Leaf>) -> Result<Vec<Change>> {
     let mut pairs: BTreeMap<Vec<u8>, (Option<Value>, Option<Value>)> = BTreeMap::new();

@@ -1,7 +1,8 @@
 //! Loading an agent.
 
-use super::nodes::Opened;
 use super::records::{Version, memory_type};
+use super::snapshot::Pinned;
+use super::view::View;
 use super::{Store, Which, unknown_name};
 use crate::error::Result;
 use crate::seal::Sealer;
@@ -10,7 +11,6 @@ use crate::tree::{Blob, visit};
 use std::sync::Arc;
 
 /// One version, read and proved but for its large values.
-#[derive(Debug)]
 pub struct Loaded {
     /// The version.
     pub version: Version,
@@ -23,26 +23,40 @@ pub struct Loaded {
     /// The encoded blueprint.
     pub blueprint: Vec<u8>,
     sealer: Arc<Sealer>,
+    view: Arc<View>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Loaded({:?})", self.version)
+    }
 }
 
 impl Store {
     /// A version of a name.
     pub fn version(&self, name: &str, which: &Which) -> Result<Version> {
-        let (version, sealer) = self.pinned(name, which)?;
+        self.settled(name)?;
+        let (version, sealer) = self.reading(|view| self.pinned(view, name, which))?;
         self.note_read(name, &sealer, "history", version.number)?;
         Ok(version)
     }
 
-    pub(super) fn pinned(&self, name: &str, which: &Which) -> Result<(Version, Arc<Sealer>)> {
-        self.settled(name)?;
-        let agent = self.agent(&*self.view()?, name)?.ok_or_else(|| unknown_name(name))?;
+    fn pinned(&self, view: &View, name: &str, which: &Which) -> Result<(Version, Arc<Sealer>)> {
+        let agent = self.agent(view, name)?.ok_or_else(|| unknown_name(name))?;
         let version = self.find(&agent, name, which)?;
         Ok((version, Arc::clone(&agent.sealer)))
     }
 
     /// Reads a version; every node is proved on the way.
     pub fn load(&self, name: &str, which: &Which) -> Result<Loaded> {
-        let (version, sealer) = self.pinned(name, which)?;
+        self.settled(name)?;
+        let loaded = self.reading(|view| self.load_at(view, name, which))?;
+        self.note_read(name, &loaded.sealer, memory_type(name), loaded.version.number)?;
+        Ok(loaded)
+    }
+
+    fn load_at(&self, view: &Arc<View>, name: &str, which: &Which) -> Result<Loaded> {
+        let (version, sealer) = self.pinned(view, name, which)?;
         let (mut paths, mut values, mut blobs) = (Arena::default(), Arena::default(), Vec::new());
         let nodes = self.nodes(&sealer);
         if let Some(root) = &version.state {
@@ -56,12 +70,12 @@ impl Store {
             })?;
         }
         let blueprint = version.blueprint.clone().whole(&nodes)?;
-        self.note_read(name, &sealer, memory_type(name), version.number)?;
-        Ok(Loaded { version, paths, values, blobs, blueprint, sealer })
+        let view = Arc::clone(view);
+        Ok(Loaded { version, paths, values, blobs, blueprint, sealer, view })
     }
 
     /// The nodes of a loaded version's namespace, to read its large values.
     pub fn nodes_of<'a>(&'a self, loaded: &'a Loaded) -> impl crate::tree::Nodes + 'a {
-        Opened::new(&self.engine, &loaded.sealer)
+        Pinned { store: self, view: &loaded.view, sealer: &loaded.sealer }
     }
 }

@@ -24,6 +24,7 @@ mod records;
 mod rewrap;
 mod rotate;
 mod save;
+mod snapshot;
 mod stats;
 mod verify;
 mod view;

@@ -164,7 +164,7 @@ impl Store {
             Some(name) => vec![name.to_owned()],
             None => {
                 self.flush()?;
-                self.names_in(&*self.view()?)?
+                self.all_names()?
             }
         };
         names.into_iter().map(|name| self.prune_one(name, dry_run)).collect()

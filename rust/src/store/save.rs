@@ -4,6 +4,7 @@ use super::Store;
 use super::commit::Change;
 use super::prune::Pruning;
 use super::records::{MAIN, SHARED, Version, check_name, memory_type, version_key};
+use super::snapshot::EXPIRED;
 use super::view::{Agent, View};
 use crate::engine::Batch;
 use crate::error::{Error, Result};
@@ -103,7 +104,10 @@ impl Store {
         saves.iter().try_for_each(|(save, flat)| save.check(flat))?;
         for _ in 1..ATTEMPTS {
             let drafts = saves.iter().map(|(save, flat)| self.draft(save, flat));
-            let drafts = drafts.collect::<Result<Vec<_>>>()?;
+            let drafts = match drafts.collect::<Result<Vec<_>>>() {
+                Err(error) if error.slug() == AGAIN => continue,
+                drafts => drafts?,
+            };
             let commit = move |change: &mut Change<'_>| {
                 drafts.iter().map(|draft| draft.commit(change)).collect::<Result<Vec<_>>>()
             };
@@ -117,11 +121,20 @@ impl Store {
             .with("name", names.join(", ")))
     }
 
+    /// A state sealed over what this process knows of its name; [`AGAIN`] when that was outdated.
     pub(super) fn draft(&self, save: &Save<'_>, flat: &Flat) -> Result<Draft> {
         let view = self.writable_view()?;
-        let agent = match self.agent(&view, save.name)? {
+        self.draft_at(&view, save, flat).map_err(|error| match self.outlived(&view, error) {
+            // The newest commit was looked at: from now on this process knows it.
+            outlived if outlived.slug() == EXPIRED => Error::new(AGAIN, "others went on long ago"),
+            error => error,
+        })
+    }
+
+    fn draft_at(&self, view: &View, save: &Save<'_>, flat: &Flat) -> Result<Draft> {
+        let agent = match self.agent(view, save.name)? {
             Some(agent) => agent,
-            None => Arc::new(self.new_agent(&view)?),
+            None => Arc::new(self.new_agent(view)?),
         };
         check_base(save.name, save.base, agent.latest.as_ref())?;
         let known = self.know(&agent, flat)?;

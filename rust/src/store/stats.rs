@@ -8,16 +8,18 @@ use super::garbage::{GRACE_NS, is_record};
 use super::prune::each_ref;
 use super::records::{BRANCHES, DROPPED, VERSIONS, Version, dropped_ns};
 use super::rotate::MOST_SEALED;
+use super::view::View;
 use super::{Store, unknown_name};
 use crate::engine::Engine;
 use crate::engine::lmdb::Room;
 use crate::error::{Error, Result};
 use crate::keys;
-use crate::seal::NodeId;
+use crate::seal::{NodeId, Sealer};
 use crate::tree::{Entry as Leaf, Map, Node, Nodes, visit};
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
 
 /// How many of the largest values are told.
 const LARGEST: usize = 10;
@@ -162,12 +164,15 @@ impl Store {
         // Before the view: what it leads to and is not among them was written in between.
         let mut sizes = Sizes::new(self)?;
         sizes.scan()?;
-        let view = self.view()?;
+        self.reading(|view| self.stats_at(view, sizes))
+    }
+
+    fn stats_at(&self, view: &View, mut sizes: Sizes<'_>) -> Result<Stats> {
         let (head, now_ns) = (&view.head, self.clock.now_ns()?);
         let mut met = Met::default();
         hold(&self.top_nodes(), &head.top, &mut met.top)?;
         sizes.sum(&met.top)?;
-        for id in self.namespaces(&view)? {
+        for id in self.namespaces(view)? {
             let sealer = self.namespace_sealer(&id)?;
             let map = self.namespace_map(head, &sealer)?;
             self.meet(&self.nodes(&sealer), &map, now_ns, &mut sizes, &mut met)?;
@@ -193,7 +198,13 @@ impl Store {
     /// What one name takes; other namespaces are not opened.
     pub fn stats_of(&self, name: &str) -> Result<Usage> {
         self.settled(name)?;
-        let agent = self.agent(&*self.view()?, name)?.ok_or_else(|| unknown_name(name))?;
+        let (usage, sealer) = self.reading(|view| self.stats_of_at(view, name))?;
+        self.note_read(name, &sealer, "history", 0)?;
+        Ok(usage)
+    }
+
+    fn stats_of_at(&self, view: &View, name: &str) -> Result<(Usage, Arc<Sealer>)> {
+        let agent = self.agent(view, name)?.ok_or_else(|| unknown_name(name))?;
         let nodes = self.nodes(&agent.sealer);
         let (mut sizes, mut met) = (Sizes::new(self)?, Met::default());
         self.meet(&nodes, &agent.map, self.clock.now_ns()?, &mut sizes, &mut met)?;
@@ -202,8 +213,7 @@ impl Store {
         if let Some(root) = &usage.latest.state {
             usage.largest = largest(&nodes, root)?;
         }
-        self.note_read(name, &agent.sealer, "history", 0)?;
-        Ok(usage)
+        Ok((usage, Arc::clone(&agent.sealer)))
     }
 
     /// What the branches of one namespace take. Each node is opened once for each branch that needs

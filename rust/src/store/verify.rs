@@ -42,12 +42,13 @@ impl Store {
     /// Proves every node, version and ledger entry against the head, and the head against the
     /// witness.
     pub fn verify(&self, progress: Progress<'_>) -> Result<Report> {
-        let view = self.view()?;
-        let head = &view.head;
-        let (entries, ledger_nodes) = self.verify_ledger(head)?;
-        let report = Report { entries, ..Report::default() };
-        let mut proof = Proof { seen: HashSet::new(), report, progress, store: self };
-        proof.all(&view)?;
+        let (mut report, ledger_nodes) = self.reading(|view| {
+            let (entries, ledger_nodes) = self.verify_ledger(&view.head)?;
+            let report = Report { entries, ..Report::default() };
+            let mut proof = Proof { seen: HashSet::new(), report, progress, store: self };
+            proof.all(view)?;
+            Ok((proof.report, ledger_nodes))
+        })?;
         let mut on_disk = 0u64;
         self.engine.scan(&mut |id, sealed| match is_record(id) {
             true => self.check_record(id, sealed),
@@ -56,7 +57,6 @@ impl Store {
                 Ok(())
             }
         })?;
-        let mut report = proof.report;
         report.nodes += ledger_nodes;
         report.unused_nodes = on_disk.saturating_sub(report.nodes);
         Ok(report)
