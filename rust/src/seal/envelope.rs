@@ -201,7 +201,7 @@ impl Sealer {
             out.truncate(begin);
             return Ok(false);
         }
-        if let Some(packed) = scratch.compress(copy) {
+        if let Some(packed) = scratch.compress(place.kind, copy) {
             out.truncate(start);
             out.push(1);
             out.put_varint(raw.len() as u64);
