@@ -305,7 +305,7 @@ def test_a_ledger_with_a_missing_entry_is_not_exported(tmp_path: Path) -> None:
     with unsynced(tmp_path / "store") as store:
         grow(store, 20)
     with lmdb.open(str(tmp_path / "store"), max_dbs=4) as env:
-        database = env.open_db(b"nodes")
+        database = env.open_db(b"log")
         with env.begin(db=database, write=True) as txn:
             assert txn.delete(b"\xff" * 8 + (7).to_bytes(8, "big"))
     with unsynced(tmp_path / "store") as store:

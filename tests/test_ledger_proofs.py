@@ -242,7 +242,7 @@ def test_a_tile_that_was_edited_swapped_or_taken_out_is_found(tmp_path: Path) ->
     with unsynced(folder) as store:
         grow(store, 520)
         assert store.verify().unused_nodes == 0
-    with lmdb.open(str(folder), max_dbs=4) as env, env.begin(db=env.open_db(b"nodes")) as txn:
+    with lmdb.open(str(folder), max_dbs=4) as env, env.begin(db=env.open_db(b"log")) as txn:
         nodes = {bytes(key): bytes(value) for key, value in txn.cursor()}
     # Two of level 0; of level 1 the one with a single hash and the one with two.
     names = [(0, 256, 0), (0, 256, 1), (1, 1, 0), (1, 2, 0)]
@@ -252,7 +252,7 @@ def test_a_tile_that_was_edited_swapped_or_taken_out_is_found(tmp_path: Path) ->
     flipped = first[:200] + bytes([first[200] ^ 1]) + first[201:]
     for edited in (flipped, second, None):
         with lmdb.open(str(folder), max_dbs=4) as env:
-            database = env.open_db(b"nodes")
+            database = env.open_db(b"log")
             with env.begin(db=database, write=True) as txn:
                 txn.delete(keys[0])
                 if edited is not None:

@@ -88,8 +88,10 @@ def _epochs(folder: Path) -> set[int]:
     """Gives the epochs that nodes are sealed under; they stand in clear."""
     lmdb: Any = pytest.importorskip("lmdb")
     env = lmdb.open(str(folder), max_dbs=4, map_size=1 << 30, lock=False)
-    with env.begin(db=env.open_db(b"nodes")) as txn:
-        found = {int.from_bytes(value[2:6], "little") for _, value in txn.cursor()}
+    databases = [env.open_db(name) for name in (b"nodes", b"maps", b"log")]
+    with env.begin() as txn:
+        records = [value for database in databases for _, value in txn.cursor(database)]
+        found = {int.from_bytes(value[2:6], "little") for value in records}
     env.close()
     return found
 

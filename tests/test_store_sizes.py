@@ -16,7 +16,7 @@ from dachi_fast.errors import StateError
 from tests.samples import Holder
 from tests.tokens import same
 
-PIECE_BYTES = 16_256
+PIECE_BYTES = 16_384
 INLINE_BYTES = 512
 KIB = 1024
 
@@ -169,6 +169,26 @@ def test_many_saves_of_a_changing_value_grow_the_file_slowly(store: Store) -> No
         store.save(agent, "agent")
     assert _size_bytes(store) - before < 100 * 48 * KIB
     assert len(store.history("agent")) == 101
+
+
+def test_pages_of_nodes_that_stay_are_filled(store: Store) -> None:
+    lmdb: Any = pytest.importorskip("lmdb", reason="pages are counted with the lmdb package")
+    agent = Leaf()
+    for step in range(300):
+        agent.value = random.Random(step).randbytes(200)
+        store.save(agent, "agent", justification="x" * 200)
+    folder = store.path
+    store.close()
+    with lmdb.open(str(folder), max_dbs=4, lock=False) as env:
+        # Records of garbage, which go soon, lie before the ledger.
+        for name, share in ((b"nodes", 0.8), (b"log", 0.6)):
+            database = env.open_db(name, create=False)
+            with env.begin(db=database) as txn:
+                sizes = [len(key) + len(value) for key, value in txn.cursor()]
+                # Larger ones have pages of their own.
+                content = sum(size for size in sizes if size <= 2_030)
+                pages = txn.stat()["leaf_pages"]
+            assert content > share * pages * 4096, name
 
 
 def test_a_path_of_4096_bytes_is_held_and_a_longer_one_refused(store: Store) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +13,8 @@ import pytest
 
 from dachi_fast import Attr, BaseModule, KeyFile, Param, Store
 from dachi_fast.errors import FormatTooNew, IntegrityError, Missing, RolledBack, Tampered
+from tests.attacks import attacker
 from tests.tokens import token
-
-lmdb: Any = pytest.importorskip("lmdb", reason="the attacker edits the file with the lmdb package")
 
 
 class Leaf(BaseModule):
@@ -77,28 +75,6 @@ def victim(tmp_path: Path) -> Victim:
         return Victim(folder, keys, answers, store.verify().unused_nodes)
 
 
-@contextmanager
-def _file(folder: Path) -> Iterator[Any]:
-    """The store's file as LMDB has it."""
-    # Without locks: who edits behind the store's back does not ask for them.
-    env = lmdb.open(str(folder), max_dbs=4, map_size=1 << 30, lock=False)
-    try:
-        yield env
-    finally:
-        env.close()
-
-
-def _read(folder: Path, db: bytes = b"nodes") -> dict[bytes, bytes]:
-    with _file(folder) as env, env.begin(db=env.open_db(db)) as txn:
-        return dict(txn.cursor())
-
-
-def _write(folder: Path, changes: dict[bytes, bytes | None], db: bytes = b"nodes") -> None:
-    with _file(folder) as env, env.begin(db=env.open_db(db), write=True) as txn:
-        for key, value in changes.items():
-            txn.delete(key) if value is None else txn.put(key, value)
-
-
 def _flipped(value: bytes, at: int) -> bytes:
     return value[:at] + bytes([value[at] ^ 0x10]) + value[at + 1 :]
 
@@ -125,15 +101,15 @@ def _edited(
     victim: Victim, changes: dict[bytes, bytes | None], before: dict[bytes, bytes]
 ) -> set[str]:
     """Edits, asks, and puts everything back."""
-    _write(victim.folder, changes)
+    attacker.write(victim.folder, changes)
     refused = _found(victim)
-    _write(victim.folder, {key: before.get(key) for key in changes})
+    attacker.write(victim.folder, {key: before.get(key) for key in changes})
     return refused
 
 
 def test_a_flipped_bit_in_any_record_is_found_by_verify_and_never_believed(victim: Victim) -> None:
     rng = random.Random(11)
-    nodes = _read(victim.folder)
+    nodes = attacker.read(victim.folder)
     assert len(nodes) > 20
     unused = 0
     for key, value in nodes.items():
@@ -146,7 +122,7 @@ def test_a_flipped_bit_in_any_record_is_found_by_verify_and_never_believed(victi
 
 
 def test_a_shortened_or_lengthened_record_is_found(victim: Victim) -> None:
-    nodes = _read(victim.folder)
+    nodes = attacker.read(victim.folder)
     unused = 0
     for key, value in nodes.items():
         edits = (b"", value[:29], value[:-1], value + b"\0", value * 2)
@@ -157,10 +133,10 @@ def test_a_shortened_or_lengthened_record_is_found(victim: Victim) -> None:
 
 
 def test_a_record_that_is_gone_is_missed(victim: Victim) -> None:
-    nodes = _read(victim.folder)
+    nodes = attacker.read(victim.folder)
     kept = 0
     for key in nodes:
-        _write(victim.folder, {key: None})
+        attacker.write(victim.folder, {key: None})
         refused = _found(victim)
         kept += not refused
         if refused:
@@ -170,13 +146,13 @@ def test_a_record_that_is_gone_is_missed(victim: Victim) -> None:
                 Store.open(victim.folder, keys=victim.keys, audit_reads="off") as store,
             ):
                 store.verify()
-        _write(victim.folder, {key: nodes[key]})
+        attacker.write(victim.folder, {key: nodes[key]})
     # Nothing is lost with a list of what may be deleted.
     assert kept == victim.unused + sum(key.startswith(b"\xfe" * 8) for key in nodes)
 
 
 def test_records_that_changed_places_are_found(victim: Victim) -> None:
-    nodes = _read(victim.folder)
+    nodes = attacker.read(victim.folder)
     keys = sorted(nodes)
     random.Random(12).shuffle(keys)
     pairs = zip(keys, keys[1:] + keys[:1], strict=True)
@@ -192,54 +168,53 @@ def test_all_records_replaced_by_those_of_another_store_are_found(
 ) -> None:
     with Store.open(tmp_path / "twin", keys=victim.keys) as twin:
         twin.save(_wide(3), "other")
-    theirs = _read(tmp_path / "twin")
+    theirs = attacker.read(tmp_path / "twin")
     ledger = [key for key in theirs if key.startswith(b"\xff" * 8)]
     assert ledger
-    nodes = _read(victim.folder)
+    nodes = attacker.read(victim.folder)
     refused = _edited(victim, {key: theirs[key] for key in ledger}, nodes)
     assert {"verify"} <= refused
 
 
 def test_a_flipped_bit_in_the_head_is_found_at_open(victim: Victim) -> None:
-    [(key, head)] = _read(victim.folder, b"meta").items()
-    assert key == b"head"
+    head = attacker.head(victim.folder)
     for at in range(len(head)):
-        _write(victim.folder, {key: _flipped(head, at)}, b"meta")
+        attacker.put_head(victim.folder, _flipped(head, at))
         with pytest.raises((IntegrityError, FormatTooNew)):
             Store.open(victim.folder, keys=victim.keys, audit_reads="off")
     for bit in range(8):
         flipped = head[:16] + bytes([head[16] ^ 1 << bit]) + head[17:]
-        _write(victim.folder, {key: flipped}, b"meta")
+        attacker.put_head(victim.folder, flipped)
         with pytest.raises((IntegrityError, FormatTooNew)):
             Store.open(victim.folder, keys=victim.keys, audit_reads="off")
     for cut in (0, 15, 16, 20, 36, len(head) - 1):
-        _write(victim.folder, {key: head[:cut]}, b"meta")
+        attacker.put_head(victim.folder, head[:cut])
         with pytest.raises(IntegrityError):
             Store.open(victim.folder, keys=victim.keys, audit_reads="off")
-    _write(victim.folder, {key: head}, b"meta")
+    attacker.put_head(victim.folder, head)
     assert _found(victim) == set()
 
 
 def test_a_head_of_a_newer_format_says_so(victim: Victim) -> None:
-    [(key, head)] = _read(victim.folder, b"meta").items()
+    head = attacker.head(victim.folder)
     newer = head[:16] + (2).to_bytes(4, "little") + head[20:]
-    _write(victim.folder, {key: newer}, b"meta")
+    attacker.put_head(victim.folder, newer)
     with pytest.raises(FormatTooNew) as caught:
         Store.open(victim.folder, keys=victim.keys, audit_reads="off")
     assert caught.value.context["format"] == 2
 
 
 def test_a_head_that_is_gone_is_not_taken_for_a_new_store(victim: Victim) -> None:
-    _write(victim.folder, {b"head": None}, b"meta")
+    attacker.put_head(victim.folder, None)
     with pytest.raises(IntegrityError):
         Store.open(victim.folder, keys=victim.keys, audit_reads="off")
 
 
 def test_an_older_head_put_back_is_refused(victim: Victim) -> None:
-    old = _read(victim.folder, b"meta")
+    old = attacker.head(victim.folder)
     with Store.open(victim.folder, keys=victim.keys, audit_reads="off") as store:
         store.save(_wide(4), "other", base="latest")
-    _write(victim.folder, dict(old), b"meta")
+    attacker.put_head(victim.folder, old)
     with pytest.raises(RolledBack):
         Store.open(victim.folder, keys=victim.keys, audit_reads="off")
 
@@ -256,11 +231,11 @@ def _overwrite(folder: Path, old: bytes, new: bytes) -> None:
 
 
 def test_an_older_head_put_back_while_the_store_is_open_is_refused(victim: Victim) -> None:
-    [old] = _read(victim.folder, b"meta").values()
+    old = attacker.head(victim.folder)
     agent = _wide(2)
     with Store.open(victim.folder, keys=victim.keys, audit_reads="off") as store:
         store.save(agent, "other", base="latest")
-    [new] = _read(victim.folder, b"meta").values()
+    new = attacker.head(victim.folder)
     asks: list[Callable[[], Any]] = [lambda: store.save(agent, "other")]
     with Store.open(victim.folder, keys=victim.keys, audit_reads="off") as store:
         asks += _asks(store).values()
@@ -273,7 +248,7 @@ def test_an_older_head_put_back_while_the_store_is_open_is_refused(victim: Victi
 
 
 def test_a_record_edited_while_the_store_is_open_is_refused(victim: Victim) -> None:
-    piece = max(_read(victim.folder).values(), key=len)
+    piece = max(attacker.read(victim.folder).values(), key=len)
     with Store.open(victim.folder, keys=victim.keys, audit_reads="off") as store:
         store.load("agent")
         _overwrite(victim.folder, piece, _flipped(piece, 100))

@@ -280,7 +280,7 @@ fn edits(good: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let node = |page: usize, index: usize| page + u16_at(good, page + HEADER_BYTES + 2 * index);
     let meta = newer(good) * PAGE;
     let (free, main) = (start(u64_at(good, meta + 80)), start(u64_at(good, meta + 128)));
-    let branch = start(u64_at(good, node(main, 1) + 8 + "nodes".len() + 40));
+    let branch = start(u64_at(good, node(main, 3) + 8 + "nodes".len() + 40));
     assert_eq!((u16_at(good, branch + 10), u16_at(good, free + 10)), (1, 2));
     let child = |index: usize| u64_at(good, node(branch, index)) & 0xffff_ffff_ffff;
     let leaf = start(child(1));

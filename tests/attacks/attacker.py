@@ -37,6 +37,9 @@ KEYS: Final = {**RECORD, "generation": (36, 8)}
 # A ledger entry's node id: eight bytes of ones, then its number.
 LEDGER_PREFIX: Final = b"\xff" * 8
 
+# Nodes lie in three databases, by the first byte of their ids.
+DATABASES: Final = {b"nodes": 0x00, b"maps": 0x80, b"log": 0xF0}
+
 Nodes = dict[bytes, bytes]
 
 
@@ -50,27 +53,42 @@ def _opened(store: Path) -> Iterator[Any]:
         env.close()
 
 
-def read(store: Path, db: bytes = b"nodes") -> Nodes:
-    """Gives all records by id."""
-    with _opened(store) as env, env.begin(db=env.open_db(db)) as txn:
-        return dict(txn.cursor())
+def database_of(node: bytes) -> bytes:
+    """Gives the database that a node lies in."""
+    return [db for db, first in DATABASES.items() if node[0] >= first][-1]
 
 
-def write(store: Path, changes: dict[bytes, bytes | None], db: bytes = b"nodes") -> None:
-    """Puts records, deletes those that are None."""
-    with _opened(store) as env, env.begin(db=env.open_db(db), write=True) as txn:
-        for key, value in changes.items():
-            txn.delete(key) if value is None else txn.put(key, value)
+def read(store: Path) -> Nodes:
+    """Gives all nodes by id."""
+    nodes: Nodes = {}
+    with _opened(store) as env:
+        databases = [env.open_db(db) for db in DATABASES]
+        with env.begin() as txn:
+            for db in databases:
+                nodes.update(txn.cursor(db))
+    return nodes
+
+
+def write(store: Path, changes: dict[bytes, bytes | None]) -> None:
+    """Puts nodes, deletes those that are None."""
+    with _opened(store) as env:
+        databases = {db: env.open_db(db) for db in DATABASES}
+        with env.begin(write=True) as txn:
+            for node, value in changes.items():
+                db = databases[database_of(node)]
+                txn.delete(node, db=db) if value is None else txn.put(node, value, db=db)
 
 
 def head(store: Path) -> bytes:
     """Gives the head's record."""
-    return read(store, b"meta")[HEAD]
+    with _opened(store) as env, env.begin(db=env.open_db(b"meta")) as txn:
+        return bytes(txn.get(HEAD))
 
 
 def put_head(store: Path, record: bytes | None) -> None:
     """Replaces the head's record, or deletes it."""
-    write(store, {HEAD: record}, b"meta")
+    with _opened(store) as env, env.begin(db=env.open_db(b"meta"), write=True) as txn:
+        txn.delete(HEAD) if record is None else txn.put(HEAD, record)
 
 
 def of_kind(nodes: Nodes, kind: str) -> list[bytes]:

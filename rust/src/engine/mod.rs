@@ -9,6 +9,13 @@ use crate::error::Result;
 use crate::seal::NodeId;
 use std::sync::Arc;
 
+/// The first byte of ids tells what grows together, which an engine may keep apart: from here on,
+/// nodes of plain maps, most of which go soon.
+pub const FIRST_OF_MAPS: u8 = 0x80;
+/// And from here on, what is numbered: ledger entries, tiles, records of garbage. All below are nodes
+/// of states.
+pub const FIRST_NUMBERED: u8 = 0xf0;
+
 /// Sealed nodes on their way to disk, in a few large buffers.
 #[derive(Debug, Default)]
 pub struct Batch {

@@ -21,7 +21,8 @@ const COMMITMENT_BYTES: usize = 32;
 pub type StoreId = [u8; 16];
 
 /// Names a node: eight bytes of time, big endian, then eight random ones. The time only keeps
-/// nodes of one commit together on disk; order comes from commit numbers.
+/// nodes of one commit together on disk; order comes from commit numbers. Its upper bit is one in
+/// nodes of plain maps, its four upper bits in nodes that have numbers instead of times.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct NodeId(pub [u8; 16]);
 

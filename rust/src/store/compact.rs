@@ -4,8 +4,8 @@ use super::Store;
 use super::prune::{Pruning, each_ref, prune_now};
 use super::records::{DROPPED, VERSIONS, Version};
 use super::view::View;
-use crate::engine::Engine;
 use crate::engine::lmdb::Lmdb;
+use crate::engine::{Engine, FIRST_NUMBERED};
 use crate::error::{Error, Result};
 use crate::ledger::Detail;
 use crate::seal::NodeId;
@@ -14,12 +14,10 @@ use std::collections::HashSet;
 
 /// The copy, until it takes the place of the data file.
 pub const COPY_FILE: &str = "data.mdb.new";
-/// Ids of maps and states begin with a time; what has a place of its own (ledger, garbage) does not.
-const FIRST_RESERVED: u8 = 0xf0;
 
 /// Whether a node lies at a place of its own, where no map or state leads to.
 pub(super) fn has_place(id: NodeId) -> bool {
-    id.0.first().is_some_and(|first| *first >= FIRST_RESERVED)
+    id.0.first().is_some_and(|first| *first >= FIRST_NUMBERED)
 }
 
 /// A copy of the data file without holes, and the commit it holds.

@@ -1,7 +1,7 @@
 //! Collects the nodes of a new version: known ones are referred to, new ones sealed.
 
 use super::{Hash, blob};
-use crate::engine::Batch;
+use crate::engine::{Batch, FIRST_OF_MAPS};
 use crate::error::{Error, Result};
 use crate::seal::{Committed, NodeId, Place, Scratch, Sealer, hash_kind, random};
 use crate::wire::Put;
@@ -149,9 +149,13 @@ impl<'a> Writer<'a> {
         self.batches.push(batch);
     }
 
-    /// The next id.
+    /// The next id, of a kind of its own where nothing is shared.
     pub fn next_id(&mut self) -> Result<NodeId> {
-        self.ids.next_id()
+        let mut id = self.ids.next_id()?;
+        if let (None, Some(first)) = (self.known, id.0.first_mut()) {
+            *first |= FIRST_OF_MAPS;
+        }
+        Ok(id)
     }
 
     /// What is on disk already; None where nothing is shared.
@@ -179,7 +183,7 @@ impl<'a> Writer<'a> {
         hash: Hash,
         content: impl FnOnce(&mut Vec<u8>),
     ) -> Result<NodeId> {
-        let id = self.ids.next_id()?;
+        let id = self.next_id()?;
         let start = self.plain.len();
         content(&mut self.plain);
         self.pending.push((Place { kind, id }, start, self.plain.len()));

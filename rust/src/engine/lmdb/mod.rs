@@ -1,4 +1,10 @@
-//! LMDB as an engine: one environment, nodes in one database, the head in another.
+//! LMDB as an engine: one environment; nodes of states, of plain maps and numbered ones in a database
+//! each, and the head in another.
+//!
+//! LMDB fills its pages only when keys are appended at the very end of a database: anywhere else a
+//! full page is split in halves, and the left one stays half empty. And where nodes that stay lie
+//! between those that go, holes remain. So each kind has a database of its own, and a commit puts its
+//! nodes in the order of their ids.
 
 mod check;
 mod file;
@@ -9,7 +15,7 @@ mod walk;
 
 pub use check::{Checked, check};
 
-use super::{Engine, Make, Write};
+use super::{Engine, FIRST_NUMBERED, FIRST_OF_MAPS, Make, Write};
 use crate::error::{Error, Result};
 use crate::seal::NodeId;
 use heed::types::{Bytes, Str};
@@ -25,8 +31,10 @@ use turn::Turns;
 pub const DATA_FILE: &str = "data.mdb";
 const READERS_FILE: &str = "lock.mdb";
 const NODES: &str = "nodes";
+const MAPS: &str = "maps";
+const LOG: &str = "log";
 const META: &str = "meta";
-const DATABASES: [&str; 2] = [NODES, META];
+const DATABASES: [&str; 4] = [NODES, MAPS, LOG, META];
 const HEAD: &str = "head";
 /// Address space, not disk or memory; halved until the system grants it. Never resized: growing a
 /// map in use needs every other user of the file to stand still.
@@ -92,8 +100,7 @@ pub struct Lmdb {
     /// Device and inode of the data file.
     place: (u64, u64),
     env: Env<WithoutTls>,
-    nodes: Database<'static, Bytes, Bytes>,
-    meta: Database<'static, Str, Bytes>,
+    databases: Databases,
     used: Use,
     turns: Turns,
 }
@@ -151,12 +158,12 @@ impl Lmdb {
             }
             Use::Read | Use::ReadUnregistered => found(&env).map_err(failed)?,
         };
-        let (nodes, meta) = opened.ok_or_else(|| {
+        let databases = opened.ok_or_else(|| {
             Error::new("missing", "the store's data file holds nothing: its creation was cut short")
         })?;
         let data = folder.join(DATA_FILE);
         let place = place(&data).map_err(|cause| failed(heed::Error::Io(cause)))?;
-        Ok(Lmdb { data, place, env, nodes, meta, used, turns })
+        Ok(Lmdb { data, place, env, databases, used, turns })
     }
 
     /// What it was opened for.
@@ -223,30 +230,55 @@ fn place(path: &Path) -> std::io::Result<(u64, u64)> {
     std::fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-type Databases = (Database<'static, Bytes, Bytes>, Database<'static, Str, Bytes>);
+type Bag = Database<'static, Bytes, Bytes>;
+
+struct Databases {
+    nodes: Bag,
+    maps: Bag,
+    log: Bag,
+    meta: Database<'static, Str, Bytes>,
+}
+
+impl Databases {
+    /// Where a node lies.
+    fn of(&self, id: NodeId) -> &Bag {
+        match id.0.first() {
+            Some(&first) if first >= FIRST_NUMBERED => &self.log,
+            Some(&first) if first >= FIRST_OF_MAPS => &self.maps,
+            _ => &self.nodes,
+        }
+    }
+}
 
 fn created(env: &Env<WithoutTls>) -> heed::Result<Option<Databases>> {
     let txn = env.write_txn()?;
     let made = env.create_databases_and_commit(txn, |opener, txn| {
-        let nodes = opener.create_database(txn, Some(NODES))?;
+        let bags = [NODES, MAPS, LOG].map(|name| opener.create_database(txn, Some(name)));
+        let [nodes, maps, log] = bags;
         let meta = opener.create_database(txn, Some(META))?;
-        heed::Result::Ok(CommitOrAbort::<_, ()>::Commit((nodes, meta)))
+        heed::Result::Ok(CommitOrAbort::<_, ()>::Commit((nodes?, maps?, log?, meta)))
     })?;
-    Ok(Some(made.unwrap_commit()))
+    let (nodes, maps, log, meta) = made.unwrap_commit();
+    Ok(Some(Databases { nodes, maps, log, meta }))
 }
 
 fn found(env: &Env<WithoutTls>) -> heed::Result<Option<Databases>> {
     let txn = env.read_txn()?;
     let found = env.open_databases_and_commit(txn, |opener, txn| {
-        let nodes = opener.open_database(txn, Some(NODES))?;
+        let bags = [NODES, MAPS, LOG].map(|name| opener.open_database(txn, Some(name)));
+        let [nodes, maps, log] = bags;
         let meta = opener.open_database(txn, Some(META))?;
-        heed::Result::Ok(match nodes.zip(meta) {
-            Some(both) => CommitOrAbort::Commit(both),
-            None => CommitOrAbort::Abort(()),
+        heed::Result::Ok(match (nodes?, maps?, log?, meta) {
+            (Some(nodes), Some(maps), Some(log), Some(meta)) => {
+                CommitOrAbort::Commit((nodes, maps, log, meta))
+            }
+            _ => CommitOrAbort::Abort(()),
         })
     })?;
     Ok(match found {
-        CommitOrAbort::Commit(both) => Some(both),
+        CommitOrAbort::Commit((nodes, maps, log, meta)) => {
+            Some(Databases { nodes, maps, log, meta })
+        }
         CommitOrAbort::Abort(()) => None,
     })
 }
@@ -292,12 +324,12 @@ fn open_env(folder: &Path, map_bytes: usize, used: Use) -> heed::Result<Env<With
 impl Engine for Lmdb {
     fn head(&self) -> Result<Option<Vec<u8>>> {
         let txn = self.env.read_txn().map_err(failed)?;
-        Ok(self.meta.get(&txn, HEAD).map_err(failed)?.map(<[u8]>::to_vec))
+        Ok(self.databases.meta.get(&txn, HEAD).map_err(failed)?.map(<[u8]>::to_vec))
     }
 
     fn node(&self, id: NodeId, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
         let txn = self.env.read_txn().map_err(failed)?;
-        match self.nodes.get(&txn, &id.0).map_err(failed)? {
+        match self.databases.of(id).get(&txn, &id.0).map_err(failed)? {
             Some(bytes) => read(bytes).map(|()| true),
             None => Ok(false),
         }
@@ -305,10 +337,12 @@ impl Engine for Lmdb {
 
     fn scan(&self, each: &mut dyn FnMut(NodeId, &[u8]) -> Result<()>) -> Result<()> {
         let txn = self.env.read_txn().map_err(failed)?;
-        for entry in self.nodes.iter(&txn).map_err(failed)? {
-            let (id, bytes) = entry.map_err(failed)?;
-            let wrong = |_| Error::new("malformed", "a node id of a wrong length");
-            each(NodeId(id.try_into().map_err(wrong)?), bytes)?;
+        for bag in [&self.databases.nodes, &self.databases.maps, &self.databases.log] {
+            for entry in bag.iter(&txn).map_err(failed)? {
+                let (id, bytes) = entry.map_err(failed)?;
+                let wrong = |_| Error::new("malformed", "a node id of a wrong length");
+                each(NodeId(id.try_into().map_err(wrong)?), bytes)?;
+            }
         }
         Ok(())
     }
@@ -317,17 +351,19 @@ impl Engine for Lmdb {
         // Declared first, so that it ends last.
         let _turn = self.turns.take()?;
         let mut txn = self.env.write_txn().map_err(failed)?;
-        let newest = self.meta.get(&txn, HEAD).map_err(failed)?.map(<[u8]>::to_vec);
+        let newest = self.databases.meta.get(&txn, HEAD).map_err(failed)?.map(<[u8]>::to_vec);
         let Some(write) = make(newest.as_deref())? else {
             return Ok(());
         };
-        for (id, bytes) in write.batches.iter().flat_map(|batch| batch.nodes()) {
-            self.nodes.put(&mut txn, &id.0, bytes).map_err(failed)?;
+        let mut nodes: Vec<_> = write.batches.iter().flat_map(|batch| batch.nodes()).collect();
+        nodes.sort_by_key(|(id, _)| *id);
+        for (id, bytes) in nodes {
+            self.databases.of(id).put(&mut txn, &id.0, bytes).map_err(failed)?;
         }
         for id in &write.dead {
-            self.nodes.delete(&mut txn, &id.0).map_err(failed)?;
+            self.databases.of(*id).delete(&mut txn, &id.0).map_err(failed)?;
         }
-        self.meta.put(&mut txn, HEAD, &write.head).map_err(failed)?;
+        self.databases.meta.put(&mut txn, HEAD, &write.head).map_err(failed)?;
         if let Use::Write(Sync::BenchOnlySlept(delay)) = self.used {
             // While the engine's lock is held, as for a sync.
             std::thread::sleep(delay);
