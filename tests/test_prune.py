@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import random
 import subprocess
 import sys
 import threading
@@ -255,6 +256,27 @@ def test_compact_gives_room_back_and_leaves_nothing_unused(tmp_path: Path, clock
     with open_timed(tmp_path, clock) as again:
         assert again.load("agent").count == 99
         again.verify()
+
+
+def test_appended_text_takes_few_times_its_length_and_pruned_little_more_than_once(
+    tmp_path: Path, clock: Clock
+) -> None:
+    rng, agent = random.Random(1), Agent()
+    agent.memory = []
+    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(5_000)]
+    with open_timed(tmp_path, clock, Limits(versions=100)) as store:
+        for agent.count in range(1, 301):
+            clock.now_s += 60
+            agent.memory.append(" ".join(rng.choices(words, k=1_000))[:4096])
+            store.save(agent, "agent")
+            if agent.count == 200:
+                # Later saves prune.
+                assert _size_bytes(store) < 2.6 * 200 * 4096
+        store.prune()
+        clock.now_s += GRACE_S
+        store.compact()
+        assert _size_bytes(store) < 1.3 * 300 * 4096
+        assert store.load("agent").memory == agent.memory
 
 
 def test_compact_keeps_what_a_reader_may_still_want(tmp_path: Path, clock: Clock) -> None:

@@ -191,5 +191,6 @@ fn equal_pieces_of_one_version_are_one_node() {
         write_blob(writer, &[0; 1_000_000], Cut::Fixed).unwrap();
         write_blob(writer, &[0; 500_000], Cut::Fixed).unwrap()
     });
-    assert!(new <= 5, "{new} nodes were written");
+    // Three pieces, four indexes.
+    assert!(new <= 7, "{new} nodes were written");
 }

@@ -11,12 +11,13 @@ use crate::wire::Put;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// An index node ends behind a hash with five zero bits, so that a change in one piece rewrites a
+/// An index node ends behind a hash with four zero bits, so that a change in one piece rewrites a
 /// short index a level; but not before `LEAST` references (equal pieces have equal hashes, and each
-/// level must be shorter than the one below), and at `MOST`.
+/// level must be shorter than the one below), and at `MOST`: so many, sealed, still share a page of
+/// the engine with others.
 const LEAST: usize = 8;
-const MOST: usize = 128;
-const MASK: u8 = 31;
+const MOST: usize = 36;
+const MASK: u8 = 15;
 /// Higher than any: 8^16 pieces.
 const MAX_HEIGHT: u8 = 16;
 /// Pieces that one thread takes at a time.
