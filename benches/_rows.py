@@ -35,3 +35,27 @@ def describe(
         at_most=at_most,
         at_most_ms=at_most_ms,
     )
+
+
+def figure(
+    benchmark: Any,
+    what: str,
+    value: float,
+    unit: str = "",
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> None:
+    """Notes a number beside the time: its own line in the table, below the benchmark's.
+
+    Args:
+        benchmark: the fixture, described before.
+        what: is counted.
+        value: the number.
+        unit: behind it, and behind the goal.
+        at_least: the goal for it.
+        at_most: likewise.
+    """
+    benchmark.extra_info.setdefault("figures", []).append(
+        {"what": what, "value": value, "unit": unit, "at_least": at_least, "at_most": at_most}
+    )

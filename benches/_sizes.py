@@ -41,6 +41,7 @@ class Size:
         rounds: how often something is measured.
         slow_rounds: the same for who takes seconds.
         goal: how much faster than the composed peer a first save without sync shall be.
+        goal_second: likewise a save after one leaf has changed.
     """
 
     title: str
@@ -50,6 +51,7 @@ class Size:
     rounds: int
     slow_rounds: int
     goal: float
+    goal_second: float | None
 
     def rounds_of(self, who: str) -> int:
         """How often it is measured for somebody."""
@@ -75,6 +77,7 @@ SIZES = {
         60,
         60,
         2.0,
+        None,
     ),
     "1MB": Size(
         "1 MB (19,998 leaves)",
@@ -84,6 +87,7 @@ SIZES = {
         25,
         10,
         2.7,
+        8.0,
     ),
     "100MB": Size(
         "100 MB (25 float32 arrays)",
@@ -93,6 +97,7 @@ SIZES = {
         7,
         1,
         1.7,
+        20.0,
     ),
 }
 

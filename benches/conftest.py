@@ -16,7 +16,7 @@ collect_ignore = ["report.py", "compare"]
 
 _PEERS = (
     "dachi_fast", "msgpack", "ormsgpack", "msgspec", "orjson", "zstandard", "cryptography", "lmdb",
-    "pydantic", "numpy",
+    "pydantic", "numpy", "langgraph-checkpoint-sqlite", "langgraph-checkpoint-lmdb", "pycryptodome",
 )  # fmt: skip
 _SYNCS = 30
 

@@ -23,11 +23,16 @@ _SECTIONS = {
     "codec": "Codec",
     "attribute": "Attributes",
     "save": "Save",
+    "append": "Append to a history",
     "concurrent": "Concurrent saves",
     "load": "Load",
+    "open": "Open and load",
+    "versions": "Versions",
+    "verify": "Full verification",
     "check": "Structure check",
     "from_spec": "From spec and state",
     "ledger": "Ledger",
+    "keys": "Keys",
     "imports": "Import",
 }
 _ELSEWHERE = {"attribute"}  # what is measured under other Pythons too
@@ -42,6 +47,7 @@ class Row:
     quartiles: list[tuple[float, float]] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)  # to the base, where rounds were paired
     rounds: int = 0
+    figures: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by what they count
 
     @property
     def median(self) -> float:
@@ -94,6 +100,8 @@ def collect(passes: Iterable[dict[str, Any]], main_python: str) -> dict[str, Tab
             row.rounds += stats["rounds"]
             if "ratio" in info:
                 row.ratios.append(info["ratio"])
+            for figure in info.get("figures", ()):
+                row.figures.setdefault(figure["what"], []).append(figure)
     return sections
 
 
@@ -113,6 +121,23 @@ def _verdict(reached: bool) -> str:
     return "yes" if reached else "**no**"
 
 
+def figures(row: Row) -> list[str]:
+    """A line for each number that is no time; over passes its median."""
+    lines = []
+    for what, found in row.figures.items():
+        value = statistics.median(one["value"] for one in found)
+        unit, low, high = found[0]["unit"], found[0]["at_least"], found[0]["at_most"]
+        goal, verdict = "", ""
+        if low is not None:
+            goal, verdict = f">= {low:,g} {unit}", _verdict(value >= low)
+        elif high is not None:
+            goal, verdict = f"<= {high:,g} {unit}", _verdict(value <= high)
+        digits = 0 if value >= 100 else 1 if value >= 10 else 2
+        cells = ["", f"- {what}", f"{value:,.{digits}f} {unit}", "", "", goal, verdict]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
 def table(section: Table) -> list[str]:
     """One markdown table."""
     lines = ["| workload | who | median | middle half | ratio | goal | reached |"]
@@ -129,6 +154,7 @@ def table(section: Table) -> list[str]:
                 name += f" ({row.info['note']})"
             cells = [first, name, shown(row.median), row.spread, times, goal, verdict]
             lines.append(f"| {' | '.join(cells)} |")
+            lines += figures(row)
             first = ""
     return lines
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from benches._rows import describe
+from benches._rows import describe, figure
 from benches._sizes import KEEPERS, SIZES, one_at_a_time
 from benches._trees import equal_states
-from benches.compare import Durability, Keeper
+from benches.compare import Durability, Keeper, dachi_fast
 from benches.compare.flatten import flatten
 from dachi_fast import BaseModule
 
@@ -23,14 +23,15 @@ pytestmark = [
 
 
 def _describe(benchmark: Any, verb: str, size: str, durability: str, who: str) -> None:
-    rated = verb == "first save" and durability == "none" and who.startswith("composed")
+    goal = SIZES[size].goal if verb == "first save" else SIZES[size].goal_second
+    rated = durability == "none" and who.startswith("composed")
     describe(
         benchmark,
         workload=f"{verb}, {SIZES[size].title}, "
         f"{'without sync' if durability == 'none' else 'with sync'}",
         who=who,
         base=who == "dachi_fast",
-        at_least=SIZES[size].goal if rated else None,
+        at_least=goal if rated else None,
     )
 
 
@@ -80,4 +81,6 @@ def bench_second(
             rounds=SIZES[size].rounds_of(who),
             warmup_rounds=1,
         )
+        if isinstance(keeper, dachi_fast.Keeper):
+            figure(benchmark, "written", keeper.written_bytes / 1024, "KiB", at_most=64)
         _check(keeper, agent, size)

@@ -1,28 +1,22 @@
-"""Many versions: listing, comparing, growing, and appending to a long history."""
+"""Many versions: listing, comparing, growing."""
 
 from __future__ import annotations
 
-import random
+import itertools
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from benches._rows import describe
+from benches._rows import describe, figure
 from benches._trees import Network, array_agent, wide_agent
-from dachi_fast import Attr, BaseModule, Limits
-from tests.timed import GRACE_S, Clock, open_timed
+from benches.compare.dachi_fast import unsynced
+from dachi_fast import Attr, BaseModule, KeyFile
+from tests.timed import Clock, open_timed
 
 _VERSIONS = 10_000
-_MESSAGES = 500
-_MESSAGE_BYTES = 4096
-
-
-class Talk(BaseModule):
-    history: Any = Attr(default_factory=list)
 
 
 class Counter(BaseModule):
@@ -67,73 +61,34 @@ def bench_diff(benchmark: Any, tmp_path: Path) -> None:
         assert len(changes) == 10
 
 
-@pytest.mark.parametrize("versions", [1_000])
-def bench_growth(benchmark: Any, tmp_path: Path, versions: int) -> None:
-    """Saves of 1 MB with one changed value: the last hundred against the first."""
+def bench_growth(benchmark: Any, tmp_path: Path) -> None:
+    """Every save is a round."""
     describe(
         benchmark,
-        workload=f"save 1 MB with one changed value, versions 1..{versions:,}",
+        workload=f"save 1 MB with one changed value, versions 1..{_VERSIONS:,}, without sync",
         who="dachi_fast",
         base=True,
     )
-    agent = wide_agent(2_222, 4)
-    times: list[float] = []
-    with open_timed(tmp_path, Clock()) as store:
+    agent, times = wide_agent(2_222, 4), []
+    with unsynced(tmp_path / "store", KeyFile(tmp_path / "key")) as store:
         store.save(agent, "agent")
-        before = _size_bytes(tmp_path)
+        before, numbers = _size_bytes(tmp_path), itertools.count(1)
 
-        def grow() -> None:
-            for number in range(versions):
-                agent.skills[number % 2_000].count = number
-                start = time.perf_counter()
-                store.save(agent, "agent")
-                times.append(time.perf_counter() - start)
+        def change() -> None:
+            number = next(numbers)
+            agent.skills[number % 2_000].count = number
 
-        benchmark.pedantic(grow, rounds=1)
-        benchmark.extra_info["bytes_per_version"] = (_size_bytes(tmp_path) - before) // versions
+        def save() -> None:
+            start = time.perf_counter()
+            store.save(agent, "agent")
+            times.append(time.perf_counter() - start)
+
+        benchmark.pedantic(save, setup=change, rounds=_VERSIONS - 1)
         slower = statistics.median(times[-100:]) / statistics.median(times[:100])
-        benchmark.extra_info["last_100_against_first_100"] = slower
-        assert len(store.history("agent")) == versions + 1
-
-
-def _message(rng: random.Random, words: list[str]) -> str:
-    return " ".join(rng.choices(words, k=1_000))[:_MESSAGE_BYTES]
-
-
-def bench_append(benchmark: Any, tmp_path: Path) -> None:
-    """Steps that each append a message, one a minute: what they leave on disk."""
-    describe(
-        benchmark,
-        workload=f"{_MESSAGES} steps that each append 4 KB of text to a list",
-        who="dachi_fast",
-        base=True,
-    )
-    rng, clock, talk = random.Random(1), Clock(), Talk()
-    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(5_000)]
-    raw_bytes = _MESSAGES * _MESSAGE_BYTES
-
-    def steps() -> None:
-        with open_timed(tmp_path, clock) as store:
-            for _ in range(_MESSAGES):
-                clock.now_s += 60
-                talk.history.append(_message(rng, words))
-                store.save(talk, "talk")
-
-    benchmark.pedantic(steps, rounds=1)
-    kept_all = _size_bytes(tmp_path) / raw_bytes
-    with open_timed(tmp_path, clock) as store:
-        store.compact()
-    compacted = _size_bytes(tmp_path) / raw_bytes
-    with open_timed(tmp_path, clock, Limits()) as store:
-        store.prune()
-        clock.now_s += GRACE_S
-        store.compact()
-        assert store.load("talk").history == talk.history
-    benchmark.extra_info.update(
-        all_versions=kept_all,
-        all_versions_compacted=compacted,
-        pruned_and_compacted=_size_bytes(tmp_path) / raw_bytes,
-    )
+        figure(benchmark, "the last 100 against the first 100", slower, "x", at_most=1.3)
+        grown = _size_bytes(tmp_path) - before
+        figure(benchmark, "a version on disk", grown / (_VERSIONS - 1) / 1e3, "KB")
+        assert store.history("agent", limit=1)[0].number == _VERSIONS
 
 
 def bench_one_item(benchmark: Any, tmp_path: Path) -> None:
@@ -145,8 +100,7 @@ def bench_one_item(benchmark: Any, tmp_path: Path) -> None:
         store.save(agent, "agent")
         agent.layers[7].weights[3, 3] = np.float32(-1)
         version = benchmark.pedantic(lambda: store.save(agent, "agent"), rounds=1)
-        benchmark.extra_info["written_bytes"] = version.written_bytes
-        assert version.written_bytes <= 64 * 1024
+        figure(benchmark, "written", version.written_bytes / 1024, "KiB", at_most=64)
 
 
 def _size_bytes(folder: Path) -> int:

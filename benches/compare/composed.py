@@ -58,11 +58,17 @@ class Keeper:
     def __init__(self, folder: Path, durability: Durability, level: int = 3) -> None:
         self.name = f"composed, zstd {level}"
         folder.mkdir(parents=True)
-        sync = durability == "sync"
-        self._env = lmdb.open(str(folder), map_size=_MAP_BYTES, sync=sync, metasync=sync)
+        self._folder, self._sync = folder, durability == "sync"
+        self.open()
         self._aead = AESGCM(AESGCM.generate_key(256))
         self._compressor = zstandard.ZstdCompressor(level=level)
         self._decompressor = zstandard.ZstdDecompressor()
+
+    def open(self) -> None:
+        """Opens the environment, at first or again."""
+        self._env = lmdb.open(
+            str(self._folder), map_size=_MAP_BYTES, sync=self._sync, metasync=self._sync
+        )
 
     def _content(self, agent: BaseModule) -> dict[str, Any]:
         return flatten(agent)

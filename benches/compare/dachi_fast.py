@@ -71,6 +71,11 @@ class Keeper:
         """Keeps the agent's state as its next version."""
         self._store.save(agent, _NAME)
 
+    @property
+    def written_bytes(self) -> int:
+        """What the newest save wrote."""
+        return self._store.history(_NAME, limit=1)[0].written_bytes
+
     def load(self, make: Callable[[], BaseModule]) -> BaseModule:  # noqa: ARG002
         """Gives the newest version, built from its own blueprint."""
         loaded: BaseModule = self._store.load(_NAME)

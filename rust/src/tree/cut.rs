@@ -84,13 +84,20 @@ pub fn pieces(bytes: &[u8], cut: Cut) -> Vec<&[u8]> {
 /// The first piece; None if it does not end within `bytes`.
 fn first<'a>(bytes: &'a [u8], lengths: &Lengths) -> Option<&'a [u8]> {
     let gear = &*GEAR;
-    let mut print = 0u64;
-    for (at, &byte) in bytes.iter().enumerate().take(lengths.most).skip(lengths.least) {
-        print = (print << 1).wrapping_add(gear.get(usize::from(byte)).copied().unwrap_or_default());
-        let bits = if at < lengths.normal { lengths.strict_bits } else { lengths.loose_bits };
-        if print >> (u64::BITS - bits) == 0 {
-            return bytes.get(..=at);
+    let (mut print, mut start) = (0u64, lengths.least);
+    let parts = [(lengths.normal, lengths.strict_bits), (lengths.most, lengths.loose_bits)];
+    for (end, bits) in parts {
+        let bound = 1 << (u64::BITS - bits);
+        let part = bytes.get(start..end.min(bytes.len())).unwrap_or_default();
+        let found = part.iter().position(|&byte| {
+            let noise = gear.get(usize::from(byte)).copied().unwrap_or_default();
+            print = (print << 1).wrapping_add(noise);
+            print < bound
+        });
+        if let Some(at) = found {
+            return bytes.get(..=start + at);
         }
+        start = end;
     }
     bytes.get(..lengths.most)
 }
