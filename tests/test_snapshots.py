@@ -141,7 +141,7 @@ def test_a_proof_that_is_overtaken_says_so(tmp_path: Path, clock: Clock) -> None
         for seed in range(3):
             clock.now_s += 1
             agent = _agent(seed)
-            agent.first = [np.random.default_rng(n).bytes(5_000) for n in range(500)]
+            agent.first = np.random.default_rng(seed).random(1_000_000)
             store.save(agent, f"agent {seed}")
         told: list[int] = []
 

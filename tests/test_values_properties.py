@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import dachi_fast
 from dachi_fast._core import codec
-from dachi_fast.errors import DachiError, Malformed, SpecError, StateError
+from dachi_fast.errors import DachiError, Malformed, MigrationError, SpecError, StateError
 from tests.samples import CASES
 from tests.strategies import hashable, values
 from tests.tokens import token
@@ -124,7 +124,7 @@ def test_ten_thousand_damaged_values_are_values_or_malformed() -> None:
         data = _mutated(rng, seeds)
         try:
             codec.decode(data)
-        except (Malformed, StateError, SpecError):
+        except (Malformed, StateError, SpecError, MigrationError):
             refused += 1
     assert refused > 5_000
 

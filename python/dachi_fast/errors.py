@@ -225,6 +225,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "tag-taken": AlreadyExists,
     "conflict": Conflict,
     "finished": Finished,
+    "schema-too-new": MigrationError,
     "unsupported-type": StateTypeError,
     "object-array": StateTypeError,
     "cycle": StateValueError,

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dachi_fast.errors import DachiError, Malformed, SpecError, StateTypeError, StateValueError
+from dachi_fast.errors import (
+    DachiError,
+    Malformed,
+    MigrationError,
+    SpecError,
+    StateTypeError,
+    StateValueError,
+)
 
 if TYPE_CHECKING:
     from dachi_fast.module import BaseModule
@@ -189,15 +196,41 @@ def _type_of(name: str) -> type:
     return cls
 
 
+def _named(cls: type) -> tuple[str, int]:
+    """Gives what the payload of a registered class begins with: its name and schema version."""
+    return _type_name(cls), getattr(cls, "__schema_version__", 1)
+
+
+def _class_of(name: str, version: int) -> Any:
+    """Gives the class of a payload.
+
+    Raises:
+        StateTypeError: it is not registered in this process.
+        MigrationError: it was saved by a newer one.
+    """
+    cls = _type_of(name)
+    known = getattr(cls, "__schema_version__", 1)
+    if version > known:
+        raise MigrationError(
+            "schema-too-new",
+            f"a {name} was saved with schema version {version}, and this process has version "
+            f"{known}: update the code",
+            kind=name,
+            saved=version,
+            known=known,
+        )
+    return cls
+
+
 def _lower_enum(v: enum.Enum) -> _Lowered:
     # A combination of flags has no name of its own.
     key: object = v.value if isinstance(v, enum.Flag) else v.name
-    return "enum", [_type_name(type(v)), key]
+    return "enum", [*_named(type(v)), key]
 
 
 def _raised_enum(p: Any) -> object:
-    name, key = p
-    cls: Any = _type_of(name)
+    name, version, key = p
+    cls = _class_of(name, version)
     try:
         return cls(key) if issubclass(cls, enum.Flag) else cls[key]
     except (KeyError, ValueError) as cause:
@@ -210,12 +243,12 @@ def _lower_dataclass(v: Any) -> _Lowered:
     names = [field.name for field in dataclasses.fields(v)]
     # A field that the constructor leaves alone may never have been set.
     fields = {name: getattr(v, name) for name in names if hasattr(v, name)}
-    return "dataclass", [_type_name(type(v)), fields]
+    return "dataclass", [*_named(type(v)), fields]
 
 
 def _raised_dataclass(p: Any) -> object:
-    name, fields = p
-    cls: Any = _type_of(name)
+    name, version, fields = p
+    cls = _class_of(name, version)
     value = object.__new__(cls)
     for field in dataclasses.fields(cls):
         if field.name in fields:
@@ -225,7 +258,7 @@ def _raised_dataclass(p: Any) -> object:
 
 def _lower_model(v: Any) -> _Lowered:
     return "model", [
-        _type_name(type(v)),
+        *_named(type(v)),
         dict(v.__dict__),
         sorted(v.__pydantic_fields_set__),
         v.__pydantic_extra__,
@@ -234,8 +267,8 @@ def _lower_model(v: Any) -> _Lowered:
 
 
 def _raised_model(p: Any) -> object:
-    name, fields, fields_set, extra, private = p
-    cls: Any = _type_of(name)
+    name, version, fields, fields_set, extra, private = p
+    cls = _class_of(name, version)
     value = object.__new__(cls)
     object.__setattr__(value, "__dict__", fields)
     object.__setattr__(value, "__pydantic_fields_set__", set(fields_set))
@@ -247,25 +280,29 @@ def _raised_model(p: Any) -> object:
 
 
 def _lower_namedtuple(v: Any) -> _Lowered:
-    return "namedtuple", [_type_name(type(v)), list(v)]
+    # By name: a field that moves to another place must not take another's value.
+    return "namedtuple", [*_named(type(v)), dict(zip(v._fields, v, strict=True))]
 
 
 def _raised_namedtuple(p: Any) -> object:
-    name, elements = p
-    return tuple.__new__(_type_of(name), elements)
+    name, version, fields = p
+    cls = _class_of(name, version)
+    made: object = tuple.__new__(cls, [fields[field] for field in cls._fields])
+    return made
 
 
 def _lower_module(v: BaseModule) -> _Lowered:
+    from dachi_fast._core.state import schema
     from dachi_fast.spec import full_spec
 
-    return "module", [full_spec(v), v.state_dict()]
+    return "module", [full_spec(v), v.state_dict(), schema(v)]
 
 
 def _raised_module(p: Any) -> object:
     from dachi_fast.module import load_owned
     from dachi_fast.spec import from_spec
 
-    spec, state = p
+    spec, state, _ = p
     try:
         module = from_spec(spec)
     except ValueError as error:  # pydantic's own, where the classes have changed

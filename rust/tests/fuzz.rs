@@ -241,6 +241,7 @@ fn version_records_of_any_bytes() {
         source: Some(("other".into(), 4)),
         state: Some(node(1, true)),
         blueprint: Value { inline: vec![1, 2], blob: Some(blob) },
+        schema: Value { inline: Vec::new(), blob: Some(blob) },
         ..Version::default()
     };
     let corpus = [Version::default().encode(), version.encode()];
@@ -355,7 +356,7 @@ fn nodes_of_kind(wanted: u8) -> Vec<Vec<u8>> {
         paths.push(format!("part.{n}.value").as_bytes());
         values.push(&vec![n as u8; if n == 5 { 200_000 } else { 20 }]);
     }
-    let flat = Flat { paths, values, outside: Vec::new(), blueprint: Vec::new() };
+    let flat = Flat { paths, values, ..Flat::default() };
     let shape = Shape::new(flat.paths.clone()).unwrap();
     store.write(|_, writer| write_state(writer, &shape, &flat).unwrap());
     let mut found: Vec<Vec<u8>> = store

@@ -55,6 +55,16 @@ def capture(module: BaseModule, *, copy_arrays: bool = False) -> Capture:
         StateValueError: as `flatten`, or a value that cannot be held.
     """
 
+def schema(module: BaseModule) -> bytes:
+    """Gives the encoded table of the classes of a tree, as a save keeps it.
+
+    A map, ascending: `module:qualname` -> ``[versions, fields]``, which
+    `dachi_fast.spec._shape.shape_of` describes.
+
+    Raises:
+        StateError: as `capture`.
+    """
+
 @final
 class LoadPlan:
     """What a load will write, and what it found wrong."""

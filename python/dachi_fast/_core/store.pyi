@@ -48,6 +48,10 @@ class Loaded:
     def kind(self) -> str:
         """The full kind of the root, `module:qualname`."""
 
+    @property
+    def schema(self) -> bytes:
+        """The encoded table of its classes; empty where it has none."""
+
     def build(self) -> tuple[BaseModule, bool]:
         """Makes the modules.
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dachi_fast._core.codec import encode
 from dachi_fast.module._views import plain_class
 from dachi_fast.spec._build import spec_values
 from dachi_fast.spec._registry import full_kind_of
 from dachi_fast.spec._schema import DATA, spec_fields
+from dachi_fast.spec._shape import shape_of
 
 if TYPE_CHECKING:
     from dachi_fast.module._base import BaseModule
@@ -18,12 +20,17 @@ if TYPE_CHECKING:
 _MARKS = frozenset({"kind", "same", DATA})  # with which modules begin in a blueprint
 
 
-def blueprint_kind(cls: type) -> tuple[str, bool]:
-    """Gives a class's full kind, and whether only `blueprint_values` knows its blueprint."""
+def saved_class(cls: type) -> tuple[str, bytes, bool]:
+    """Gives what saves keep of a class.
+
+    Returns:
+        Its full kind, its encoded row in the table of classes, and whether only `blueprint_values`
+        knows its blueprint.
+    """
     cls = plain_class(cls)
     fields = spec_fields(cls).values()
     asks = hasattr(cls, "_spec_values") or any(field.source != "attr" for field in fields)
-    return full_kind_of(cls), asks
+    return full_kind_of(cls), encode(shape_of(cls)), asks
 
 
 def blueprint_values(module: BaseModule) -> dict[str, Any]:

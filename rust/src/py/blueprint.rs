@@ -12,23 +12,50 @@ use super::types::Types;
 use super::walk::{Found, is_module};
 use crate::codec::{Encoder, MAX_DEPTH, ext};
 use crate::error::Error;
+use crate::state::schema;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Writes the blueprint of `module`.
+/// Writes the blueprint of `module`; gives the table of its classes.
 pub fn encode<'py>(
     out: &mut Encoder,
     types: &Types<'py>,
     module: &Bound<'py, PyAny>,
     found: Found,
-) -> Attempt<()> {
+) -> Attempt<Vec<u8>> {
     let side = module_side(module.py())?;
     let layouts = Layouts::default();
     let seen = HashSet::with_capacity_and_hasher(found.modules, BuildHasherDefault::new());
-    Blueprint { out, types, side, found, layouts, seen, depth: 0 }.module(module)
+    let classes = Classes::default();
+    let mut walk = Blueprint { out, types, side, found, layouts, classes, seen, depth: 0 };
+    walk.module(module)?;
+    walk.classes.table(module.py())
+}
+
+/// The layouts of the classes that were met.
+#[derive(Default)]
+struct Classes<'py> {
+    last: usize,
+    met: HashMap<usize, Bound<'py, Layout>, BuildHasherDefault<Address>>,
+}
+
+impl<'py> Classes<'py> {
+    fn add(&mut self, layout: &Bound<'py, Layout>) {
+        let address = layout.as_ptr() as usize;
+        if self.last != address {
+            self.last = address;
+            self.met.entry(address).or_insert_with(|| layout.clone());
+        }
+    }
+
+    fn table(&self, py: Python<'py>) -> Attempt<Vec<u8>> {
+        // Instances with callbacks have a class and a layout of their own, but not a kind.
+        let rows = self.met.values().filter_map(|layout| layout.get().known_class(py));
+        Ok(schema::encode(&rows.map(|class| (class.kind.as_str(), class.row.as_slice())).collect()))
+    }
 }
 
 /// Addresses are distinct already; they need no keyed hash.
@@ -53,6 +80,7 @@ struct Blueprint<'a, 'py> {
     side: &'py ModuleSide,
     found: Found,
     layouts: Layouts<'py>,
+    classes: Classes<'py>,
     seen: HashSet<usize, BuildHasherDefault<Address>>,
     depth: usize,
 }
@@ -74,8 +102,9 @@ impl<'py> Blueprint<'_, 'py> {
         self.deeper()?;
         let layout = self.layouts.of(module)?;
         let class = module.get_type();
-        let (kind, only_python) = layout.get().blueprint(&class)?;
-        let fields = match only_python {
+        let saved = layout.get().class(&class)?;
+        self.classes.add(&layout);
+        let fields = match saved.asks {
             true => None,
             false => self.own_fields(module, layout.get())?,
         };
@@ -85,7 +114,7 @@ impl<'py> Blueprint<'_, 'py> {
         };
         self.out.map(fields.len() + 2);
         self.out.text("kind");
-        self.out.text(kind);
+        self.out.text(&saved.kind);
         self.out.text("id");
         self.plain(&id)?;
         for (name, value) in fields {

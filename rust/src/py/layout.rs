@@ -59,14 +59,25 @@ pub struct Field {
     pub role: Role,
 }
 
+/// What saves keep of a class.
+#[derive(Debug)]
+pub struct Class {
+    /// Its full kind.
+    pub kind: String,
+    /// Its encoded row in the table of classes: see `state::schema`.
+    pub row: Vec<u8>,
+    /// Whether only Python code knows what its blueprint holds (captured arguments, InitVars, a
+    /// hook).
+    pub asks: bool,
+}
+
 /// The declared names of a class and what each is, in declaration order.
 #[pyclass(frozen, module = "dachi_fast._core.state")]
 pub struct Layout {
     fields: Vec<Field>,
     names: Py<PyTuple>,
     roles: Py<PyTuple>,
-    /// Full kind, and whether the class says itself what its blueprint holds.
-    blueprint: PyOnceLock<(String, bool)>,
+    class: PyOnceLock<Class>,
     plan: PyOnceLock<Plan>,
 }
 
@@ -82,7 +93,7 @@ impl Layout {
             fields.push(Field { name: PyString::intern(name.py(), &text).unbind(), text, role });
         }
         let (names, roles) = (names.unbind(), roles.unbind());
-        Ok(Layout { fields, names, roles, blueprint: PyOnceLock::new(), plan: PyOnceLock::new() })
+        Ok(Layout { fields, names, roles, class: PyOnceLock::new(), plan: PyOnceLock::new() })
     }
 
     #[getter]
@@ -112,17 +123,22 @@ impl Layout {
     }
 
     /// The same, if it was asked for before.
+    pub fn known_class(&self, py: Python<'_>) -> Option<&Class> {
+        self.class.get(py)
+    }
+
+    /// The plan, if it was asked for before.
     #[inline]
     pub fn known_plan(&self, py: Python<'_>) -> Option<&Plan> {
         self.plan.get(py)
     }
 
-    /// The full kind of the class this is the layout of, and whether only Python code knows what
-    /// its blueprint holds (captured arguments, InitVars, a hook).
-    pub fn blueprint(&self, class: &Bound<'_, PyType>) -> PyResult<&(String, bool)> {
-        self.blueprint.get_or_try_init(class.py(), || {
-            let hooks = &module_side(class.py())?.blueprint_kind;
-            hooks.bind(class.py()).call1((class,))?.extract()
+    /// What saves keep of the class this is the layout of.
+    pub fn class(&self, class: &Bound<'_, PyType>) -> PyResult<&Class> {
+        self.class.get_or_try_init(class.py(), || {
+            let asked = module_side(class.py())?.saved_class.bind(class.py()).call1((class,))?;
+            let (kind, row, asks) = asked.extract()?;
+            Ok(Class { kind, row, asks })
         })
     }
 }

@@ -19,8 +19,8 @@ pub struct ModuleSide {
     pub layout_of: Py<PyAny>,
     /// (module, name): wraps bare elements of an AdaptModule field.
     pub wrap_elements: Py<PyAny>,
-    /// class -> (full kind, whether only Python knows its blueprint).
-    pub blueprint_kind: Py<PyAny>,
+    /// class -> (full kind, row in the table of classes, whether only Python knows its blueprint).
+    pub saved_class: Py<PyAny>,
     /// module -> dict of blueprint values, where only Python knows.
     pub blueprint_values: Py<PyAny>,
     /// `object.__new__`
@@ -64,7 +64,7 @@ pub fn module_side(py: Python<'_>) -> PyResult<&ModuleSide> {
             attr: class(fields, "Attr")?,
             layout_of: function("dachi_fast.module._layout", "layout_of")?,
             wrap_elements: function("dachi_fast.module._state", "wrap_elements")?,
-            blueprint_kind: function("dachi_fast.spec._blueprint", "blueprint_kind")?,
+            saved_class: function("dachi_fast.spec._blueprint", "saved_class")?,
             blueprint_values: function("dachi_fast.spec._blueprint", "blueprint_values")?,
             blank: py.get_type::<PyAny>().getattr("__new__")?.unbind(),
             find_kind: registry.getattr("find_kind")?.unbind(),

@@ -13,7 +13,7 @@ use crate::codec::Encoder;
 use crate::error::Error;
 use crate::state::{Arena, Flat, Outside};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use std::sync::Mutex;
 
 /// Arrays of at least this many bytes are not copied into the arena; smaller ones would make too
@@ -175,20 +175,25 @@ fn capture(module: &Bound<'_, PyAny>, copy_arrays: bool) -> PyResult<Capture> {
     let mut blueprint = warm.blueprint;
     blueprint.clear();
     let mut out = Encoder::new(blueprint);
-    blueprint::encode(&mut out, &types, module, found)?;
+    let schema = blueprint::encode(&mut out, &types, module, found)?;
     let values = Arena::from_parts(sink.values.into_bytes(), sink.ends);
     let blueprint = out.into_bytes();
-    let flat = Flat { paths: sink.paths, values, outside: sink.outside, blueprint };
+    let flat = Flat { paths: sink.paths, values, outside: sink.outside, blueprint, schema };
     Ok(Capture { flat: Some(flat) })
 }
 
-/// The encoded blueprint of a module.
-pub fn blueprint_of(module: &Bound<'_, PyAny>) -> Attempt<Vec<u8>> {
+/// The encoded blueprint of a module, and the table of its classes.
+pub fn blueprint_of(module: &Bound<'_, PyAny>) -> Attempt<(Vec<u8>, Vec<u8>)> {
     let types = types(module.py())?;
     let found = walk::walk(module, ALL, &mut NoSink)?;
     let mut out = Encoder::default();
-    blueprint::encode(&mut out, &types, module, found)?;
-    Ok(out.into_bytes())
+    let schema = blueprint::encode(&mut out, &types, module, found)?;
+    Ok((out.into_bytes(), schema))
+}
+
+#[pyfunction]
+fn schema<'py>(module: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(module.py(), &blueprint_of(module)?.1))
 }
 
 /// Fills the submodule.
@@ -198,6 +203,7 @@ pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<super::load_plan::LoadPlan>()?;
     module.add_function(wrap_pyfunction!(flatten, module)?)?;
     module.add_function(wrap_pyfunction!(capture, module)?)?;
+    module.add_function(wrap_pyfunction!(schema, module)?)?;
     module.add_function(wrap_pyfunction!(super::load::plan_load, module)?)?;
     module.add_function(wrap_pyfunction!(super::spec::build_spec, module)?)
 }

@@ -126,7 +126,7 @@ impl std::fmt::Debug for Outside {
     }
 }
 
-/// A flat state with the blueprint it belongs to.
+/// A flat state with the blueprint and the classes it belongs to.
 #[derive(Debug, Default)]
 pub struct Flat {
     /// Dot paths, in the order of the walk.
@@ -137,6 +137,8 @@ pub struct Flat {
     pub outside: Vec<Outside>,
     /// The encoded blueprint: kinds, ids and plain fields, but no Param values.
     pub blueprint: Vec<u8>,
+    /// The encoded table of its classes.
+    pub schema: Vec<u8>,
 }
 
 impl Flat {

@@ -1,8 +1,9 @@
-//! A flat state: dot paths and their encoded values, in the order of the walk; and the blueprint
-//! beside it.
+//! A flat state: dot paths and their encoded values, in the order of the walk; and beside it the
+//! blueprint and what is known of its classes.
 
 pub mod blueprint;
 mod flat;
+pub mod schema;
 
 pub use flat::{Arena, Flat, Outside, Payload};
 

@@ -119,8 +119,8 @@ impl Store {
             return Err(taken(to));
         }
         let nodes = self.nodes_of(&loaded);
-        let blueprint = loaded.blueprint.clone();
-        let mut flat = Flat { blueprint, ..Flat::default() };
+        let (blueprint, schema) = (loaded.blueprint.clone(), loaded.schema.clone());
+        let mut flat = Flat { blueprint, schema, ..Flat::default() };
         let mut blobs = loaded.blobs.iter().peekable();
         for entry in 0..loaded.paths.len() {
             flat.paths.push(loaded.paths.get(entry));

@@ -22,6 +22,8 @@ pub struct Loaded {
     pub blobs: Vec<(usize, Blob)>,
     /// The encoded blueprint.
     pub blueprint: Vec<u8>,
+    /// The encoded table of its classes.
+    pub schema: Vec<u8>,
     sealer: Arc<Sealer>,
     view: Arc<View>,
 }
@@ -70,8 +72,9 @@ impl Store {
             })?;
         }
         let blueprint = version.blueprint.clone().whole(&nodes)?;
+        let schema = version.schema.clone().whole(&nodes)?;
         let view = Arc::clone(view);
-        Ok(Loaded { version, paths, values, blobs, blueprint, sealer, view })
+        Ok(Loaded { version, paths, values, blobs, blueprint, schema, sealer, view })
     }
 
     /// The nodes of a loaded version's namespace, to read its large values.

@@ -236,7 +236,7 @@ fn decoded(nodes: &dyn Nodes, entry: Entry) -> Result<Version> {
     Version::decode(&entry.value.whole(nodes)?)
 }
 
-/// Calls `each` with every node of a version's state and blueprint; what it answers false for is not
+/// Calls `each` with every node of a version's state, blueprint and classes; what it answers false for is not
 /// opened.
 pub(super) fn each_ref(
     nodes: &dyn Nodes,
@@ -246,10 +246,7 @@ pub(super) fn each_ref(
     if let Some(root) = &version.state {
         refs(nodes, root, &mut |_, _, id| each(id))?;
     }
-    match version.blueprint.blob {
-        Some(blob) => blob.refs(nodes, &mut |_, _, id| each(id)),
-        None => Ok(()),
-    }
+    version.beside().try_for_each(|blob| blob.refs(nodes, &mut |_, _, id| each(id)))
 }
 
 /// What pruning changes.

@@ -12,13 +12,13 @@
 //! Numbers in keys are u64, big endian. A version record: number varint, created u64 (ns), base,
 //! restores, written bytes and total bytes varints; source u8 0, or 1, its name and number varint;
 //! tags (varint count, each varint length and text); justification; the state's root as in the head;
-//! the blueprint as a value in a leaf, its blob's id last.
+//! the blueprint and the table of its classes, each as a value in a leaf and then its blob's id.
 
 use super::head::{put_map, take_map};
 use crate::error::{Error, Result};
 use crate::keys::Key;
 use crate::seal::{Committed, NodeId, Place, Sealer, hmac, kind, with_scratch};
-use crate::tree::{Map, Node, Value, put_value, take_value};
+use crate::tree::{Blob, Map, Node, Value, put_value, take_value};
 use crate::wire::{Put, Take};
 
 /// Longest name of a namespace or branch.
@@ -57,9 +57,16 @@ pub struct Version {
     pub state: Option<Node>,
     /// The blueprint.
     pub blueprint: Value,
+    /// The table of its classes.
+    pub schema: Value,
 }
 
 impl Version {
+    /// The blobs that its record refers to beside the state.
+    pub fn beside(&self) -> impl Iterator<Item = Blob> + use<> {
+        [self.blueprint.blob, self.schema.blob].into_iter().flatten()
+    }
+
     /// How many values.
     pub fn entries(&self) -> u64 {
         self.state.as_ref().map_or(0, |root| root.entries)
@@ -75,14 +82,24 @@ impl Version {
         hex(&self.state.as_ref().map(|root| root.hash).unwrap_or_default())
     }
 
-    /// Equal for equal content, however it came about: hash of state and blueprint in hex.
+    /// Equal for equal content, however it came about: hash of state, blueprint and classes in hex.
     pub fn fingerprint_hex(&self) -> String {
         let state = self.state.as_ref();
         let hash = state.map(|root| root.hash).unwrap_or_default();
         let keys = state.and_then(|root| root.keys).unwrap_or_default().0;
-        let blob = self.blueprint.blob.map(|blob| blob.hash).unwrap_or_default();
-        let parts: [&[u8]; 5] =
-            [b"dachi_fast fingerprint", &hash, &keys, &blob, &self.blueprint.inline];
+        let blob = |value: &Value| value.blob.map(|blob| blob.hash).unwrap_or_default();
+        let (blueprint, schema) = (blob(&self.blueprint), blob(&self.schema));
+        let inline_bytes = (self.blueprint.inline.len() as u64).to_be_bytes();
+        let parts: [&[u8]; 8] = [
+            b"dachi_fast fingerprint",
+            &hash,
+            &keys,
+            &blueprint,
+            &schema,
+            &inline_bytes,
+            &self.blueprint.inline,
+            &self.schema.inline,
+        ];
         hex(&crate::seal::sha256(&parts))
     }
 
@@ -103,9 +120,8 @@ impl Version {
         self.tags.iter().for_each(|tag| out.put_bytes(tag.as_bytes()));
         out.put_bytes(self.justification.as_bytes());
         put_map(&Map { root: self.state.clone() }, &mut out);
-        let mut ids = Vec::new();
-        put_value(&self.blueprint.inline, self.blueprint.blob.as_ref(), &mut out, &mut ids);
-        out.extend_from_slice(&ids);
+        put_whole(&self.blueprint, &mut out);
+        put_whole(&self.schema, &mut out);
         out
     }
 
@@ -129,16 +145,26 @@ impl Version {
         }
         version.justification = take.text()?.to_owned();
         version.state = take_map(&mut take)?.root;
-        // The ids follow the value; a blob's is the last 16 bytes.
-        let tail = bytes.len().saturating_sub(16);
-        let mut ids = Take::new(bytes.get(tail..).unwrap_or_default());
-        let (inline, blob) = take_value(&mut take, &mut ids)?;
-        version.blueprint = Value { inline: inline.to_vec(), blob };
-        if take.rest().len() != if blob.is_some() { 16 } else { 0 } {
-            return Err(Error::new("malformed", "a version record has a wrong length"));
-        }
+        version.blueprint = take_whole(&mut take)?;
+        version.schema = take_whole(&mut take)?;
+        take.done()?;
         Ok(version)
     }
+}
+
+/// A value as in a leaf; its blob's id, if it has one, follows.
+fn put_whole(value: &Value, out: &mut Vec<u8>) {
+    let mut id = Vec::new();
+    put_value(&value.inline, value.blob.as_ref(), out, &mut id);
+    out.extend_from_slice(&id);
+}
+
+fn take_whole(take: &mut Take<'_>) -> Result<Value> {
+    let (inline, mut blob) = take_value(take, &mut Take::new(&[0; 16]))?;
+    if let Some(blob) = &mut blob {
+        blob.id = NodeId(take.array()?);
+    }
+    Ok(Value { inline: inline.to_vec(), blob })
 }
 
 fn hex(bytes: &[u8]) -> String {

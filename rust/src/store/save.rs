@@ -12,6 +12,7 @@ use crate::keys::{self, SPARES};
 use crate::ledger::Detail;
 use crate::seal::{Sealer, random};
 use crate::state::Flat;
+use crate::state::schema::outgrown;
 use crate::tree::{
     Cut, Ids, Known, MAX_INLINE_BYTES, Map, Node, Shape, Value, Writer, Written, known_of,
     write_blob, write_state,
@@ -19,9 +20,9 @@ use crate::tree::{
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Longest inline blueprint: most versions of an agent share theirs, and each save writes the
-/// records of the versions before again that lie in the same leaf.
-const INLINE_BLUEPRINT_BYTES: usize = 64;
+/// Longest inline blueprint or table of classes: most versions of an agent share theirs, and each
+/// save writes the records of the versions before again that lie in the same leaf.
+const INLINE_BYTES: usize = 64;
 /// Longest justification.
 const MAX_JUSTIFICATION_BYTES: usize = 16 << 10;
 
@@ -47,6 +48,8 @@ pub enum Origin {
     Walk,
     /// The Shared values of a class, under a name of our own.
     Shared,
+    /// The version before, as modules of today's classes hold it.
+    Migration,
     /// A version of another name.
     Copy {
         /// Its name.
@@ -77,6 +80,9 @@ pub(super) struct Draft {
     agent: Arc<Agent>,
     state: Option<Node>,
     blueprint: Value,
+    schema: Value,
+    /// The bytes of that.
+    classes: Vec<u8>,
     batches: Vec<Arc<Batch>>,
     known: Arc<Known>,
     shape: Arc<Shape>,
@@ -142,12 +148,8 @@ impl Store {
         let mut ids = Ids::after(view.head.last_id, self.clock.now_ns()?);
         let mut writer = Writer::new(&known, &agent.sealer, &mut ids);
         let state = write_state(&mut writer, &shape, flat)?;
-        let blueprint = if flat.blueprint.len() > INLINE_BLUEPRINT_BYTES {
-            let blob = write_blob(&mut writer, &flat.blueprint, Cut::Content)?;
-            Value { inline: Vec::new(), blob: Some(blob) }
-        } else {
-            Value::inline(flat.blueprint.clone())
-        };
+        let blueprint = aside(&mut writer, &flat.blueprint)?;
+        let schema = aside(&mut writer, &flat.schema)?;
         let Written { batches, known, .. } = writer.finish()?;
         let written_bytes = batches.iter().map(|batch| batch.size_bytes() as u64).sum();
         Ok(Draft {
@@ -158,6 +160,8 @@ impl Store {
             agent,
             state,
             blueprint,
+            schema,
+            classes: flat.schema.clone(),
             batches: batches.into_iter().map(Arc::new).collect(),
             known: Arc::new(known),
             shape,
@@ -177,7 +181,7 @@ impl Store {
             Some(root) => known_of(&nodes, root, flat.large(MAX_INLINE_BYTES))?,
             None => Known::default(),
         };
-        if let Some(blob) = latest.blueprint.blob {
+        for blob in latest.beside() {
             blob.refs(&nodes, &mut |hash, _, id| known.insert(hash, id).is_none())?;
         }
         Ok(Arc::new(known))
@@ -242,7 +246,9 @@ impl Draft {
             state.as_ref().map(|root| (root.hash, root.keys.map(|(hash, _)| hash), root.entries))
         };
         self.agent.latest.as_ref().filter(|latest| {
-            content(&latest.state) == content(&self.state) && latest.blueprint.same(&self.blueprint)
+            content(&latest.state) == content(&self.state)
+                && latest.blueprint.same(&self.blueprint)
+                && latest.schema.same(&self.schema)
         })
     }
 
@@ -260,15 +266,17 @@ impl Draft {
         };
         check_base(&self.name, self.base, agent.latest.as_ref())?;
         self.check_known(change, &agent)?;
+        self.check_schema(change, &agent)?;
         let version = Version {
             source: match &self.origin {
-                Origin::Walk | Origin::Shared => None,
+                Origin::Walk | Origin::Shared | Origin::Migration => None,
                 Origin::Copy { name, number } => Some((name.clone(), *number)),
             },
             written_bytes: self.written_bytes,
             justification: self.justification.clone(),
             state: self.state.clone(),
             blueprint: self.blueprint.clone(),
+            schema: self.schema.clone(),
             ..Version::default()
         };
         change.add_batches(&self.batches, self.last_id);
@@ -279,6 +287,7 @@ impl Draft {
         };
         let operation = match self.origin {
             Origin::Walk | Origin::Shared => "store",
+            Origin::Migration => "migrate",
             Origin::Copy { .. } => "copy",
         };
         add_version(change, &self.name, &agent, version, operation)
@@ -296,6 +305,24 @@ impl Draft {
             true => Ok(()),
             false => Err(Error::new(AGAIN, "the version compared with was pruned")),
         }
+    }
+
+    /// Old code must not go on from what newer code has saved, however it came to be asked to.
+    fn check_schema(&self, change: &Change<'_>, newest: &Agent) -> Result<()> {
+        let latest = newest.latest.as_ref().filter(|latest| !latest.schema.same(&self.schema));
+        let Some(latest) = latest else { return Ok(()) };
+        let theirs = latest.schema.clone().whole(&change.store.nodes(&newest.sealer))?;
+        let Some((kind, mine, theirs)) = outgrown(&self.classes, &theirs)? else { return Ok(()) };
+        let what = format!(
+            "{:?} was last saved with schema version {theirs} of {kind}, and this process has version \
+             {mine}: update the code, or save under another name",
+            self.name
+        );
+        Err(Error::new("schema-too-new", what)
+            .with("name", self.name.as_str())
+            .with("kind", kind)
+            .with("saved", theirs)
+            .with("known", mine))
     }
 }
 
@@ -345,6 +372,14 @@ pub(super) fn log_version(
         ..Detail::default()
     };
     change.log(operation, &detail, &agent.sealer)
+}
+
+/// A value that lies in a version's record only if it is short.
+fn aside(writer: &mut Writer<'_>, bytes: &[u8]) -> Result<Value> {
+    if bytes.len() <= INLINE_BYTES {
+        return Ok(Value::inline(bytes.to_vec()));
+    }
+    Ok(Value { inline: Vec::new(), blob: Some(write_blob(writer, bytes, Cut::Content)?) })
 }
 
 fn shape_of(agent: &Agent, flat: &Flat) -> Result<Arc<Shape>> {

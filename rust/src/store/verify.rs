@@ -91,7 +91,7 @@ impl Proof<'_, '_> {
             if let Some(root) = &version.state {
                 self.tree(&nodes, root)?;
             }
-            if let Some(blob) = version.blueprint.blob {
+            for blob in version.beside() {
                 let mut chunks = Vec::new();
                 blob.refs(&nodes, &mut |hash, kind, id| {
                     chunks.push((hash, kind, id));

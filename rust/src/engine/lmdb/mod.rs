@@ -185,7 +185,8 @@ impl Lmdb {
     /// What the file's pages are used for.
     pub fn room(&self) -> Result<Room> {
         let txn = self.env.read_txn().map_err(failed)?;
-        let stats = [self.nodes.stat(&txn), self.meta.stat(&txn)];
+        let Databases { nodes, maps, log, meta } = &self.databases;
+        let stats = [nodes.stat(&txn), maps.stat(&txn), log.stat(&txn), meta.stat(&txn)];
         let (mut used_pages, mut page_bytes) = (FIXED_PAGES, 0);
         for stat in stats {
             let stat = stat.map_err(failed)?;

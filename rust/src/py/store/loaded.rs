@@ -11,7 +11,7 @@ use crate::py::types::types;
 use crate::state::blueprint;
 use crate::store::Loaded as Version;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use std::sync::Arc;
 
 /// A version, read and proved.
@@ -37,6 +37,12 @@ impl Loaded {
         Ok(blueprint::kind(&self.version.blueprint)?)
     }
 
+    /// The encoded table of its classes.
+    #[getter]
+    fn schema<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.version.schema)
+    }
+
     fn build<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, bool)> {
         let _paused = raw::CollectorPaused::new(py);
         let store = core_of(&self.store)?;
@@ -53,7 +59,7 @@ impl Loaded {
 
     fn fits(&self, module: &Bound<'_, PyAny>) -> PyResult<bool> {
         let compared = || -> Attempt<bool> {
-            let own = state::blueprint_of(module)?;
+            let (own, _) = state::blueprint_of(module)?;
             Ok(blueprint::outline(&own)? == blueprint::outline(&self.version.blueprint)?)
         };
         Ok(compared()?)
