@@ -1,8 +1,10 @@
 //! Where nodes end: decided by keys alone, so that a changed value moves nothing and edits give
 //! the same tree as building afresh.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 /// A node ends behind a key whose hash has six zero bits at its level: 64 entries on average.
-const MASK: u8 = 63;
+const BITS: usize = 6;
 /// Keys may be chosen so that none ends a node.
 pub const MAX_ENTRIES: usize = 256;
 
@@ -22,9 +24,10 @@ impl Ends {
     /// Whether the node ends behind this key.
     pub fn after(&mut self, key: &[u8]) -> bool {
         self.count += 1;
-        let hash = blake3::hash(key);
-        let byte = hash.as_bytes().get(self.level % 32).copied().unwrap_or_default();
-        let ends = byte & MASK == 0 || self.count >= MAX_ENTRIES;
+        // No level beyond ten has nodes. XXH3 and not BLAKE3, because one is taken of every key and
+        // it need not resist anybody: whoever chooses keys meets the limit instead.
+        let bits = xxh3_64(key) >> (BITS * self.level % u64::BITS as usize);
+        let ends = bits.trailing_zeros() >= BITS as u32 || self.count >= MAX_ENTRIES;
         if ends {
             self.count = 0;
         }

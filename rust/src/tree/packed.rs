@@ -26,14 +26,15 @@ struct ShapeLeaf {
     /// Where the leaf begins and ends in `order`.
     start: usize,
     end: usize,
+    /// The content of the node of its keys.
+    keys: Vec<u8>,
     keys_hash: Hash,
 }
 
 impl Shape {
     /// Works a shape out; two equal paths are an error.
     pub fn new(paths: Arena) -> Result<Self> {
-        let mut order: Vec<u32> = (0..paths.len() as u32).collect();
-        order.sort_by(|&a, &b| paths.get(a as usize).cmp(paths.get(b as usize)));
+        let order = paths.ascending();
         let mut leaves = Vec::new();
         let mut ends = Ends::new(0);
         let mut start = 0;
@@ -50,12 +51,11 @@ impl Shape {
             }
         }
         let mut shape = Shape { paths, order, leaves: Vec::new() };
-        let mut content = Vec::new();
         for (start, end) in leaves {
-            content.clear();
-            shape.put_keys(start, end, &mut content);
-            let keys_hash = hash_kind(kind::KEYS, &content);
-            shape.leaves.push(ShapeLeaf { start, end, keys_hash });
+            let mut keys = Vec::new();
+            shape.put_keys(start, end, &mut keys);
+            let keys_hash = hash_kind(kind::KEYS, &keys);
+            shape.leaves.push(ShapeLeaf { start, end, keys, keys_hash });
         }
         Ok(shape)
     }
@@ -100,11 +100,9 @@ pub fn write_state(writer: &mut Writer<'_>, shape: &Shape, flat: &Flat) -> Resul
         }
         let keys_id = match writer.find(&leaf.keys_hash) {
             Some(id) => id,
-            None => writer.fresh(kind::KEYS, leaf.keys_hash, |plain| {
-                let mut content = Vec::new();
-                shape.put_keys(leaf.start, leaf.end, &mut content);
-                plain.put_bytes(&content);
-            })?,
+            None => {
+                writer.fresh(kind::KEYS, leaf.keys_hash, |plain| plain.put_bytes(&leaf.keys))?
+            }
         };
         let (hash, id) = writer.node(kind::VALUES, &a, &b)?;
         let last = order.last().map(|&entry| shape.paths.get(entry as usize).to_vec());
