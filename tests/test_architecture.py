@@ -6,10 +6,13 @@ import ast
 import importlib
 import re
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import dachi_fast
 from dachi_fast import errors
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -218,25 +221,27 @@ def test_errors_import_nothing_from_the_package() -> None:
 def test_the_package_root_only_names_what_is_public() -> None:
     body = ast.parse((PACKAGE / "__init__.py").read_text()).body
     assert isinstance(body[0], ast.Expr)
-    late: list[ast.stmt] = []  # imported when first asked for, and for type checkers
+    checked = []  # what type checkers see
     for node in body[1:]:
-        if isinstance(node, ast.FunctionDef):
-            assert node.name in {"__getattr__", "__dir__"}
-            continue
         if isinstance(node, ast.If):
             assert ast.unparse(node.test) == "TYPE_CHECKING"
-            late = node.body
-            continue
-        assert isinstance(node, ast.ImportFrom), ast.unparse(node)
-        if node.module != "typing":
-            assert all(alias.asname == alias.name for alias in node.names), ast.unparse(node)
-    for node in late:
+            checked = node.body
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module in {"importlib", "typing"}
+        elif isinstance(node, ast.FunctionDef):
+            assert node.name in {"__getattr__", "__dir__"}
+        else:
+            assert ast.unparse(node).split(" = ")[0] in {"_PARTS", "_HOMES"}
+    named = set()
+    for node in checked:
         assert isinstance(node, ast.ImportFrom), ast.unparse(node)
         for alias in node.names:
             assert alias.asname == alias.name
-            assert getattr(importlib.import_module("dachi_fast"), alias.name) is getattr(
-                importlib.import_module(str(node.module)), alias.name
-            )
+            named.add((str(node.module), alias.name))
+            home = importlib.import_module(str(node.module))
+            assert getattr(dachi_fast, alias.name) is getattr(home, alias.name)
+    assert named == {(f"dachi_fast.{part}", name) for name, part in dachi_fast._HOMES.items()}
+    assert set(dir(dachi_fast)) >= dachi_fast._HOMES.keys()
 
 
 def test_nothing_in_the_package_can_run_what_it_reads() -> None:
@@ -262,3 +267,16 @@ def _imported(path: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             names.append("." * node.level + (node.module or ""))
     return names
+
+
+def test_the_second_reader_needs_nothing_of_the_package_but_its_errors() -> None:
+    code = "import sys, dachi_fast.reader.__main__; print(*sys.modules)"
+    home = str(PACKAGE.parent)
+    found = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=home
+    )
+    ours = {name for name in found.stdout.split() if name.startswith("dachi_fast")}
+    known = {"dachi_fast", "dachi_fast.errors", "dachi_fast.reader"}
+    assert {name for name in ours if not name.startswith("dachi_fast.reader.")} == known
+    assert "numpy" not in found.stdout.split()
+    assert "pydantic" not in found.stdout.split()

@@ -1,0 +1,241 @@
+"""A store, opened to be read (docs/format.md, section 13)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dachi_fast.errors import Missing, Tampered, UnknownName
+from dachi_fast.reader import _head, _ledger, _maps, _records, _witness
+from dachi_fast.reader._envelope import NOBODY, Opener
+from dachi_fast.reader._folder import KEYS_FILE, Folder
+from dachi_fast.reader._keyring import unlocked
+from dachi_fast.reader._keys import Key
+from dachi_fast.reader._nodes import Nodes
+from dachi_fast.reader._records import Version
+from dachi_fast.reader._values import decoded
+from dachi_fast.reader._wire import Take, utf8
+
+_RESERVED = "\0"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was proved.
+
+    Attributes:
+        names: each a branch of some namespace.
+        versions: of all names.
+        entries: of the ledger.
+        nodes: that these consist of.
+        unused_nodes: that nothing refers to any more.
+    """
+
+    names: int
+    versions: int
+    entries: int
+    nodes: int
+    unused_nodes: int
+
+
+@dataclass(frozen=True)
+class _Branch:
+    nodes: Nodes
+    map: _maps.Node | None
+    number: int
+
+
+class StoreReader:
+    """A store, opened to be read by nothing but docs/format.md; it writes nothing at all.
+
+    Nobody else may have the store open meanwhile. Everything that is given was proved up to the
+    head; the head is proved against a witness if one is given.
+
+    Args:
+        path: the store's folder.
+        key: what unwraps its root key: `KeyFile`, `EnvKey` or `Passphrase`.
+        witness: folder of the file witness; None: whatever lies in the folder is taken for the
+            newest.
+
+    Raises:
+        NotAStore: there is no store.
+        StoreLocked: somebody has it open.
+        FormatTooNew: it is of a newer format.
+        KeyringError: the key is another one.
+        IntegrityError: it was edited, is incomplete, or older than its witness has seen.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        key: Key,
+        witness: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._folder = Folder(Path(path))
+        try:
+            self._open(key, witness)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, key: Key, witness: str | os.PathLike[str] | None) -> None:
+        self._keyring = unlocked(self._folder.path / KEYS_FILE, key)
+        record = self._folder.head()
+        if record is None:
+            raise Missing("missing", f"{self._folder.path} holds keys and no head")
+        self._met: set[bytes] = set()
+        self.head = _head.opened(record, self._keyring)
+        self._top = self._nodes(self._keyring.store_opener())
+        if witness is not None and (seen := _witness.newest(Path(witness), self._keyring)):
+            _witness.check(self.head, seen, self._chain(seen.entries))
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        self._folder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def names(self) -> list[str]:
+        """Gives the names that something was saved under, ascending."""
+        return sorted(name for name in self._branches() if not name.startswith(_RESERVED))
+
+    def versions(self, name: str) -> list[Version]:
+        """Gives the versions of a name, oldest first.
+
+        Raises:
+            UnknownName: nothing was saved under it.
+        """
+        return self._versions(self._branch(name))
+
+    def version(self, name: str, which: int | str | None = None) -> Version:
+        """Gives a version: by number, by tag, or the newest.
+
+        Raises:
+            UnknownName: there is none.
+        """
+        versions = self.versions(name)
+        if which is None:
+            return versions[-1]
+        for version in versions:
+            if which == version.number or which in version.tags:
+                return version
+        what = f"{name!r} has no version {which!r}"
+        raise UnknownName("unknown-version", what, name=name, version=which)
+
+    def state(self, name: str, which: int | str | None = None) -> dict[str, Any]:
+        """Gives what a version holds: dot path -> value, ascending by path.
+
+        Values of numpy's are `Array` and `Scalar`, those of classes are `Opaque`; all others are
+        what was saved.
+
+        Raises:
+            UnknownName: there is no such version.
+        """
+        nodes, version = self._branch(name).nodes, self.version(name, which)
+        return {
+            utf8(path): decoded(value.read(nodes))
+            for path, value in _maps.entries(nodes, version.state)
+        }
+
+    def blueprint(self, name: str, which: int | str | None = None) -> Any:
+        """Gives the kinds and the structure of the modules that a version was saved from.
+
+        Raises:
+            UnknownName: there is no such version.
+        """
+        nodes, version = self._branch(name).nodes, self.version(name, which)
+        return decoded(version.blueprint.read(nodes))
+
+    def ledger(self) -> Iterator[str]:
+        """Gives the entries, oldest first, as the lines of an export that discloses details.
+
+        That they are all of them is proved with the last.
+        """
+        return (entry.line for entry in self._entries())
+
+    def verify(self) -> Report:
+        """Proves every name, version, node and ledger entry."""
+        self._met.clear()
+        names, versions = self._branches(), 0
+        for branch in names.values():
+            for version in self._versions(branch):
+                versions += 1
+                version.blueprint.read(branch.nodes)
+                for _, value in _maps.entries(branch.nodes, version.state):
+                    value.read(branch.nodes)
+        self._check_names(names)
+        entries = sum(1 for _ in self._entries())
+        ids = set(self._folder.node_ids())
+        unused = sum(1 for node_id in ids - self._met if not node_id.startswith(b"\xfe" * 8))
+        return Report(len(names), versions, entries, len(self._met), unused)
+
+    def _nodes(self, opener: Opener) -> Nodes:
+        return Nodes(self._folder.node, opener, self._met)
+
+    def _opener(self, namespace: bytes) -> Opener:
+        is_own = namespace == NOBODY
+        return self._keyring.store_opener() if is_own else self._keyring.opener(namespace)
+
+    def _entries(self) -> Iterator[_ledger.Entry]:
+        return _ledger.read(self._top, self.head, self._opener)
+
+    def _chain(self, count: int) -> bytes | None:
+        """Gives the hash of the last of the first `count` entries, proved; None if it has fewer."""
+        chain = [_ledger.GENESIS, *(entry.digest for entry in self._entries())]
+        return chain[count] if count < len(chain) else None
+
+    def _top_entries(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return _maps.prefixed(self._top, self.head.top, prefix)
+
+    def _branches(self) -> dict[str, _Branch]:
+        """Gives all names with what they lead to."""
+        found = {}
+        for namespace, record in self._top_entries(b"r"):
+            opener = self._keyring.opener(namespace)
+            root, nodes = _records.namespace_map(opener, namespace, record), self._nodes(opener)
+            for key, name in _maps.prefixed(nodes, root, b"b"):
+                found[utf8(name)] = _Branch(nodes, root, _records.number_of(key))
+        return found
+
+    def _branch(self, name: str) -> _Branch:
+        found = self._branches().get(name)
+        if found is None:
+            what = f"nothing was saved under the name {name!r}"
+            raise UnknownName("unknown-name", what, name=name)
+        return found
+
+    def _versions(self, branch: _Branch) -> list[Version]:
+        prefix = b"v" + branch.number.to_bytes(8, "big")
+        found = []
+        for key, record in _maps.prefixed(branch.nodes, branch.map, prefix):
+            version = _records.version_of(record)
+            if version.number != _records.number_of(key):
+                raise Tampered("tampered", "a version has another number than its place says")
+            found.append(version)
+        return found
+
+    def _check_names(self, names: dict[str, _Branch]) -> None:
+        """Every name is led to, and by nothing else."""
+        led = dict(self._top_entries(b"n"))
+        due = {_records.name_key(self._keyring.store_key, name)[1:] for name in names}
+        if led.keys() != due:
+            raise Tampered("tampered", "the store's names are not those of its branches")
+        for name, branch in names.items():
+            take = Take(led[_records.name_key(self._keyring.store_key, name)[1:]])
+            if (take.raw(16), take.u64()) != (branch.nodes.namespace, branch.number):
+                raise Tampered("tampered", "a name leads to another branch", name=name)
+            take.done()
