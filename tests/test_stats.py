@@ -42,13 +42,14 @@ def _records_bytes(folder: Path) -> int:
     lmdb: Any = pytest.importorskip("lmdb", reason="counts the records with the lmdb package")
     env = lmdb.open(str(folder), max_dbs=4, lock=False, readonly=True)
     with env, env.begin() as txn:
-        nodes = env.open_db(b"nodes", txn=txn, create=False)
-        stat = txn.stat(nodes)
-        page = stat["psize"]
+        names = (b"nodes", b"maps", b"log")
+        bags = [env.open_db(name, txn=txn, create=False) for name in names]
+        stats = [txn.stat(bag) for bag in bags]
+        page = stats[0]["psize"]
         most = (page - 16) // 2 // 2 * 2 - 2
-        sizes = [8 + 16 + len(sealed) for _, sealed in txn.cursor(nodes)]
+        sizes = [8 + 16 + len(sealed) for bag in bags for _, sealed in txn.cursor(bag)]
     own_pages = [(15 + size - 24) // page + 1 for size in sizes if size > most]
-    assert sum(own_pages) == stat["overflow_pages"]
+    assert sum(own_pages) == sum(stat["overflow_pages"] for stat in stats)
     shared: int = sum(-(-size // 2) * 2 + 2 for size in sizes if size <= most)
     return int(sum(own_pages) * page) + shared
 
