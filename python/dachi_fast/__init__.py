@@ -4,15 +4,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dachi_fast.act import BT as BT
     from dachi_fast.act import Action as Action
+    from dachi_fast.act import AsLongAs as AsLongAs
+    from dachi_fast.act import AsyncProcess as AsyncProcess
+    from dachi_fast.act import BranchState as BranchState
     from dachi_fast.act import Condition as Condition
+    from dachi_fast.act import CountLimit as CountLimit
     from dachi_fast.act import Fallback as Fallback
+    from dachi_fast.act import FixedTimer as FixedTimer
     from dachi_fast.act import Multi as Multi
+    from dachi_fast.act import Not as Not
     from dachi_fast.act import Parallel as Parallel
+    from dachi_fast.act import PreemptCond as PreemptCond
+    from dachi_fast.act import Process as Process
+    from dachi_fast.act import RandomTimer as RandomTimer
     from dachi_fast.act import Selector as Selector
     from dachi_fast.act import Sequence as Sequence
+    from dachi_fast.act import State as State
+    from dachi_fast.act import StateMachine as StateMachine
     from dachi_fast.act import Task as Task
+    from dachi_fast.act import TaskState as TaskState
     from dachi_fast.act import TaskStatus as TaskStatus
+    from dachi_fast.act import Until as Until
+    from dachi_fast.act import WaitCondition as WaitCondition
     from dachi_fast.adapt import AdaptModule as AdaptModule
     from dachi_fast.containers import ModuleList as ModuleList
     from dachi_fast.errors import DachiError as DachiError
@@ -52,7 +67,11 @@ if TYPE_CHECKING:
 # second reader does without the compiled core, a process uses one key provider, and the first
 # pydantic class of a process takes longer than all else together.
 _PARTS = {
-    "act": "Action Condition Fallback Multi Parallel Selector Sequence Task TaskStatus",
+    "act": (
+        "BT Action AsLongAs AsyncProcess BranchState Condition CountLimit Fallback FixedTimer "
+        "Multi Not Parallel PreemptCond Process RandomTimer Selector Sequence State "
+        "StateMachine Task TaskState TaskStatus Until WaitCondition"
+    ),
     "adapt": "AdaptModule",
     "containers": "ModuleList",
     "errors": "DachiError",

@@ -1,13 +1,11 @@
-"""Composites that run their tasks one after the other."""
+"""Composites, and those that run their tasks one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from dachi_fast.act._status import TaskStatus
-from dachi_fast.act._task import Task, bare
-from dachi_fast.adapt import AdaptModule
+from dachi_fast.act._task import Task, bare, checked
 from dachi_fast.containers import ModuleList
 from dachi_fast.errors import SpecError
 from dachi_fast.module import Attr, Param
@@ -26,7 +24,7 @@ class Composite(Task):
     tasks: list[Task] | ModuleList | None = Param(default=None)
 
     def __post_init__(self) -> None:
-        self.tasks = _listed(type(self).__name__, self.tasks)
+        self.tasks = listed(self, "tasks", self.tasks)
 
     def subtasks(self) -> list[Any]:
         """Gives the tasks in order; of AdaptModules what they hold now."""
@@ -39,43 +37,54 @@ class Composite(Task):
             task.reset()
 
 
-def _listed(owner: str, tasks: Any) -> list[Task] | ModuleList:
+def listed(owner: Task, field: str, tasks: Any) -> list[Task] | ModuleList:
+    """Gives tasks as the list or ModuleList that they are in.
+
+    Raises:
+        SpecError: they are in something else, or are no tasks.
+    """
     if tasks is None:
         return []
-    if isinstance(tasks, ModuleList):
-        return tasks
-    if isinstance(tasks, list | tuple):
+    if isinstance(tasks, list | tuple | ModuleList):
         for task in tasks:
-            if not isinstance(task, Task | AdaptModule):
-                raise SpecError("not-a-task", f"{owner} runs tasks, not {type(task).__name__}")
-        return tasks if isinstance(tasks, list) else list(tasks)
+            checked(owner, task)
+        return list(tasks) if isinstance(tasks, tuple) else tasks
     raise SpecError(
-        "not-a-task", f"tasks of {owner} are a list, a ModuleList or None, not {tasks!r:.60}"
+        "not-a-task",
+        f"{type(owner).__name__}: {field} holds tasks in a list or ModuleList, not {tasks!r:.60}",
     )
 
 
 class _Serial(Composite):
-    """What Sequence and Selector share; `_goes_on` is the result that leads to the next task."""
+    """Base of composites that run their tasks in order, until one's result is the whole's.
+
+    Args:
+        tasks: a list, a ModuleList, or None for no tasks.
+        cascaded: whether one tick goes on to further tasks until one is running.
+
+    Raises:
+        ValueError: `tasks` is something else.
+    """
 
     cascaded: bool = Param(default=False)
     _index: int = Attr(default=0)
 
-    _goes_on: ClassVar[TaskStatus]
+    _goes_on: ClassVar[TaskStatus]  # the result that leads to the next task
 
     async def tick(self) -> TaskStatus:
         """Ticks the task whose turn it is; if cascaded, goes on within the tick."""
-        if self._status.is_done:
-            return self._status
-        tasks = self.subtasks()
-        status = self._goes_on
+        status = self._status
+        if status.is_done:
+            return status
+        tasks, status = self.tasks or (), self._goes_on
         while self._index < len(tasks):
-            status = await tasks[self._index].tick()
+            status = await bare(tasks[self._index]).tick()
             if status is not self._goes_on:
                 break
             self._index += 1
-            if self._index < len(tasks):
-                status = TaskStatus.RUNNING
             if not self.cascaded:
+                if self._index < len(tasks):
+                    status = TaskStatus.RUNNING
                 break
         self._status = status
         return status
@@ -87,14 +96,7 @@ class _Serial(Composite):
 
 
 class Sequence(_Serial):
-    """Runs its tasks in order until one fails; succeeds when all did.
-
-    Args:
-        tasks: a list, a ModuleList, or None; without tasks it succeeds.
-        cascaded: whether one tick goes on to further tasks until one is running.
-
-    Raises:
-        ValueError: `tasks` is something else.
+    """Runs its tasks in order until one fails; succeeds when all did, and without tasks.
 
     Example:
         >>> from dachi_fast.act import Action, Sequence, TaskStatus
@@ -110,14 +112,9 @@ class Sequence(_Serial):
 
 
 class Selector(_Serial):
-    """Runs its tasks in order until one succeeds; fails when all did. Also named Fallback.
+    """Runs its tasks in order until one succeeds; fails when all did, and without tasks.
 
-    Args:
-        tasks: a list, a ModuleList, or None; without tasks it fails.
-        cascaded: whether one tick goes on to further tasks until one is running.
-
-    Raises:
-        ValueError: `tasks` is something else.
+    Also named Fallback.
 
     Example:
         >>> from dachi_fast.act import Action, Selector, TaskStatus
@@ -134,5 +131,3 @@ class Selector(_Serial):
 
 
 Fallback = Selector
-
-Tasks = Iterable[Task]

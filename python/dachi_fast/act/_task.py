@@ -8,6 +8,7 @@ from typing import Any
 from dachi_fast.act._drive import drive
 from dachi_fast.act._status import TaskStatus
 from dachi_fast.adapt import AdaptModule
+from dachi_fast.errors import SpecError
 from dachi_fast.module import Attr, BaseModule
 
 
@@ -63,6 +64,16 @@ class Task(BaseModule):
 
 def bare(task: Any) -> Any:
     """Gives the task itself, for an AdaptModule the one that it holds."""
-    while isinstance(task, AdaptModule):
-        task = task.adapted
-    return task
+    return task.adapted if isinstance(task, AdaptModule) else task
+
+
+def checked(owner: BaseModule, task: Any) -> None:
+    """Refuses what is neither a task nor holds one.
+
+    Raises:
+        SpecError: it is something else.
+    """
+    if not isinstance(bare(task), Task):
+        raise SpecError(
+            "not-a-task", f"{type(owner).__name__} runs tasks, not {type(bare(task)).__name__}"
+        )
