@@ -19,7 +19,8 @@ class Parallel(Composite):
         fails_on: how many failures are one; negative counts from the end (-1 is all).
         succeeds_on: how many successes are one; negative counts from the end.
         success_priority: whether success wins when both counts are reached.
-        preempt: whether failure does not wait for tasks that still run: they are cancelled.
+        preempt: whether a result does not wait for tasks that still run: they are cancelled, and
+            keep the status they had.
 
     Raises:
         ValueError: the two counts can never be met together, or one is 0 or less.
@@ -91,19 +92,33 @@ class Parallel(Composite):
     async def _tick_all(self, tasks: Sequence[Any], unfinished: Sequence[Any]) -> None:
         import asyncio
 
-        pending = {asyncio.ensure_future(task.tick()) for task in unfinished}
+        ticks = [asyncio.ensure_future(task.tick()) for task in unfinished]
+        pending = set(ticks)
         try:
             while pending:
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for each in done:
-                    each.result()
-                if self.preempt and self._verdict(tasks).is_done:
+                raised = any(tick.cancelled() or tick.exception() for tick in done)
+                if raised or (self.preempt and self._verdict(tasks).is_done):
                     break
         finally:
-            for each in pending:
-                each.cancel()
+            for tick in pending:
+                tick.cancel()
             if pending:
-                await asyncio.gather(*pending, return_exceptions=True)
+                await asyncio.wait(pending)
+        _raise_first(ticks, pending)
+
+
+def _raise_first(ticks: Sequence[Any], preempted: set[Any]) -> None:
+    """Raises the first error in the order of the tasks; it tells of the others."""
+    ended = [tick for tick in ticks if not tick.cancelled()]
+    errors = [error for error in (tick.exception() for tick in ended) if error is not None]
+    if errors:
+        for other in errors[1:]:
+            errors[0].add_note(f"another task of this tick raised, too: {other!r:.200}")
+        raise errors[0]
+    for tick in ticks:
+        if tick.cancelled() and tick not in preempted:
+            tick.result()  # a task that cancelled itself
 
 
 Multi = Parallel
