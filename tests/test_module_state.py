@@ -10,6 +10,7 @@ import json
 import pickle
 from typing import Any
 
+import pydantic
 import pytest
 
 from dachi_fast import Attr, BaseModule, Param
@@ -265,3 +266,23 @@ def test_saving_and_loading_never_make_a_dict_of_the_instance() -> None:
     for module in agent.modules():
         # One that has its dict shows only that and its class.
         assert len(gc.get_referents(module)) > 2
+
+
+def test_a_field_makes_its_validator_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Symptom: 0.7 ms for each status of a behaviour tree whose state came from JSON.
+    # Cause: a pydantic validator was made for each value. Fix: a field keeps its own.
+    class Moody(BaseModule):
+        mood: Mood = Attr(default=Mood.GOOD)
+
+    made: list[Any] = []
+    real = pydantic.TypeAdapter
+
+    def counted(annotation: Any, **options: Any) -> Any:
+        made.append(annotation)
+        return real(annotation, **options)
+
+    monkeypatch.setattr(pydantic, "TypeAdapter", counted)
+    for module in (Moody(), Moody()):
+        module.load_state_dict({"mood": "bad"})
+        assert module.mood is Mood.BAD
+    assert len(made) == 1

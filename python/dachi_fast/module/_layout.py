@@ -36,7 +36,7 @@ _ITEM_ROLES = {"param": ITEM_PARAM, "attr": ITEM_ATTR, "shared": ITEM_SHARED}
 class LoadField:
     """What a load must know of one name of a layout."""
 
-    __slots__ = ("annotation", "check", "name", "role", "shape")
+    __slots__ = ("annotation", "check", "name", "role", "shape", "validate")
 
     def __init__(self, name: str, role: int, annotation: Any) -> None:
         self.name = name
@@ -44,6 +44,7 @@ class LoadField:
         self.annotation = annotation
         self.check: Check | None = checker(annotation)
         self.shape = shape(annotation)
+        self.validate: Any = UNSET  # pydantic's validator, made when a value first needs it
 
 
 def layout_of(cls: type) -> Layout:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dachi_fast._core.state import LoadPlan, plan_load
 from dachi_fast.errors import StateKeyError, StateTypeError
 from dachi_fast.module._copy import ATOMS, copied
-from dachi_fast.module._fields import ITEM_PARAM, Item, item_bound
+from dachi_fast.module._fields import ITEM_PARAM, UNSET, Item, item_bound
 from dachi_fast.module._layout import LoadField
 from dachi_fast.module._state import is_module
 from dachi_fast.module._views import told
@@ -115,10 +115,11 @@ def fitted(value: Any, field: LoadField | None, key: str, copy: bool) -> Any:
 
 
 def _converted(value: Any, field: LoadField, key: str) -> Any:
-    validate = _validator(field)
-    if validate is not None and not is_module(value):
+    if field.validate is UNSET:
+        field.validate = _validator(field)
+    if field.validate is not None and not is_module(value):
         try:
-            new = validate(value)
+            new = field.validate(value)
         except ValueError:
             pass
         else:
