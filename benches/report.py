@@ -33,6 +33,7 @@ _SECTIONS = {
     "from_spec": "From spec and state",
     "ledger": "Ledger",
     "keys": "Keys",
+    "act": "Behaviour trees",
     "imports": "Import",
 }
 _ELSEWHERE = {"attribute"}  # what is measured under other Pythons too
