@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dachi_fast.module import Param as Param
     from dachi_fast.module import Shared as Shared
     from dachi_fast.module import shared_name as shared_name
+    from dachi_fast.opaque import Opaque as Opaque
     from dachi_fast.spec import Registry as Registry
     from dachi_fast.spec import registry as registry
     from dachi_fast.spec._spec import BaseSpec as BaseSpec
@@ -78,6 +79,7 @@ _PARTS = {
     "keys": "AwsKms EnvKey KeyFile KeyringKey Passphrase",
     "ledger": "Checkpoint ConsistencyProof InclusionProof",
     "module": "Attr BaseModule Param Shared shared_name",
+    "opaque": "Opaque",
     "spec": "Registry registry",
     "spec._spec": "BaseSpec",
     "store": (

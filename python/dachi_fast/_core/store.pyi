@@ -178,6 +178,12 @@ class Store:
         """Newest first."""
 
     def rollback(self, name: str, to: int | str, justification: str) -> _Row: ...
+    def state(
+        self, name: str, version: int | str | None = None, under: str | None = None
+    ) -> dict[str, Any]:
+        """Gives path -> value; what this process does not know is an `Opaque`."""
+
+    def blueprint(self, name: str, version: int | str | None = None) -> dict[str, Any]: ...
     def diff(
         self, name: str, a: int | str, b: int | str
     ) -> list[tuple[str, tuple[Any] | None, tuple[Any] | None]]: ...

@@ -42,12 +42,14 @@ class Async(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
     aclose = off_loop(Handle.close)
     aflush = off_loop(Queued.flush)
 
+    ablueprint = off_loop(Versions.blueprint)
     acopy = off_loop(Versions.copy)
     adiff = off_loop(Versions.diff)
     afingerprint = off_loop(Versions.fingerprint)
     afork = off_loop(Versions.fork)
     ahistory = off_loop(Versions.history)
     anames = off_loop(Versions.names)
+    astate = off_loop(Versions.state)
     atag = off_loop(Versions.tag)
     auntag = off_loop(Versions.untag)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dachi_fast.restore import check_kind, restored_into
 from dachi_fast.store._handle import MOST, Handle, check_text, known
@@ -46,8 +46,78 @@ class Versions(Handle):
         most = MOST if limit is None else min(max(limit, 0), MOST)
         return [version_of(row) for row in self._core.history(name, most)]
 
+    def state(
+        self, name: str, *, version: int | str | None = None, under: str | None = None
+    ) -> dict[str, Any]:
+        """Gives the values of a version by path, without making modules of them.
+
+        Its classes need not be imported: values of classes that this process does not know are
+        `Opaque`. It is what was saved: nothing is migrated.
+
+        Args:
+            name: the name.
+            version: a version's number or tag; None for the latest.
+            under: only what lies at this path and below it.
+
+        Returns:
+            Dot path -> value, ascending by path.
+
+        Raises:
+            UnknownName: no such name or version.
+            IntegrityError: what lies on disk is not what was saved.
+            StoreClosed: the store was closed.
+
+        Complexity:
+            Linear in the size of what it gives.
+
+        Example:
+            >>> from dachi_fast import Attr, BaseModule, KeyFile, Store
+            >>> class Tally(BaseModule):
+            ...     count: int = Attr(default=0)
+            ...     last: str = Attr(default="never")
+            >>> with Store.open("state.store", keys=KeyFile("state.key")) as store:
+            ...     _ = store.save(Tally(), "tally")
+            ...     store.state("tally")
+            ...     store.state("tally", under="last")
+            {'count': 0, 'last': 'never'}
+            {'last': 'never'}
+        """
+        if under is not None:
+            check_text(under)
+        return self._core.state(name, known(version, name), under)
+
+    def blueprint(self, name: str, *, version: int | str | None = None) -> dict[str, Any]:
+        """Gives the blueprint of a version as it was saved, without making modules of it.
+
+        Its classes need not be imported. A module is a dict of ``kind`` (``module:qualname``),
+        ``id`` and its fields; one that was met before is ``{"same": id}``, and a plain dict that
+        could be taken for either is ``{"$data": dict}``. Values of Params are not here: they are
+        part of the state.
+
+        Args:
+            name: the name.
+            version: a version's number or tag; None for the latest.
+
+        Raises:
+            UnknownName: no such name or version.
+            IntegrityError: what lies on disk is not what was saved.
+            StoreClosed: the store was closed.
+
+        Example:
+            >>> from dachi_fast import BaseModule, KeyFile, Store
+            >>> class Listener(BaseModule):
+            ...     word: str
+            >>> with Store.open("blueprint.store", keys=KeyFile("blueprint.key")) as store:
+            ...     _ = store.save(Listener(word="the"), "listener")
+            ...     store.blueprint("listener")["word"]
+            'the'
+        """
+        return self._core.blueprint(name, known(version, name))
+
     def diff(self, name: str, a: int | str, b: int | str) -> list[Change]:
         """Gives what changed from version `a` to version `b`, by path.
+
+        Values of classes that this process does not know are `Opaque`.
 
         Args:
             name: the name.

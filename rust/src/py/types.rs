@@ -63,6 +63,12 @@ pub fn types(py: Python<'_>) -> PyResult<Types<'_>> {
     })
 }
 
+/// The same for values that are only looked at: what this process does not know is an `Opaque`.
+pub fn opaque_types(py: Python<'_>) -> PyResult<Types<'_>> {
+    let raised = py.import("dachi_fast.opaque")?.getattr("shown")?;
+    Ok(Types { raised, ..types(py)? })
+}
+
 impl<'py> Types<'py> {
     /// A numpy array, of no subclass.
     #[inline]

@@ -7,7 +7,7 @@ use super::{Store, Which, unknown_name};
 use crate::error::Result;
 use crate::seal::Sealer;
 use crate::state::Arena;
-use crate::tree::{Blob, visit};
+use crate::tree::{Blob, Map, visit};
 use std::sync::Arc;
 
 /// One version, read and proved but for its large values.
@@ -75,6 +75,33 @@ impl Store {
         let schema = version.schema.clone().whole(&nodes)?;
         let view = Arc::clone(view);
         Ok(Loaded { version, paths, values, blobs, blueprint, schema, sealer, view })
+    }
+
+    /// Reads of a version what lies at a path and below it; `load` reads all.
+    pub fn load_under(&self, name: &str, which: &Which, path: &str) -> Result<Loaded> {
+        let (version, sealer) = self.pinned(name, which)?;
+        let (mut paths, mut values, mut blobs) = (Arena::default(), Arena::default(), Vec::new());
+        let state = Map { root: version.state.clone() };
+        for entry in state.prefixed(&self.nodes(&sealer), path.as_bytes())? {
+            if !matches!(entry.key.get(path.len()), None | Some(b'.')) {
+                continue;
+            }
+            if let Some(blob) = entry.value.blob {
+                blobs.push((paths.len(), blob));
+            }
+            paths.push(&entry.key);
+            values.push(&entry.value.inline);
+        }
+        self.note_read(name, &sealer, "state", version.number)?;
+        Ok(Loaded { version, paths, values, blobs, blueprint: Vec::new(), sealer })
+    }
+
+    /// The encoded blueprint of a version.
+    pub fn blueprint(&self, name: &str, which: &Which) -> Result<Vec<u8>> {
+        let (version, sealer) = self.pinned(name, which)?;
+        let blueprint = version.blueprint.whole(&self.nodes(&sealer))?;
+        self.note_read(name, &sealer, "blueprint", version.number)?;
+        Ok(blueprint)
     }
 
     /// The nodes of a loaded version's namespace, to read its large values.

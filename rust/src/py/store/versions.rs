@@ -3,10 +3,12 @@
 use super::Store;
 use super::keys::tell;
 use crate::py::decode::{Keys, ValueDecoder};
-use crate::py::types::types;
+use crate::py::leaves::Leaves;
+use crate::py::raw;
+use crate::py::types::opaque_types;
 use crate::store::{Version, Which};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyDict, PyList};
 
 /// (number, created_ns, base, restores, justification, entries, size_bytes, root, written_bytes,
 /// source, tags)
@@ -126,6 +128,35 @@ impl Store {
         Ok(row(&version))
     }
 
+    #[pyo3(signature = (name, version=None, under=None))]
+    fn state<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        version: Option<Pick>,
+        under: Option<&str>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let (core, which) = (self.core()?, which(version));
+        let loaded = py.detach(|| match under {
+            None => core.load(name, &which),
+            Some(path) => core.load_under(name, &which, path),
+        })?;
+        let _paused = raw::CollectorPaused::new(py);
+        Ok(Leaves::new(&core, &loaded).state(&opaque_types(py)?, &mut Keys::default())?)
+    }
+
+    #[pyo3(signature = (name, version=None))]
+    fn blueprint<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        version: Option<Pick>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (core, which) = (self.core()?, which(version));
+        let encoded = py.detach(|| core.blueprint(name, &which))?;
+        Ok(ValueDecoder::new(&encoded, &opaque_types(py)?, &mut Keys::default()).whole()?)
+    }
+
     fn diff<'py>(
         &self,
         py: Python<'py>,
@@ -135,7 +166,7 @@ impl Store {
     ) -> PyResult<Bound<'py, PyList>> {
         let (core, a, b) = (self.core()?, which(Some(a)), which(Some(b)));
         let changes = py.detach(|| core.diff(name, &a, &b))?;
-        let types = types(py)?;
+        let types = opaque_types(py)?;
         let mut keys = Keys::default();
         let mut value = |bytes: Option<Vec<u8>>| -> PyResult<Option<(Bound<'py, PyAny>,)>> {
             let Some(bytes) = bytes else { return Ok(None) };
