@@ -50,6 +50,17 @@ def test_a_history_is_cut_where_the_caller_says(store: Store) -> None:
     assert len(store.history("agent", limit=2**70)) == 3
 
 
+@pytest.mark.usefixtures("agent")
+def test_one_version_is_had_by_number_or_tag(store: Store) -> None:
+    tagged = store.tag("agent", version=1, tag="first")
+    assert store.version("agent", version="first") == store.version("agent", version=1) == tagged
+    assert store.version("agent") == store.history("agent")[0]
+    with pytest.raises(UnknownName):
+        store.version("agent", version=4)
+    with pytest.raises(UnknownName):
+        store.version("nobody")
+
+
 def test_a_version_says_what_its_save_wrote(store: Store) -> None:
     agent = Agent()
     agent.memory = np.random.default_rng(1).bytes(300_000)

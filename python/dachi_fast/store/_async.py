@@ -52,6 +52,7 @@ class Async(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
     astate = off_loop(Versions.state)
     atag = off_loop(Versions.tag)
     auntag = off_loop(Versions.untag)
+    aversion = off_loop(Versions.version)
 
     acompact = off_loop(Upkeep.compact)
     aprune = off_loop(Upkeep.prune)

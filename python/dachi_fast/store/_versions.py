@@ -46,6 +46,23 @@ class Versions(Handle):
         most = MOST if limit is None else min(max(limit, 0), MOST)
         return [version_of(row) for row in self._core.history(name, most)]
 
+    def version(self, name: str, *, version: int | str | None = None) -> Version:
+        """Gives one version, as `history` lists it.
+
+        Args:
+            name: the name.
+            version: its number or tag; None for the latest.
+
+        Raises:
+            UnknownName: no such name or version.
+            IntegrityError: what lies on disk is not what was saved.
+            StoreClosed: the store was closed.
+
+        Complexity:
+            Independent of the number of versions.
+        """
+        return version_of(self._core.version(name, known(version, name)))
+
     def state(
         self, name: str, *, version: int | str | None = None, under: str | None = None
     ) -> dict[str, Any]:
