@@ -57,7 +57,8 @@ def _home_of_its_own(
     monkeypatch.setenv("HOME", str(home))
     for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(variable, str(home / variable.lower()))
-    monkeypatch.delenv("DACHI_FAST_STORE", raising=False)
+    for variable in ("DACHI_FAST_STORE", "DACHI_FAST_KEYS", "DACHI_FAST_WITNESS"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.hookimpl(wrapper=True)

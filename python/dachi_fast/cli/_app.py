@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from importlib.metadata import version as version_of
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from dachi_fast.cli import demo
+from dachi_fast.cli import demo, history, keys, ledger, upkeep, versions
+from dachi_fast.cli._command import command
 
 app = typer.Typer(
     name="dachi-fast",
     help="Memory for AI agents that learn: encrypted, versioned, proved on every read.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+_PANELS: Final = {
+    "Look": (history.names, history.log, history.show, history.diff),
+    "Versions": (
+        versions.rollback,
+        versions.fork,
+        versions.copy,
+        versions.tag,
+        versions.untag,
+    ),
+    "Evidence": (upkeep.verify, ledger.ledger, ledger.checkpoint, ledger.proof, ledger.export),
+    "Upkeep": (upkeep.prune, upkeep.compact, upkeep.adopt),
+    "Keys": (keys.rotate, keys.rewrap, keys.forget),
+}
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- the signature of a typer callback
@@ -45,8 +61,16 @@ def _demo(context: typer.Context) -> None:
     raise typer.Exit(demo.main(context.args))
 
 
+for panel, functions in _PANELS.items():
+    for function in functions:
+        app.command(function.__name__, rich_help_panel=panel)(command(function))
+
+
 def run(arguments: list[str]) -> int:
     """Gives the exit status of one run of the app."""
+    # Text that the terminal's encoding lacks is escaped: no character stops a command.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(arguments, prog_name="dachi-fast")
     except SystemExit as stop:

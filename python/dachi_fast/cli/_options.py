@@ -1,0 +1,25 @@
+"""Arguments and options that several commands take."""
+
+from typing import Annotated
+
+import typer
+
+Name = Annotated[str, typer.Argument(help="The agent's name.", show_default=False)]
+Pick = Annotated[
+    str | None,
+    typer.Option("--version", metavar="VERSION", help="Its number or a tag; otherwise the latest."),
+]
+Justification = Annotated[
+    str, typer.Option("--justification", "-m", metavar="TEXT", help="Why, for the ledger.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def picked(text: str) -> int | str:
+    """Gives a version's number or tag: no tag is a number."""
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
+def perhaps(text: str | None) -> int | str | None:
+    """Gives a version's number or tag; None for the latest."""
+    return None if text is None else picked(text)
