@@ -8,6 +8,7 @@ import doctest
 import importlib
 import io
 import re
+import shlex
 import sys
 import types
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from dachi_fast import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "python" / "dachi_fast"
@@ -97,6 +100,37 @@ def test_the_examples_of_a_page_run(
     for block in run:
         code = "\n" * (block.line - 1) + block.code
         exec(compile(code, str(page), "exec", dont_inherit=True), names)
+
+
+# A ```python block, or a ```console block with commands and what they print.
+_STEP = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "$ dachi-fast " in page.read_text()])
+def test_the_commands_of_a_page_print_what_it_says(
+    page: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("typer")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    names = _fresh_names(monkeypatch)
+    same, options = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    for language, text in _STEP.findall(page.read_text()):
+        if language == "python":
+            exec(compile(text, str(page), "exec", dont_inherit=True), names)
+            continue
+        for command, expected in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
+            program, *arguments = shlex.split(command)
+            if program == "export":
+                monkeypatch.setenv(*arguments[0].split("=", 1))
+                continue
+            assert program == "dachi-fast"
+            cli.main(arguments)
+            said = capsys.readouterr()
+            assert same.check_output(expected, said.out + said.err, options), (command, said)
 
 
 @pytest.mark.parametrize("source", [source for source in SOURCES if _docstrings(source)], ids=_name)

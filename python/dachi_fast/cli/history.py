@@ -105,7 +105,9 @@ def show(
     if blueprint and path is not None:
         raise typer.BadParameter("a blueprint is shown whole: leave out PATH or --blueprint")
     with session.open("audited") as store:
-        number = store.version(name, version=perhaps(version)).number
+        number = perhaps(version)
+        if not isinstance(number, int):
+            number = store.version(name, version=number).number
         if blueprint:
             found = store.blueprint(name, version=number)
         else:
