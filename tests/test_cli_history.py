@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dachi_fast import Attr, BaseModule
+from dachi_fast import Attr, BaseModule, Store, registry
+from dachi_fast.errors import StoreFull
 from tests.commands import Agent, Place, Tool, Visit
 
 pytest.importorskip("typer")
@@ -206,6 +207,19 @@ def test_what_shows_no_agent_writes_nothing(place: Place, command: str) -> None:
         assert store.checkpoint().size == before
 
 
+def test_a_full_disk_keeps_nobody_from_looking(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Store) -> None:
+        raise StoreFull("full", "the disk is full")
+
+    monkeypatch.setattr(Store, "_finish", full)
+    done = place.run("show", "critic", "count")
+    assert (done.status, done.out) == (0, "2\n")
+    assert "cannot name this read" in done.err
+    assert place.run("rotate").status == 8
+
+
 # --- what names and values may hold ---------------------------------------------------------------
 
 NAMES = [
@@ -241,6 +255,7 @@ def test_no_name_steers_the_terminal(place: Place, name: str) -> None:
         assert all(line.isprintable() for line in (done.out + done.err).splitlines())
         assert not set(done.out + done.err) & set("\x1b\x9b\x07\t\u202e\r")
     assert {"name": name} in place.run("names", "--json").lines
+    assert len(shown[0].out.splitlines()) == 2
 
 
 def test_no_value_steers_the_terminal(place: Place) -> None:
@@ -255,6 +270,30 @@ def test_no_value_steers_the_terminal(place: Place) -> None:
             done = place.run(*arguments, *more)
             assert done.status == 0
             assert done.out.replace("\n", "").isprintable()
+
+
+def test_no_path_steers_the_terminal(place: Place) -> None:
+    done = place.bare("names", "--store", str(place.folder / "\x1b[31m"))
+    assert done.status == 3
+    assert "\\x1b[31m;" in done.err
+
+
+class _Loud:
+    def __repr__(self) -> str:
+        return "\x1b[31mloud\nvery"
+
+
+registry.converter(_Loud, "loud", to=lambda _: 0, back=lambda _: _Loud())
+
+
+def test_no_class_of_the_user_steers_the_terminal_by_how_it_shows_itself(place: Place) -> None:
+    agent = Agent(tool=Tool())
+    agent.seen = _Loud()
+    with place.open() as store:
+        store.save(agent, "loud")
+    for arguments in (("show", "loud"), ("show", "loud", "seen")):
+        assert "\\x1b[31mloud" in place.run(*arguments).out
+    assert len(place.run("show", "loud").out.splitlines()) == 5
 
 
 def test_long_values_are_cut_in_tables_and_whole_alone(place: Place) -> None:

@@ -41,7 +41,8 @@ def _environment(place: Place, more: Mapping[str, str] | None = None) -> dict[st
         "DACHI_FAST_STORE": str(place.folder / "s"),
         "DACHI_FAST_KEYS": f"file:{place.folder / 'k'}",
     }
-    return {**os.environ, **own, **(more or {})}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**inherited, **own, **(more or {})}
 
 
 def _piped(place: Place, *arguments: str, **more: str) -> subprocess.CompletedProcess[bytes]:
@@ -206,14 +207,31 @@ def test_a_reader_that_goes_away_ends_it_quietly(place: Place, arguments: tuple[
     _ended_by_a_closed_pipe(place, arguments)
 
 
-def test_an_export_whose_reader_goes_away_ends_quietly(place: Place) -> None:
+@pytest.mark.parametrize("arguments", [("export", "-"), ("ledger", "-n", "1000", "--json")])
+def test_a_reader_that_goes_away_between_lines_ends_it_quietly(
+    place: Place, arguments: tuple[str, ...]
+) -> None:
     with place.open() as store:
         for _ in range(300):
             store.tag("critic", tag="t")
             store.untag("critic", tag="t")
-    _ended_by_a_closed_pipe(place, ("export", "-"))
+    _ended_by_a_closed_pipe(place, arguments)
     with place.open() as store:
         store.verify()
+
+
+def test_a_reader_that_was_never_there_ends_it_quietly(place: Place) -> None:
+    end, other = os.pipe()
+    os.close(end)
+    done = subprocess.run(
+        [*COMMAND, "names"],
+        env=_environment(place),
+        stdout=other,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(other)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
 
 
 def _ended_by_a_closed_pipe(place: Place, arguments: Sequence[str]) -> None:

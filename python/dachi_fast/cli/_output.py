@@ -64,12 +64,12 @@ class Output:
         else:
             _align(columns, rows)
 
-    def document(self, record: Record, text: str) -> None:
+    def document(self, record: Record, *lines: str) -> None:
         """Prints one thing: lines of text, or a line of JSON."""
         if self.as_json:
             _print_json(record)
             return
-        for line in text.split("\n"):
+        for line in lines:
             print(safe(line))
 
     def raw(self, text: str) -> None:

@@ -13,6 +13,8 @@ import math
 import reprlib
 from typing import Any, Final
 
+import numpy as np
+
 from dachi_fast.opaque import Opaque, opaque
 from dachi_fast.values import lower
 
@@ -65,7 +67,7 @@ class _Short(reprlib.Repr):
 def short(value: object) -> str:
     """Gives a value on one line, cut where it is long."""
     text = " ".join(_Short().repr(value).split())
-    return safe(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "...")
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
 _CLASSES: Final = frozenset({"dataclass", "model", "namedtuple", "enum", "module", "foreign"})
@@ -111,9 +113,19 @@ def _fields(value: Opaque) -> dict[str, Any]:
 
 def _plain_numpy(value: Any) -> Any:
     made = {"$type": type(value).__name__, "dtype": str(value.dtype)}
-    if made["$type"] == "ndarray":
-        return {**made, "shape": list(value.shape), "items": plain(value.tolist())}
-    return {**made, "text": str(value)}
+    if made["$type"] != "ndarray":
+        return {**made, "text": str(value)}
+    items = value.tolist()
+    if not _is_json(value):
+        items = plain(items)
+    return {**made, "shape": list(value.shape), "items": items}
+
+
+def _is_json(array: Any) -> bool:
+    """Tells whether JSON has every item: a large array is then not gone through one by one."""
+    if array.dtype.kind == "f":
+        return array.dtype.itemsize <= 8 and bool(np.isfinite(array).all())
+    return array.dtype.kind in "biu"
 
 
 def _plain_other(value: Any) -> Any:

@@ -66,7 +66,7 @@ def names(session: Session) -> None:
     if session.as_json:
         session.out.listing(records, (), "")
     elif records:
-        session.out.document({}, "\n".join(record["name"] for record in records))
+        session.out.document({}, *(record["name"] for record in records))
     else:
         session.out.note("nothing was saved yet")
 
@@ -118,14 +118,18 @@ def show(
     about = {"name": name, "version": number}
     if blueprint:
         record = {**about, "blueprint": found}
-        session.out.document(record, pformat(found, width=100, sort_dicts=False))
+        session.out.document(record, *_whole(found))
     elif session.as_json:
-        session.out.document({**about, "state": found}, "")
+        session.out.document({**about, "state": found})
     elif path is not None and list(found) == [path]:
-        session.out.document({}, pformat(found[path], width=100, sort_dicts=False))
+        session.out.document({}, *_whole(found[path]))
     else:
         records = [{"path": at, "value": value} for at, value in found.items()]
         session.out.listing(records, _VALUES, "its state is empty")
+
+
+def _whole(value: object) -> list[str]:
+    return pformat(value, width=100, sort_dicts=False).split("\n")
 
 
 def diff(

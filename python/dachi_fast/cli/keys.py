@@ -59,4 +59,4 @@ def forget(
     if not done.key_replaced:
         old = "an old copy with its keys.sealed is still open to who has the provider's key"
     record = {"names": list(done.names), "key_replaced": done.key_replaced}
-    session.out.document(record, f"forgotten: {', '.join(done.names)}\n{old}")
+    session.out.document(record, f"forgotten: {', '.join(done.names)}", old)

@@ -140,6 +140,6 @@ def _grown_text(proved: ConsistencyProof) -> str:
 
 def _print(session: Session, record: Record, note: str) -> None:
     if session.as_json:
-        session.out.document(record, "")
+        session.out.document(record)
     else:
         session.out.raw(note)
