@@ -79,7 +79,20 @@ impl Store {
 
     /// Reads of a version what lies at a path and below it; `load` reads all.
     pub fn load_under(&self, name: &str, which: &Which, path: &str) -> Result<Loaded> {
-        let (version, sealer) = self.pinned(name, which)?;
+        self.settled(name)?;
+        let loaded = self.reading(|view| self.load_under_at(view, name, which, path))?;
+        self.note_read(name, &loaded.sealer, memory_type(name), loaded.version.number)?;
+        Ok(loaded)
+    }
+
+    fn load_under_at(
+        &self,
+        view: &Arc<View>,
+        name: &str,
+        which: &Which,
+        path: &str,
+    ) -> Result<Loaded> {
+        let (version, sealer) = self.pinned(view, name, which)?;
         let (mut paths, mut values, mut blobs) = (Arena::default(), Arena::default(), Vec::new());
         let state = Map { root: version.state.clone() };
         for entry in state.prefixed(&self.nodes(&sealer), path.as_bytes())? {
@@ -92,14 +105,18 @@ impl Store {
             paths.push(&entry.key);
             values.push(&entry.value.inline);
         }
-        self.note_read(name, &sealer, "state", version.number)?;
-        Ok(Loaded { version, paths, values, blobs, blueprint: Vec::new(), sealer })
+        let view = Arc::clone(view);
+        Ok(Loaded { version, paths, values, blobs, blueprint: Vec::new(), sealer, view })
     }
 
     /// The encoded blueprint of a version.
     pub fn blueprint(&self, name: &str, which: &Which) -> Result<Vec<u8>> {
-        let (version, sealer) = self.pinned(name, which)?;
-        let blueprint = version.blueprint.whole(&self.nodes(&sealer))?;
+        self.settled(name)?;
+        let (version, sealer, blueprint) = self.reading(|view| {
+            let (version, sealer) = self.pinned(view, name, which)?;
+            let blueprint = version.blueprint.clone().whole(&self.nodes(&sealer))?;
+            Ok((version, sealer, blueprint))
+        })?;
         self.note_read(name, &sealer, "blueprint", version.number)?;
         Ok(blueprint)
     }
