@@ -106,7 +106,8 @@ impl Store {
             values.push(&entry.value.inline);
         }
         let view = Arc::clone(view);
-        Ok(Loaded { version, paths, values, blobs, blueprint: Vec::new(), sealer, view })
+        let (blueprint, schema) = Default::default();
+        Ok(Loaded { version, paths, values, blobs, blueprint, schema, sealer, view })
     }
 
     /// The encoded blueprint of a version.
