@@ -221,27 +221,32 @@ def test_errors_import_nothing_from_the_package() -> None:
 def test_the_package_root_only_names_what_is_public() -> None:
     body = ast.parse((PACKAGE / "__init__.py").read_text()).body
     assert isinstance(body[0], ast.Expr)
-    checked = []  # what type checkers see
+    late = set()
     for node in body[1:]:
         if isinstance(node, ast.If):
-            assert ast.unparse(node.test) == "TYPE_CHECKING"
-            checked = node.body
+            for named in node.body:
+                assert isinstance(named, ast.ImportFrom), ast.unparse(named)
+                for alias in named.names:
+                    assert alias.asname == alias.name
+                    home = importlib.import_module(str(named.module))
+                    assert getattr(dachi_fast, alias.name) is getattr(home, alias.name)
+                    if ast.unparse(node.test) == "TYPE_CHECKING":
+                        late.add((alias.name, str(named.module)))
         elif isinstance(node, ast.ImportFrom):
-            assert node.module in {"importlib", "typing"}
+            assert node.module in {"importlib", "importlib.util", "typing"}
         elif isinstance(node, ast.FunctionDef):
             assert node.name in {"__getattr__", "__dir__"}
         else:
-            assert ast.unparse(node).split(" = ")[0] in {"_PARTS", "_HOMES"}
-    named = set()
-    for node in checked:
-        assert isinstance(node, ast.ImportFrom), ast.unparse(node)
-        for alias in node.names:
-            assert alias.asname == alias.name
-            named.add((str(node.module), alias.name))
-            home = importlib.import_module(str(node.module))
-            assert getattr(dachi_fast, alias.name) is getattr(home, alias.name)
-    assert named == {(f"dachi_fast.{part}", name) for name, part in dachi_fast._HOMES.items()}
-    assert set(dir(dachi_fast)) >= dachi_fast._HOMES.keys()
+            assert ast.unparse(node).startswith("_LATE = ")
+    assert late == {(name, f"dachi_fast.{home}") for name, home in dachi_fast._LATE.items()}
+    assert set(dir(dachi_fast)) >= dachi_fast._LATE.keys()
+
+
+def test_any_part_brings_all_kinds_of_the_package() -> None:
+    found = _printed(
+        "import dachi_fast.store, dachi_fast.spec as s; print(*s.registry.list_entries())"
+    )
+    assert {"Sequence", "ModuleList", "AdaptModule"} <= set(found)
 
 
 def test_nothing_in_the_package_can_run_what_it_reads() -> None:
@@ -270,13 +275,17 @@ def _imported(path: Path) -> list[str]:
 
 
 def test_the_second_reader_needs_nothing_of_the_package_but_its_errors() -> None:
-    code = "import sys, dachi_fast.reader.__main__; print(*sys.modules)"
-    home = str(PACKAGE.parent)
-    found = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=home
-    )
-    ours = {name for name in found.stdout.split() if name.startswith("dachi_fast")}
-    known = {"dachi_fast", "dachi_fast.errors", "dachi_fast.reader"}
+    missing = "import sys; sys.modules['dachi_fast._core'] = None; "
+    found = _printed(missing + "import dachi_fast.reader.__main__; print(*sys.modules)")
+    ours = {name for name in found if name.startswith("dachi_fast")}
+    known = {"dachi_fast", "dachi_fast._core", "dachi_fast.errors", "dachi_fast.reader"}
     assert {name for name in ours if not name.startswith("dachi_fast.reader.")} == known
-    assert "numpy" not in found.stdout.split()
-    assert "pydantic" not in found.stdout.split()
+    assert {"numpy", "pydantic"}.isdisjoint(found)
+
+
+def _printed(code: str) -> list[str]:
+    """Runs code in a new process."""
+    command = [sys.executable, "-c", code]
+    home = str(PACKAGE.parent)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=home)
+    return done.stdout.split()

@@ -1,9 +1,12 @@
 """Memory for AI agents that learn."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
+# All of it at once, so that every kind of module that comes with the package is registered. Without
+# the compiled core, `dachi_fast.reader` still works.
+if TYPE_CHECKING or find_spec("dachi_fast._core") is not None:
     from dachi_fast.act import BT as BT
     from dachi_fast.act import Action as Action
     from dachi_fast.act import AsLongAs as AsLongAs
@@ -31,11 +34,7 @@ if TYPE_CHECKING:
     from dachi_fast.adapt import AdaptModule as AdaptModule
     from dachi_fast.containers import ModuleList as ModuleList
     from dachi_fast.errors import DachiError as DachiError
-    from dachi_fast.keys import AwsKms as AwsKms
-    from dachi_fast.keys import EnvKey as EnvKey
     from dachi_fast.keys import KeyFile as KeyFile
-    from dachi_fast.keys import KeyringKey as KeyringKey
-    from dachi_fast.keys import Passphrase as Passphrase
     from dachi_fast.ledger import Checkpoint as Checkpoint
     from dachi_fast.ledger import ConsistencyProof as ConsistencyProof
     from dachi_fast.ledger import InclusionProof as InclusionProof
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
     from dachi_fast.opaque import Opaque as Opaque
     from dachi_fast.spec import Registry as Registry
     from dachi_fast.spec import registry as registry
-    from dachi_fast.spec._spec import BaseSpec as BaseSpec
     from dachi_fast.store import ABSENT as ABSENT
     from dachi_fast.store import Autosave as Autosave
     from dachi_fast.store import Change as Change
@@ -64,41 +62,30 @@ if TYPE_CHECKING:
     from dachi_fast.store import default_store as default_store
     from dachi_fast.witness import FileWitness as FileWitness
 
-# The same for the interpreter, which imports a part when something of it is first asked for: the
-# second reader does without the compiled core, a process uses one key provider, and the first
+if TYPE_CHECKING:
+    from dachi_fast.keys import AwsKms as AwsKms
+    from dachi_fast.keys import EnvKey as EnvKey
+    from dachi_fast.keys import KeyringKey as KeyringKey
+    from dachi_fast.keys import Passphrase as Passphrase
+    from dachi_fast.spec._spec import BaseSpec as BaseSpec
+
+# The same for the interpreter, when first asked for: a process uses one key provider, and the first
 # pydantic class of a process takes longer than all else together.
-_PARTS = {
-    "act": (
-        "BT Action AsLongAs AsyncProcess BranchState Condition CountLimit Fallback FixedTimer "
-        "Multi Not Parallel PreemptCond Process RandomTimer Selector Sequence State "
-        "StateMachine Task TaskState TaskStatus Until WaitCondition"
-    ),
-    "adapt": "AdaptModule",
-    "containers": "ModuleList",
-    "errors": "DachiError",
-    "keys": "AwsKms EnvKey KeyFile KeyringKey Passphrase",
-    "ledger": "Checkpoint ConsistencyProof InclusionProof",
-    "module": "Attr BaseModule Param Shared shared_name",
-    "opaque": "Opaque",
-    "spec": "Registry registry",
-    "spec._spec": "BaseSpec",
-    "store": (
-        "ABSENT Autosave Change Forgotten LedgerEntry Limits NameStats Pending Pruned Report Stats "
-        "Store Version default_store"
-    ),
-    "witness": "FileWitness",
+_LATE = {
+    "AwsKms": "keys",
+    "BaseSpec": "spec._spec",
+    "EnvKey": "keys",
+    "KeyringKey": "keys",
+    "Passphrase": "keys",
 }
-_HOMES = {name: part for part, names in _PARTS.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PARTS:
-        return import_module(f"dachi_fast.{name}")
-    if name not in _HOMES:
+    if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found = getattr(import_module(f"dachi_fast.{_HOMES[name]}"), name)
+    globals()[name] = found = getattr(import_module(f"dachi_fast.{_LATE[name]}"), name)
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_LATE})

@@ -6,7 +6,6 @@ generic or overloaded, or that touches live modules, is written out.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -27,6 +26,7 @@ from dachi_fast.store._upkeep import Upkeep
 from dachi_fast.store._versions import Versions
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
     from dachi_fast.module import BaseModule
@@ -100,7 +100,9 @@ class Async(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
         """
         if shared:
             return await self._save_together(module, name, justification, base, shared)
-        loop = asyncio.get_running_loop()
+        from asyncio import get_running_loop
+
+        loop = get_running_loop()
         future: asyncio.Future[Row] = loop.create_future()
 
         def done(row: Row | None, error: Exception | None) -> None:

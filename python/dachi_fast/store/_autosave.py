@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +13,8 @@ from dachi_fast.store._queue import Queued, settle
 from dachi_fast.store._records import Row, Version, version_of
 
 if TYPE_CHECKING:
+    import asyncio
+
     from dachi_fast.module import BaseModule
 
 
@@ -30,8 +31,10 @@ class Timer:
 
     async def await_(self, stop: asyncio.Event, seconds: float) -> bool:
         """Does what `wait` does, for a loop."""
+        from asyncio import timeout
+
         try:
-            async with asyncio.timeout(seconds):
+            async with timeout(seconds):
                 return await stop.wait()
         except TimeoutError:
             return False
@@ -63,8 +66,8 @@ class Autosave:
         self._changing = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._loop_stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        # The task that saves, and what tells it to end.
+        self._task: tuple[asyncio.Task[None], asyncio.Event] | None = None
         self._version: Version | None = None
         self._error: Exception | None = None
 
@@ -124,23 +127,27 @@ class Autosave:
     async def __aenter__(self) -> Self:
         self._begin()
         await self._asave(self._justification)
-        self._loop_stop = asyncio.Event()
-        self._task = asyncio.create_task(self._arun(), name="dachi_fast autosave")
+        import asyncio
+
+        stop = asyncio.Event()
+        task = asyncio.create_task(self._arun(stop), name="dachi_fast autosave")
+        self._task = task, stop
         return self
 
     async def __aexit__(self, _: object, raised: BaseException | None, __: object) -> None:
-        self._loop_stop.set()
         if self._task is not None:
-            await self._task
+            task, stop = self._task
+            stop.set()
+            await task
             self._task = None
         try:
             await self._asave(self._last(raised))
         except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
             self._noted(error, raised)
 
-    async def _arun(self) -> None:
+    async def _arun(self, stop: asyncio.Event) -> None:
         start_s = self._timer.now_s()
-        while not await self._timer.await_(self._loop_stop, self._left_s(start_s)):
+        while not await self._timer.await_(stop, self._left_s(start_s)):
             try:
                 await self._asave(self._justification)
             except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
@@ -149,7 +156,9 @@ class Autosave:
     async def _asave(self, justification: str) -> None:
         future: Future[Row] = Future()
         self._queue(justification, lambda row, error: settle(future, row, error))
-        self._done(await asyncio.wrap_future(future))
+        from asyncio import wrap_future
+
+        self._done(await wrap_future(future))
 
     # --- both -------------------------------------------------------------------------------------
 

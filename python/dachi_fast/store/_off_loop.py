@@ -5,7 +5,6 @@ The loop's default executor has a few threads that everybody shares; these wait 
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
 from collections.abc import Callable, Coroutine
@@ -36,7 +35,10 @@ def _pool() -> ThreadPoolExecutor:
 async def run(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Gives what a function gives, run in a thread; the loop goes on meanwhile."""
     call = functools.partial(work, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(_pool(), call)
+    # Where used: asyncio takes longer to import than the rest of the package.
+    from asyncio import get_running_loop
+
+    return await get_running_loop().run_in_executor(_pool(), call)
 
 
 def off_loop(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -14,6 +13,8 @@ from dachi_fast.store._handle import MOST, Handle, check_text
 from dachi_fast.store._pending import Pending
 
 if TYPE_CHECKING:
+    import asyncio
+
     from dachi_fast._core.store import Mark
     from dachi_fast.store._records import Row
 
