@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, Store, registry
+from dachi_fast import Attr, BaseModule, Shared, Store, registry, shared_name
 from dachi_fast.errors import StoreFull
 from tests.commands import Agent, Place, Tool, Visit
 
@@ -188,17 +189,58 @@ def test_what_is_not_there_is_said_in_one_line(place: Place, arguments: tuple[st
     assert "Traceback" not in done.err
 
 
+# --- what takes the space --------------------------------------------------------------------------
+
+
+def test_stats_say_what_takes_the_space(place: Place) -> None:
+    said = place.run("stats", "--json").json
+    with place.open() as store:
+        found = store.stats()
+    assert set(said) == {field.name for field in dataclasses.fields(found)}
+    assert (said["file_bytes"], said["names"][0]["name"]) == (found.file_bytes, "critic")
+    assert said["rotation_due"].endswith("Z")
+    rows = [line.split() for line in place.run("stats").out.splitlines()]
+    assert ["what", "size"] in rows
+    assert [row[:3] for row in rows if row[0] == "critic"] == [["critic", "3", "3"]]
+
+
+def test_stats_of_an_agent_list_its_largest_values(place: Place) -> None:
+    with place.open() as store:
+        largest = store.stats("critic").largest
+    said = place.run("stats", "critic", "--json").json
+    assert said["largest"] == [[path, size_bytes] for path, size_bytes in largest]
+    assert (said["name"], said["versions"], said["latest"]) == ("critic", 3, 3)
+    assert largest[0][0] in place.run("stats", "critic").out
+    assert place.run("stats", "nobody").status == 3
+
+
+class Team(BaseModule):
+    board: dict[str, int] = Shared(default_factory=dict)
+
+
+def test_shared_values_are_found_by_the_name_that_is_shown(place: Place) -> None:
+    with place.open() as store:
+        store.save_shared(Team, justification="first week")
+    shown = f"\\x00{shared_name(Team)[1:]}"
+    assert shown in place.run("stats").out
+    assert shown in place.run("ledger").out
+    assert "first week" in place.run("log", shown).out
+    assert place.run("show", shown, "--json").json["state"] == {"board": {}}
+    assert place.run("forget", shown, "--yes").status == 0
+    assert place.run("log", shown).status == 3
+
+
 # --- the ledger's part ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["log", "show", "diff"])
+@pytest.mark.parametrize("command", ["log", "show", "diff", "stats"])
 def test_looking_at_an_agent_is_an_entry_of_the_ledger(place: Place, command: str) -> None:
     place.run(command, "critic")
     with place.open() as store:
         assert store.ledger(limit=1)[0].operation == "retrieve"
 
 
-@pytest.mark.parametrize("command", ["names", "ledger", "verify", "checkpoint"])
+@pytest.mark.parametrize("command", ["names", "ledger", "verify", "checkpoint", "stats"])
 def test_what_shows_no_agent_writes_nothing(place: Place, command: str) -> None:
     with place.open() as store:
         before = store.checkpoint().size

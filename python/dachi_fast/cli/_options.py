@@ -1,10 +1,20 @@
 """Arguments and options that several commands take."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-Name = Annotated[str, typer.Argument(help="The agent's name.", show_default=False)]
+_SHARED: Final = "\\x00shared:"
+
+
+def named(text: str) -> str:
+    """Gives a name; that of Shared values is taken as it is shown, for want of a zero character."""
+    return "\0" + text.removeprefix("\\x00") if text.startswith(_SHARED) else text
+
+
+_NAME = typer.Argument(help="The agent's name.", parser=named, metavar="NAME", show_default=False)
+Name = Annotated[str, _NAME]
+PerhapsName = Annotated[str | None, _NAME]
 Pick = Annotated[
     str | None,
     typer.Option("--version", metavar="VERSION", help="Its number or a tag; otherwise the latest."),

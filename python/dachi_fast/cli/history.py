@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dachi_fast.cli._options import Name, Pick, perhaps, picked
+from dachi_fast.cli._options import Name, PerhapsName, Pick, perhaps, picked
 from dachi_fast.cli._output import Column, Record
 from dachi_fast.cli._session import Session
 from dachi_fast.cli._text import moment, short, size
@@ -73,9 +73,7 @@ def names(session: Session) -> None:
 
 def log(
     session: Session,
-    name: Annotated[
-        str | None, typer.Argument(help="The agent's name.", show_default=False)
-    ] = None,
+    name: PerhapsName = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", min=1, metavar="N", help="How many at most.")
     ] = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dachi_fast.cli._options import Justification, Yes
+from dachi_fast.cli._options import Justification, PerhapsName, Yes
 from dachi_fast.cli._output import Column, Output
 from dachi_fast.cli._progress import progress
 from dachi_fast.cli._session import Session
@@ -37,7 +37,7 @@ def verify(session: Session) -> None:
 
 def prune(
     session: Session,
-    name: Annotated[str | None, typer.Argument(help="Only this agent.", show_default=False)] = None,
+    name: PerhapsName = None,
     *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be dropped.")
@@ -56,7 +56,7 @@ def prune(
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """Drop old versions; the newest and tagged ones stay."""
+    """Drop old versions, of one agent or all; the newest and tagged ones stay."""
     age = None if max_age_days is None else datetime.timedelta(days=max_age_days)
     limits = Limits(versions=keep_last, days=keep_daily, size_bytes=max_bytes, age=age)
     with session.open("write", limits=limits) as store:
