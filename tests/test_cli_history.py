@@ -189,7 +189,7 @@ def test_what_is_not_there_is_said_in_one_line(place: Place, arguments: tuple[st
     assert "Traceback" not in done.err
 
 
-# --- what takes the space --------------------------------------------------------------------------
+# --- what takes the space -------------------------------------------------------------------------
 
 
 def test_stats_say_what_takes_the_space(place: Place) -> None:
