@@ -10,6 +10,7 @@ import pytest
 from dachi_fast import Attr, BaseModule, Shared, Store, registry, shared_name
 from dachi_fast.errors import StoreFull
 from tests.commands import Agent, Place, Tool, Visit
+from tests.samples import Late
 
 pytest.importorskip("typer")
 
@@ -326,6 +327,16 @@ class _Loud:
 
 
 registry.converter(_Loud, "loud", to=lambda _: 0, back=lambda _: _Loud())
+
+
+def test_a_value_that_cannot_show_itself_is_shown(place: Place) -> None:
+    agent = Agent(tool=Tool())
+    agent.seen = Late(1)  # type: ignore[call-arg, unused-ignore]
+    with place.open() as store:
+        store.save(agent, "late")
+    assert place.run("show", "late").status == 0
+    done = place.run("show", "late", "seen")
+    assert (done.status, "'fields': {'a': 1}" in done.out) == (0, True)
 
 
 def test_no_class_of_the_user_steers_the_terminal_by_how_it_shows_itself(place: Place) -> None:

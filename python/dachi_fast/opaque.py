@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from dachi_fast.errors import Malformed, SpecError, StateError
+from dachi_fast.errors import Malformed, MigrationError, SpecError, StateError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,8 +17,7 @@ class Opaque:
 
     Attributes:
         kind: the class, ``module:qualname``; of a value that went through a converter its name.
-        fields: name -> value. Of a named tuple the names are positions (``"0"``), of an enum it is
-            its member's ``name``, or the ``value`` of combined flags.
+        fields: name -> value; of an enum its member's ``name``, or the ``value`` of flags.
     """
 
     kind: str
@@ -40,8 +39,12 @@ class Opaque:
         return hash(self.kind)
 
 
+# What is of a user's class, or went through a user's code.
+CLASSES: Final = frozenset({"dataclass", "model", "namedtuple", "enum", "module", "foreign"})
+
+
 def shown(tag: str, payload: object) -> object:
-    """Puts a value together as `values.raised` does; one that this process lacks is an `Opaque`.
+    """Puts a value together as `values.raised` does; what this process cannot is an `Opaque`.
 
     Raises:
         Malformed: the tag is unknown, or the payload is not one of its kind.
@@ -50,11 +53,11 @@ def shown(tag: str, payload: object) -> object:
 
     try:
         return raised(tag, payload)
-    except (SpecError, StateError):
+    except (MigrationError, SpecError, StateError):
         return opaque(tag, payload)
     except Malformed:
-        # Nobody's code expects what only stands for a part.
-        if not _holds_opaque(payload):
+        # Its class may have other fields by now, or may not take what stands for a part.
+        if tag not in CLASSES:
             raise
         return opaque(tag, payload)
 
@@ -62,30 +65,17 @@ def shown(tag: str, payload: object) -> object:
 def opaque(tag: str, payload: Any) -> Opaque:
     """Gives a value as it was taken apart by `values.lower`."""
     match tag, payload:
-        case "dataclass", [str() as kind, dict() as fields]:
+        case "dataclass" | "namedtuple", [str() as kind, _, dict() as fields]:
             return Opaque(kind, fields)
-        case "model", [str() as kind, dict() as fields, _, extra, private]:
+        case "model", [str() as kind, _, dict() as fields, _, extra, private]:
             return Opaque(kind, {**fields, **(extra or {}), **(private or {})})
-        case "namedtuple", [str() as kind, list() as elements]:
-            return Opaque(kind, _numbered(elements))
-        case "enum", [str() as kind, key]:
+        case "enum", [str() as kind, _, key]:
             return Opaque(kind, {"name" if isinstance(key, str) else "value": key})
-        case "module", [{"kind": str() as kind} as spec, dict() as state]:
+        case "module", [{"kind": str() as kind} as spec, dict() as state, *_]:
             own = {name: value for name, value in spec.items() if name not in {"kind", "id"}}
             return Opaque(kind, {**own, **state})
         case "foreign", [str() as kind, value]:
             return Opaque(kind, {"value": value})
     # A member of no class: a time zone, say, that this machine lacks.
-    return Opaque(tag, _numbered(payload if isinstance(payload, list) else [payload]))
-
-
-def _numbered(elements: Iterable[Any]) -> dict[str, Any]:
-    return {str(at): element for at, element in enumerate(elements)}
-
-
-def _holds_opaque(value: object) -> bool:
-    if isinstance(value, dict):
-        return any(_holds_opaque(part) for pair in value.items() for part in pair)
-    if isinstance(value, list | tuple | set | frozenset):
-        return any(map(_holds_opaque, value))
-    return isinstance(value, Opaque)
+    parts = payload if isinstance(payload, list) else [payload]
+    return Opaque(tag, {str(at): part for at, part in enumerate(parts)})

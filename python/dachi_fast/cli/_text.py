@@ -11,11 +11,12 @@ import base64
 import datetime
 import math
 import reprlib
+from pprint import pformat
 from typing import Any, Final
 
 import numpy as np
 
-from dachi_fast.opaque import Opaque, opaque
+from dachi_fast.opaque import CLASSES, Opaque, opaque
 from dachi_fast.values import lower
 
 _LONGEST_SHOWN: Final = 160
@@ -70,7 +71,13 @@ def short(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
-_CLASSES: Final = frozenset({"dataclass", "model", "namedtuple", "enum", "module", "foreign"})
+def whole(value: object) -> list[str]:
+    """Gives a value as lines of text, nothing cut."""
+    try:
+        text = pformat(value, width=100, sort_dicts=False)
+    except Exception:  # noqa: BLE001 -- a class of the user's that cannot show itself
+        text = pformat(plain(value), width=100, sort_dicts=False)
+    return text.split("\n")
 
 
 def plain(value: Any) -> Any:
@@ -130,7 +137,7 @@ def _is_json(array: Any) -> bool:
 
 def _plain_other(value: Any) -> Any:
     lowered = lower(value)
-    if lowered is not None and lowered[0] in _CLASSES:
+    if lowered is not None and lowered[0] in CLASSES:
         shown = opaque(*lowered)
         return {"$type": shown.kind, "fields": _fields(shown)}
     text = value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,6 +1,5 @@
 """What a store holds: names, versions, values, differences."""
 
-from pprint import pformat
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +7,7 @@ import typer
 from dachi_fast.cli._options import Name, PerhapsName, Pick, perhaps, picked
 from dachi_fast.cli._output import Column, Record
 from dachi_fast.cli._session import Session
-from dachi_fast.cli._text import moment, short, size
+from dachi_fast.cli._text import moment, short, size, whole
 from dachi_fast.errors import UnknownName
 from dachi_fast.store import ABSENT, Change, Version
 
@@ -116,18 +115,14 @@ def show(
     about = {"name": name, "version": number}
     if blueprint:
         record = {**about, "blueprint": found}
-        session.out.document(record, *_whole(found))
+        session.out.document(record, *whole(found))
     elif session.as_json:
         session.out.document({**about, "state": found})
     elif path is not None and list(found) == [path]:
-        session.out.document({}, *_whole(found[path]))
+        session.out.document({}, *whole(found[path]))
     else:
         records = [{"path": at, "value": value} for at, value in found.items()]
         session.out.listing(records, _VALUES, "its state is empty")
-
-
-def _whole(value: object) -> list[str]:
-    return pformat(value, width=100, sort_dicts=False).split("\n")
 
 
 def diff(
