@@ -25,6 +25,8 @@ pub struct Scratch {
     decompressor: Option<Decompressor<'static>>,
     /// Room for a plaintext on its way into or out of an envelope.
     pub plain: Vec<u8>,
+    /// Room for what was compressed in one.
+    pub raw: Vec<u8>,
     packed: Vec<u8>,
     /// Pieces of one large value resemble each other: after one that did not shrink, some are
     /// taken as they are.

@@ -286,6 +286,26 @@ impl Sealer {
         Ok(raw)
     }
 
+    /// Hands the content of an envelope to `read`, in a buffer that is used again.
+    pub fn open_with<T>(
+        &self,
+        scratch: &mut Scratch,
+        place: Place,
+        sealed: &[u8],
+        read: impl FnOnce(&[u8]) -> Result<T>,
+    ) -> Result<T> {
+        let body = self.decrypt(scratch, place, Committed::No, sealed)?;
+        if !body.compressed {
+            return read(scratch.plain.get(body.start..body.end).unwrap_or_default());
+        }
+        let mut raw = std::mem::take(&mut scratch.raw);
+        raw.resize(body.raw_len, 0);
+        let written = body.write(scratch, &mut raw).map_err(|error| at(place, error));
+        let done = written.and_then(|()| read(&raw));
+        scratch.raw = raw;
+        done
+    }
+
     /// The content of an envelope, which must be as long as `out`, straight into `out`.
     pub fn open_into(
         &self,

@@ -2,8 +2,8 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::seal::{Committed, NodeId, Place, Sealer, with_scratch};
-use crate::tree::Nodes;
+use crate::seal::{Committed, NodeId, Place, Sealer, kind, with_scratch};
+use crate::tree::{Hash, Nodes, check};
 
 /// Opens the nodes of one namespace.
 pub struct Opened<'a> {
@@ -15,6 +15,21 @@ impl<'a> Opened<'a> {
     /// Over an engine, with a namespace's keys.
     pub fn new(engine: &'a dyn Engine, sealer: &'a Sealer) -> Self {
         Opened { engine, sealer }
+    }
+
+    /// Proves a piece of a value; gives how long it is.
+    pub fn prove_chunk(&self, hash: &Hash, id: NodeId) -> Result<u64> {
+        let place = Place { kind: kind::CHUNK, id };
+        let mut size_bytes = 0;
+        self.read(place, &mut |sealed| {
+            with_scratch(|scratch| {
+                self.sealer.open_with(scratch, place, sealed, |plain| {
+                    size_bytes = plain.len() as u64;
+                    check(kind::CHUNK, plain, hash, id)
+                })
+            })
+        })?;
+        Ok(size_bytes)
     }
 
     fn read(&self, place: Place, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {

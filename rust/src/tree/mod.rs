@@ -31,7 +31,7 @@ mod map;
 mod packed;
 mod writer;
 
-pub use blob::{Blob, write as write_blob};
+pub use blob::{Blob, check, write as write_blob};
 pub use cut::Cut;
 pub use diff::unshared;
 pub use known::known_of;
