@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import random
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,7 @@ import numpy as np
 import pytest
 
 from dachi_fast import Attr, BaseModule, KeyFile, Limits, Store
-from dachi_fast.errors import StoreClosed, StoreLocked, UnknownName
+from dachi_fast.errors import StoreLocked, UnknownName
 from tests.conftest import ROOT
 from tests.timed import DAY_S, GRACE_S, Clock, open_timed
 
@@ -225,100 +222,6 @@ def test_limits_hold_on_an_ordinary_store(tmp_path: Path) -> None:
 def test_limits_that_cannot_be_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
         Limits(**bad)
-
-
-# --- compact -------------------------------------------------------------------------------------
-
-
-def _size_bytes(store: Store) -> int:
-    return (store.path / "data.mdb").stat().st_size
-
-
-def test_compact_gives_room_back_and_leaves_nothing_unused(tmp_path: Path, clock: Clock) -> None:
-    rng = np.random.default_rng(1)
-    with open_timed(tmp_path, clock, Limits(versions=1, days=0)) as store:
-        agent = Agent()
-        for agent.count in range(20):
-            agent.memory = rng.bytes(100_000)
-            store.save(agent, "agent")
-        store.prune()
-        before = _size_bytes(store)
-        clock.now_s += GRACE_S
-        store.compact()
-        assert before > 2_000_000
-        assert _size_bytes(store) < 300_000
-        assert store.load("agent").memory == agent.memory
-        # The commits of the compaction itself replaced a few.
-        assert store.verify().unused_nodes < 12
-        agent.count = 99
-        store.save(agent, "agent", base="latest")
-        assert store.ledger(limit=2)[1].operation == "compact"
-    with open_timed(tmp_path, clock) as again:
-        assert again.load("agent").count == 99
-        again.verify()
-
-
-def test_appended_text_takes_few_times_its_length_and_pruned_little_more_than_once(
-    tmp_path: Path, clock: Clock
-) -> None:
-    rng, agent = random.Random(1), Agent()
-    agent.memory = []
-    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(5_000)]
-    with open_timed(tmp_path, clock, Limits(versions=100)) as store:
-        for agent.count in range(1, 301):
-            clock.now_s += 60
-            agent.memory.append(" ".join(rng.choices(words, k=1_000))[:4096])
-            store.save(agent, "agent")
-            if agent.count == 200:
-                # Later saves prune.
-                assert _size_bytes(store) < 2.6 * 200 * 4096
-        store.prune()
-        clock.now_s += GRACE_S
-        store.compact()
-        assert _size_bytes(store) < 1.3 * 300 * 4096
-        assert store.load("agent").memory == agent.memory
-
-
-def test_compact_keeps_what_a_reader_may_still_want(tmp_path: Path, clock: Clock) -> None:
-    with open_timed(tmp_path, clock, Limits(versions=1, days=0)) as store:
-        _save(store, clock, 10)
-        store.prune()
-        unused = store.verify().unused_nodes
-        store.compact()
-        assert store.verify().unused_nodes >= unused
-
-
-def test_others_go_on_while_a_store_is_compacted(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "s", keys=KeyFile(tmp_path / "key")) as store:
-        store.save(Agent(), "agent")
-        done = threading.Event()
-
-        def go_on() -> int:
-            agent, saves = store.load("agent"), 0
-            while not done.is_set():
-                agent.count += 1
-                store.save(agent, "agent")
-                assert store.load("agent").count == agent.count
-                saves += 1
-            return saves
-
-        with ThreadPoolExecutor() as pool:
-            running = pool.submit(go_on)
-            for _ in range(5):
-                try:
-                    store.compact()
-                except StoreLocked:
-                    continue
-            done.set()
-            assert running.result() > 0
-        store.verify()
-
-
-def test_a_closed_store_is_not_compacted(tmp_path: Path, clock: Clock) -> None:
-    store = open_timed(tmp_path, clock)
-    store.close()
-    with pytest.raises(StoreClosed):
-        store.compact()
 
 
 def test_a_copy_that_was_left_behind_is_no_harm(tmp_path: Path, clock: Clock) -> None:

@@ -123,6 +123,19 @@ def test_a_save_too_large_for_the_disk_does_not_keep_small_ones_out(
         assert store.names() == ["small"]
 
 
+def test_a_disk_without_room_for_a_second_file_leaves_the_first(disk: Path, tmp_path: Path) -> None:
+    with open_store(disk, tmp_path) as store:
+        for step in range(1, 31):
+            store.save(at_step(step), "agent", base="latest")
+        assert (store.path / "data.mdb").stat().st_size > DISK_BYTES // 2
+        for _ in range(2):
+            with pytest.raises(StoreFull):
+                store.compact()
+            assert not (store.path / "data.mdb.new").exists()
+        assert store.save(at_step(31), "agent", base="latest").number == 31
+        assert store.verify().versions == 31
+
+
 def test_a_store_on_a_full_disk_opens_and_reads(disk: Path, tmp_path: Path) -> None:
     with open_store(disk, tmp_path) as store:
         store.save(at_step(1), "agent")

@@ -192,7 +192,9 @@ class Store:
     ) -> list[tuple[str, list[int], int, int]]:
         """Rows of name, dropped versions, bytes only they need, bytes freed now."""
 
-    def compact(self) -> None: ...
+    def compact(self, progress: Callable[[int, int], object] | None = None) -> None:
+        """Calls `progress` with the bytes that were copied and those that there are."""
+
     def stats(
         self,
     ) -> tuple[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import overload
 
 from dachi_fast.store._handle import Handle, check_text
@@ -101,16 +102,23 @@ class Upkeep(Handle):
         check_text(name)
         return name_stats_of(self._core.stats_of(name))
 
-    def compact(self) -> None:
+    def compact(self, *, progress: Callable[[int, int], object] | None = None) -> None:
         """Gives the room that nothing needs any more back to the file system.
 
-        Writes the data file anew, without holes, and puts it in the old one's place. Other threads
-        read and write meanwhile; a crash leaves the old file or the new one. What was dropped less
-        than 10 minutes ago stays.
+        Writes the data file anew, without holes, and puts it in the old one's place; a crash leaves
+        the old file or the new one. What was dropped less than 10 minutes ago stays.
+
+        Other threads read meanwhile. They save, too, while the file is written; when one of them
+        did, it is written once more, and their saves wait for that: at most for one writing of the
+        file.
+
+        Args:
+            progress: called for each MB with the bytes that were written and those that there are;
+                from 0 again when the file is written once more. It must not change the store.
+                Ctrl-C ends the writing, and so does what it raises: the file is as it was.
 
         Raises:
-            StoreLocked: another process has the store open, or other threads kept it busy; the file
-                is as it was.
+            StoreLocked: another process has the store open; the file is as it was.
             StoreFull: no room for the second file; nothing was changed.
             IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
@@ -118,4 +126,4 @@ class Upkeep(Handle):
         Complexity:
             Reads all records but the pieces of large values, and writes what is kept once.
         """
-        self._core.compact()
+        self._core.compact(progress)

@@ -4,13 +4,14 @@ use super::Store;
 use super::prune::{Pruning, each_ref, prune_now};
 use super::records::{DROPPED, VERSIONS, Version};
 use super::view::View;
-use crate::engine::lmdb::Lmdb;
+use crate::engine::lmdb::{DATA_FILE, Progress};
 use crate::engine::{Engine, FIRST_NUMBERED};
 use crate::error::{Error, Result};
 use crate::ledger::Detail;
 use crate::seal::NodeId;
 use crate::tree::{Map, Nodes, refs};
 use std::collections::HashSet;
+use std::path::Path;
 
 /// The copy, until it takes the place of the data file.
 pub const COPY_FILE: &str = "data.mdb.new";
@@ -18,12 +19,6 @@ pub const COPY_FILE: &str = "data.mdb.new";
 /// Whether a node lies at a place of its own, where no map or state leads to.
 pub(super) fn has_place(id: NodeId) -> bool {
     id.0.first().is_some_and(|first| *first >= FIRST_NUMBERED)
-}
-
-/// A copy of the data file without holes, and the commit it holds.
-#[derive(Debug)]
-pub struct Compacted {
-    head: Option<Vec<u8>>,
 }
 
 impl Store {
@@ -75,34 +70,61 @@ impl Store {
         Ok(live)
     }
 
-    /// Writes the copy. Others read and write meanwhile: what they write is not in it.
-    pub fn copy_compacted(&self) -> Result<Compacted> {
+    /// Deletes what can be deleted, writes the data file anew and puts it in the old one's place. At
+    /// each step one of the two is there and whole.
+    ///
+    /// A first copy is made while others save. If they did, the saves of this process wait for a
+    /// second one: none waits longer, and the copying need not be tried again and again.
+    pub fn compact(&self, progress: Progress<'_>) -> Result<()> {
         self.writable_view()?; // not in a fork, nor after a failed sync
-        let head = self.engine.head()?;
-        self.engine.copy_compacted(&self.folder.join(COPY_FILE))?;
-        Ok(Compacted { head })
+        self.while_alone(|| Ok(()))?;
+        self.sweep_all()?;
+        let copy = self.folder.join(COPY_FILE);
+        let written = self.write_anew(&copy, progress);
+        if written.is_err() {
+            // What is left of it is removed by the next open.
+            let _ = std::fs::remove_file(&copy);
+        }
+        written
     }
 
-    /// Puts the copy in the place of the data file, if nobody wrote since. At each step one of the
-    /// two is there and whole. After an error of the outer kind the store must be opened anew.
-    pub fn take_over(self, copy: &Compacted) -> Result<(Store, Result<bool>)> {
-        if self.engine.head()? != copy.head {
-            return Ok((self, Ok(false)));
+    fn write_anew(&self, copy: &Path, progress: Progress<'_>) -> Result<()> {
+        let mut copied = self.engine.head()?;
+        self.engine.copy_to(copy, progress)?;
+        let _turn = self.queue.turn()?;
+        let head = self.engine.head()?;
+        if head != copied {
+            copied = head;
+            self.engine.copy_to(copy, progress)?;
         }
-        if self._lock.try_lock().is_err() {
-            self._lock.lock_shared().map_err(|cause| refused(&cause))?;
-            let what = "another process has the store open: close it there";
-            return Ok((self, Err(Error::new("locked", what))));
-        }
-        let (used, folder) = (self.engine.used(), self.folder.clone());
-        self.engine.close();
-        std::fs::rename(folder.join(COPY_FILE), folder.join(crate::engine::lmdb::DATA_FILE))
-            .and_then(|()| std::fs::File::open(&folder)?.sync_all())
-            .map_err(|cause| refused(&cause))?;
-        let engine = Lmdb::open(&folder, used)?;
-        self._lock.lock_shared().map_err(|cause| refused(&cause))?;
-        Ok((Store { engine, ..self }, Ok(true)))
+        self.while_alone(|| {
+            if self.engine.head()? != copied {
+                return Err(shared());
+            }
+            self.engine.replace(|| {
+                std::fs::rename(copy, self.folder.join(DATA_FILE))
+                    .and_then(|()| std::fs::File::open(&self.folder)?.sync_all())
+                    .map_err(|cause| refused(&cause))
+            })
+        })
     }
+
+    /// Runs `work` while no other process has the store open; an error if one has.
+    fn while_alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let done = match self._lock.try_lock() {
+            Ok(()) => work(),
+            Err(_) => Err(shared()),
+        };
+        // Also after it was not given: asking lets go of what was held.
+        self._lock.lock_shared().map_err(|cause| refused(&cause))?;
+        done
+    }
+}
+
+fn shared() -> Error {
+    let what = "another process has the store open: close it there, or compact it from there while \
+                this one is closed";
+    Error::new("locked", what)
 }
 
 fn refused(cause: &std::io::Error) -> Error {

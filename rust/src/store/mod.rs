@@ -33,7 +33,6 @@ mod watch;
 
 pub use branches::Which;
 pub use clock::{Clock, now_ns};
-pub use compact::Compacted;
 pub use forget::{Forgotten, Forks};
 pub use head::FORMAT;
 pub use history::Change;

@@ -27,8 +27,10 @@ pub struct Queue {
 #[derive(Default)]
 struct State {
     waiting: Vec<Ticket>,
-    /// Who commits now.
+    /// Who commits now, or keeps others from it.
     led: Option<ThreadId>,
+    /// How many wait to keep others from committing; they come first.
+    reserved: usize,
 }
 
 struct Ticket {
@@ -60,6 +62,17 @@ struct Leading<'q> {
     tickets: Vec<Ticket>,
 }
 
+impl State {
+    fn check_not_led(&self) -> Result<()> {
+        if self.led == Some(thread::current().id()) {
+            // It would wait for itself.
+            let what = "a witness, and what is told of progress, must not change the store";
+            return Err(Error::new("store", what));
+        }
+        Ok(())
+    }
+}
+
 impl Ticket {
     /// The first result counts.
     fn settle(&self, result: Result<()>) {
@@ -88,6 +101,20 @@ impl Drop for Leading<'_> {
 }
 
 impl Queue {
+    /// Keeps this process from committing until it is dropped; waits for the commit that runs.
+    pub(super) fn turn(&self) -> Result<impl Drop + '_> {
+        let mut state = self.state()?;
+        state.check_not_led()?;
+        state.reserved += 1;
+        while state.led.is_some() {
+            let woken = self.changed.wait(state);
+            state = woken.map_err(|_| Error::new("store", "the queue of commits broke"))?;
+        }
+        state.reserved -= 1;
+        state.led = Some(thread::current().id());
+        Ok(Leading { queue: self, tickets: Vec::new() })
+    }
+
     fn state(&self) -> Result<MutexGuard<'_, State>> {
         self.state.lock().map_err(|_| Error::new("store", "the queue of commits broke"))
     }
@@ -141,17 +168,13 @@ impl Store {
     fn commit_shared(&self, tickets: Vec<Ticket>, settled: &dyn Fn() -> bool) -> Result<()> {
         self.check_writable()?;
         let mut state = self.queue.state()?;
-        if state.led == Some(thread::current().id()) {
-            // It would wait for itself.
-            let what = "a witness must not change the store that it is told of";
-            return Err(Error::new("store", what));
-        }
+        state.check_not_led()?;
         state.waiting.extend(tickets);
         loop {
             if settled() {
                 return Ok(());
             }
-            if state.led.is_some() {
+            if state.led.is_some() || state.reserved > 0 {
                 let woken = self.queue.changed.wait(state);
                 state = woken.map_err(|_| Error::new("store", "the queue of commits broke"))?;
                 continue;

@@ -7,21 +7,23 @@
 //! nodes in the order of their ids.
 
 mod check;
+mod copy;
 mod file;
 mod page;
 mod room;
+mod seat;
 mod turn;
 mod walk;
 
 pub use check::{Checked, check};
+pub use copy::Progress;
+pub use seat::Lmdb;
 
 use super::{Engine, FIRST_NUMBERED, FIRST_OF_MAPS, Make, Write};
 use crate::error::{Error, Result};
 use crate::seal::NodeId;
 use heed::types::{Bytes, Str};
-use heed::{
-    CommitOrAbort, CompactionOption, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls,
-};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -94,8 +96,8 @@ const NODE_BYTES: u64 = 26;
 /// Pages of a file that holds nothing: two metas and the table of databases.
 const FIXED_PAGES: usize = 3;
 
-/// An open LMDB environment.
-pub struct Lmdb {
+/// An open LMDB environment over one data file.
+struct Mapped {
     data: PathBuf,
     /// Device and inode of the data file.
     place: (u64, u64),
@@ -103,12 +105,6 @@ pub struct Lmdb {
     databases: Databases,
     used: Use,
     turns: Turns,
-}
-
-impl std::fmt::Debug for Lmdb {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Lmdb({})", self.env.path().display())
-    }
 }
 
 fn failed(cause: heed::Error) -> Error {
@@ -135,9 +131,9 @@ fn failed(cause: heed::Error) -> Error {
     }
 }
 
-impl Lmdb {
+impl Mapped {
     /// Opens the environment in `folder`; creates it if it may write.
-    pub fn open(folder: &Path, used: Use) -> Result<Self> {
+    fn open(folder: &Path, used: Use) -> Result<Self> {
         let mut map_bytes = MAP_BYTES;
         let env = loop {
             match open_env(folder, map_bytes, used) {
@@ -163,27 +159,11 @@ impl Lmdb {
         })?;
         let data = folder.join(DATA_FILE);
         let place = place(&data).map_err(|cause| failed(heed::Error::Io(cause)))?;
-        Ok(Lmdb { data, place, env, databases, used, turns })
-    }
-
-    /// What it was opened for.
-    pub fn used(&self) -> Use {
-        self.used
-    }
-
-    /// Writes a copy without free pages to `path`; returned means on disk.
-    pub fn copy_compacted(&self, path: &Path) -> Result<()> {
-        let io = |cause: std::io::Error| failed(heed::Error::Io(cause));
-        let _ = std::fs::remove_file(path);
-        self.env
-            .copy_to_path(path, CompactionOption::Enabled)
-            .map_err(failed)?
-            .sync_all()
-            .map_err(io)
+        Ok(Mapped { data, place, env, databases, used, turns })
     }
 
     /// What the file's pages are used for.
-    pub fn room(&self) -> Result<Room> {
+    fn room(&self) -> Result<Room> {
         let txn = self.env.read_txn().map_err(failed)?;
         let Databases { nodes, maps, log, meta } = &self.databases;
         let stats = [nodes.stat(&txn), maps.stat(&txn), log.stat(&txn), meta.stat(&txn)];
@@ -199,19 +179,13 @@ impl Lmdb {
     }
 
     /// Waits until the file is closed.
-    pub fn close(self) {
+    fn close(self) {
         self.env.prepare_for_closing().wait();
-    }
-
-    /// Whether readers can register in `folder`: LMDB's table is there and can be written.
-    pub fn has_readers_table(folder: &Path) -> bool {
-        let mut options = std::fs::OpenOptions::new();
-        options.read(true).write(true).open(folder.join(READERS_FILE)).is_ok()
     }
 
     /// The data file must still be the one that was opened: what is written to a file that was
     /// removed is lost.
-    pub fn check_in_place(&self) -> Result<()> {
+    fn check_in_place(&self) -> Result<()> {
         let said = |slug, what: &'static str| {
             Err(Error::new(slug, what).with("path", self.data.display().to_string()))
         };
@@ -284,7 +258,7 @@ fn found(env: &Env<WithoutTls>) -> heed::Result<Option<Databases>> {
     })
 }
 
-impl Lmdb {
+impl Mapped {
     fn not_committed(&self, cause: heed::Error, write: &Write) -> Error {
         let bytes: usize = write.batches.iter().map(|batch| batch.size_bytes()).sum();
         // Nodes fill pages, and the branches above them are written anew.
@@ -322,7 +296,7 @@ fn open_env(folder: &Path, map_bytes: usize, used: Use) -> heed::Result<Env<With
     }
 }
 
-impl Engine for Lmdb {
+impl Engine for Mapped {
     fn head(&self) -> Result<Option<Vec<u8>>> {
         let txn = self.env.read_txn().map_err(failed)?;
         Ok(self.databases.meta.get(&txn, HEAD).map_err(failed)?.map(<[u8]>::to_vec))

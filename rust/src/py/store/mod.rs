@@ -5,6 +5,7 @@ mod keys;
 mod later;
 mod ledger;
 mod loaded;
+mod progress;
 mod saves;
 mod stats;
 mod upkeep;
@@ -45,7 +46,7 @@ pub struct Store {
     open: Open,
 }
 
-/// The store behind a handle: None once it was closed, another one after it was compacted.
+/// The store behind a handle: None once it was closed.
 type Open = Arc<RwLock<Option<Arc<Core>>>>;
 
 fn core_of(open: &Open) -> Result<Arc<Core>, Error> {
