@@ -25,6 +25,7 @@ mod rewrap;
 mod rotate;
 mod save;
 mod snapshot;
+mod spares;
 mod stats;
 mod verify;
 mod view;

@@ -3,21 +3,18 @@
 use super::Store;
 use super::commit::Change;
 use super::prune::Pruning;
-use super::records::{MAIN, SHARED, Version, check_name, memory_type, version_key};
+use super::records::{SHARED, Version, check_name, memory_type, version_key};
 use super::snapshot::EXPIRED;
 use super::view::{Agent, View};
 use crate::engine::Batch;
 use crate::error::{Error, Result};
-use crate::keys::{self, SPARES};
 use crate::ledger::Detail;
-use crate::seal::{Sealer, random};
 use crate::state::Flat;
 use crate::state::schema::outgrown;
 use crate::tree::{
-    Cut, Ids, Known, MAX_INLINE_BYTES, Map, Node, Shape, Value, Writer, Written, known_of,
-    write_blob, write_state,
+    Cut, Ids, Known, MAX_INLINE_BYTES, Node, Shape, Value, Writer, Written, known_of, write_blob,
+    write_state,
 };
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Longest inline blueprint or table of classes: most versions of an agent share theirs, and each
@@ -185,57 +182,6 @@ impl Store {
             blob.refs(&nodes, &mut |hash, _, id| known.insert(hash, id).is_none())?;
         }
         Ok(Arc::new(known))
-    }
-
-    /// A namespace for a new name: one of the spare ones, which have keys on disk already.
-    fn new_agent(&self, view: &View) -> Result<Agent> {
-        let sealer = match self.take_spare(view)? {
-            Some(sealer) => sealer,
-            None => {
-                self.write(|change| change.store.make_spares())?;
-                let spare = self.take_spare(view)?;
-                spare.ok_or_else(|| Error::new("store", "no spare namespace"))?
-            }
-        };
-        Ok(Agent {
-            sealer: Arc::new(sealer),
-            branch: MAIN,
-            map: Map::default(),
-            root: Vec::new(),
-            latest: None,
-            known: None,
-            shape: None,
-            as_of: view.head.commit,
-        })
-    }
-
-    /// Takes a spare namespace; None if there are no more.
-    fn take_spare(&self, view: &View) -> Result<Option<Sealer>> {
-        if self.spares()?.is_empty() {
-            let mut taken: HashSet<_> = self.namespaces(view)?.into_iter().collect();
-            taken.extend(&view.head.doomed);
-            let keyring = self.keyring()?;
-            // Locked after the keys, as everywhere.
-            *self.spares()? =
-                keyring.namespaces().keys().filter(|id| !taken.contains(*id)).copied().collect();
-        }
-        let mut spares = self.spares()?;
-        // At random: other processes take spares, too.
-        let at = u64::from_le_bytes(random()?) as usize % spares.len().max(1);
-        if at >= spares.len() {
-            return Ok(None);
-        }
-        let id = spares.swap_remove(at);
-        drop(spares);
-        self.namespace_sealer(&id).map(Some)
-    }
-
-    /// Adds spare namespaces to `keys.sealed`. Runs inside a commit, so that nobody else writes it.
-    fn make_spares(&self) -> Result<()> {
-        let mut keyring = self.newest_keys()?;
-        // More with more agents: the file is written, and those in use are looked up, as a whole.
-        let spares = SPARES.max(keyring.namespaces().len() / 8);
-        keyring.rewrite(&self.folder, keys::Change { spares, ..keys::Change::default() })
     }
 }
 
