@@ -150,6 +150,10 @@ class StoreReadOnly(StoreError, PermissionError):
     """The store was opened to be read only."""
 
 
+class ReadsLost(StoreError, UserWarning):
+    """A store was closed on a full disk with reads that are not in its ledger: a warning."""
+
+
 class WitnessMissing(StoreError, UserWarning):
     """A witness knows nothing of a store with commits: a warning, or raised where asked for."""
 
@@ -212,6 +216,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "not-a-store": NotAStore,
     "io": StoreIO,
     "read-only": StoreReadOnly,
+    "reads-lost": ReadsLost,
     "witness": StoreIO,
     "witness-missing": WitnessMissing,
     "witness-unwritten": WitnessUnwritten,

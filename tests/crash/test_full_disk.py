@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store
-from dachi_fast.errors import DachiError, StoreFull, StoreIO
+from dachi_fast.errors import DachiError, ReadsLost, StoreFull, StoreIO
 from tests.warm import Warm
 
 DISK_BYTES = 8 << 20
@@ -121,6 +122,40 @@ def test_a_save_too_large_for_the_disk_does_not_keep_small_ones_out(
                 store.save(at_step(step, 2_000_000), "large")
             assert store.save(at_step(step, 10), "small", base="latest").number == step
         assert store.names() == ["small"]
+
+
+def test_a_store_closes_on_a_full_disk_and_says_which_reads_are_lost(
+    disk: Path, tmp_path: Path
+) -> None:
+    keys, witness = KeyFile(tmp_path / "key"), FileWitness(tmp_path / "witness")
+    store = Store.open(disk / "store", keys=keys, witness=witness)
+    store.save(at_step(1), "agent")
+    for _ in range(3):
+        assert store.load("agent").step == 1
+    ballast = _fill_up(disk)
+    with pytest.warns(ReadsLost, match="3 reads") as warned:
+        store.close()
+    assert store.closed
+    assert warned[0].filename == __file__
+    told: Any = warned[0].message
+    assert (told.code, told.context["count"]) == ("reads-lost", 3)
+    ballast.unlink()
+    with open_store(disk, tmp_path) as store:
+        assert [entry.operation for entry in store.ledger()] == ["store", "create"]
+        store.verify()
+
+
+def test_the_end_of_a_block_on_a_full_disk_closes_too(disk: Path, tmp_path: Path) -> None:
+    store = Store.open(disk / "store", keys=KeyFile(tmp_path / "key"), witness=None)
+    store.save(at_step(1), "agent")
+    store.load("agent")
+    _fill_up(disk)
+    with warnings.catch_warnings():
+        # Whoever must not lose reads makes an error of it.
+        warnings.simplefilter("error", ReadsLost)
+        with pytest.raises(ReadsLost), store:
+            pass
+    assert store.closed
 
 
 def test_a_disk_without_room_for_a_second_file_leaves_the_first(disk: Path, tmp_path: Path) -> None:

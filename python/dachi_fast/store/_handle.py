@@ -44,11 +44,11 @@ class Handle:
         """Closes the store when what is queued is on disk; closing twice is harmless.
 
         Reads that are not in the ledger yet are written first, and a signed checkpoint is put
-        beside the witness.
+        beside the witness. The store is closed whatever is raised. On a full disk the reads are
+        lost, which is a warning (`ReadsLost`).
 
         Raises:
-            StoreFull: no room to write the reads; the store is closed all the same.
-            StoreError: they could not be written for another reason.
+            StoreError: the reads could not be written for another reason.
             KeyringError: nor because another process moved the store to another key provider.
             IntegrityError: the store was replaced while it was open.
             DachiError: what a queued save raised since the last `flush`; the store is closed.

@@ -114,7 +114,7 @@ impl Store {
         match self.audit_reads {
             AuditReads::Strict => self.write_reads(),
             // What was read is true, and a full disk must not stop readers: the reads stay
-            // remembered, and close says so if they cannot be written.
+            // remembered, and close warns if they cannot be written.
             _ if is_due => self.write_reads().or(Ok(())),
             _ => Ok(()),
         }
@@ -136,7 +136,20 @@ impl Store {
         if self.unwritten()?.reads.is_empty() {
             return Ok(());
         }
-        self.write_reads()
+        match self.write_reads() {
+            // Nothing is wrong with the store, nor with what was read and saved: no error.
+            Err(error) if error.slug() == "full" => self.lose_reads(&error),
+            written => written,
+        }
+    }
+
+    fn lose_reads(&self, cause: &Error) -> Result<()> {
+        let count = self.take_reads()?.iter().map(|read| read.count).sum::<u64>();
+        let what = format!(
+            "{count} reads could not be written to the ledger, which knows nothing of them: {cause}"
+        );
+        self.warn(Error::new("reads-lost", what).with("count", count));
+        Ok(())
     }
 
     pub(super) fn take_reads(&self) -> Result<Vec<Read>> {
