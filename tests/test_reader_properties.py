@@ -136,8 +136,8 @@ def _state(state: dict[str, Any]) -> dict[str, Any]:
 )
 @given(st.lists(operations, min_size=1, max_size=12))
 def test_the_reader_gives_what_the_core_gives(todo: list[Do]) -> None:
-    with tempfile.TemporaryDirectory(prefix="dachi-reader-") as name:
-        folder, exported = Path(name), io.StringIO()
+    with tempfile.TemporaryDirectory(prefix="dachi-reader-") as made:
+        folder, exported = Path(made), io.StringIO()
         keys = KeyFile(folder / "key")
         with Store.open(
             folder / "store", keys=keys, witness=None, limits=FEW, audit_reads="off"
@@ -151,7 +151,9 @@ def test_the_reader_gives_what_the_core_gives(todo: list[Do]) -> None:
                 for name, history in histories.items()
             }
             states = {
-                (name, version.number): _state(store.load(name, version=version.number).state_dict())
+                (name, version.number): _state(
+                    store.load(name, version=version.number).state_dict()
+                )
                 for name, history in histories.items()
                 for version in history
             }

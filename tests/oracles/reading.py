@@ -1,4 +1,4 @@
-"""What the second reader gives for a value, said so that it can be compared with the value itself."""
+"""What the second reader gives for a value, and the value itself, described alike."""
 
 from __future__ import annotations
 

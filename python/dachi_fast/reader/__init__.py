@@ -4,8 +4,12 @@ It shares no code with the rest of the package and does not need the compiled co
 outlives both. It reads; it never writes.
 
 Example:
+    >>> from dachi_fast import BaseModule, Store
+    >>> from dachi_fast import KeyFile as OwnKeyFile
+    >>> with Store.open("read.store", keys=OwnKeyFile("read.key")) as store:
+    ...     _ = store.save(BaseModule(), "assistant")
     >>> from dachi_fast.reader import KeyFile, StoreReader
-    >>> with StoreReader("agents.store", key=KeyFile("agents.key")) as store:  # doctest: +SKIP
+    >>> with StoreReader("read.store", key=KeyFile("read.key")) as store:
     ...     store.names()
     ['assistant']
 """

@@ -10,12 +10,14 @@ import getpass
 import json
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dachi_fast.errors import DachiError
 from dachi_fast.reader import EnvKey, KeyFile, Passphrase, StoreReader, Version
-from dachi_fast.reader._keys import Key
 from dachi_fast.reader._plain import plain
+
+if TYPE_CHECKING:
+    from dachi_fast.reader._keys import Key
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dachi_fast.reader._envelope import CHUNK, INDEX
-from dachi_fast.reader._nodes import Nodes
 from dachi_fast.reader._wire import Take, malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dachi_fast.reader._nodes import Nodes
 
 _MOST_LEVELS: Final = 16
 

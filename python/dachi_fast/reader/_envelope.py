@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import zstandard
 from cryptography.exceptions import InvalidTag
@@ -12,6 +11,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dachi_fast.errors import DachiError, KeyringError, Tampered, WrongContext
 from dachi_fast.reader._wire import Take, malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HEAD: Final = 1
 ROOT: Final = 2

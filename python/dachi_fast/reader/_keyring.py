@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
@@ -13,6 +12,8 @@ from dachi_fast.reader._envelope import KEY_FILE, NOBODY, Opener
 from dachi_fast.reader._wire import Take, malformed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dachi_fast.reader._keys import Key
 
 FORMAT: Final = 1
@@ -73,7 +74,7 @@ def unlocked(path: Path, key: Key) -> Keyring:
     place = generation.to_bytes(8, "big") + bytes(8)
     body = Take(Opener(store, NOBODY, {0: _SALT}, root).open(KEY_FILE, place, take.rest))
     store_key, signing_seed = body.raw(32), body.raw(32)
-    epochs = dict((body.u32(), body.raw(32)) for _ in range(body.count()))
+    epochs = {body.u32(): body.raw(32) for _ in range(body.count())}
     namespaces = {}
     for _ in range(body.count()):
         namespace, _generation = body.raw(16), body.u32()
@@ -81,9 +82,7 @@ def unlocked(path: Path, key: Key) -> Keyring:
     created = body.flag()
     body.done()
     digest = blake3(data).digest()
-    return Keyring(
-        store, generation, digest, store_key, signing_seed, epochs, namespaces, created
-    )
+    return Keyring(store, generation, digest, store_key, signing_seed, epochs, namespaces, created)
 
 
 def check_format(number: int) -> None:

@@ -122,7 +122,7 @@ def _unwrapped(key: bytes, wrapped: bytes, context: bytes) -> bytes:
 
 
 def _bytes(text: str) -> bytes | None:
-    """Gives the 32 bytes that a text holds; 64 hex digits are base64 as well: the length decides."""
+    """Gives the 32 bytes that a text holds: 64 hex digits, which are base64 as well, or base64."""
     try:
         if len(text) == 2 * _KEY_BYTES:
             return bytes.fromhex(text)

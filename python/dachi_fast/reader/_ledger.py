@@ -8,13 +8,15 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dachi_fast.errors import KeyringError, Tampered
 from dachi_fast.reader._envelope import LEDGER, TILE, Opener
-from dachi_fast.reader._head import Head
-from dachi_fast.reader._nodes import Nodes
 from dachi_fast.reader._wire import Take, malformed
+
+if TYPE_CHECKING:
+    from dachi_fast.reader._head import Head
+    from dachi_fast.reader._nodes import Nodes
 
 GENESIS: Final = bytes(32)
 _WIDTH: Final = 256

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dachi_fast.reader._blobs import Value, taken_value
 from dachi_fast.reader._envelope import BRANCH, KEYS, LEAF, VALUES
-from dachi_fast.reader._nodes import Nodes
 from dachi_fast.reader._wire import Take, malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dachi_fast.reader._nodes import Nodes
 
 _MOST_LEVELS: Final = 10
 _MOST_KEY_BYTES: Final = 4096

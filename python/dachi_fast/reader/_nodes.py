@@ -1,15 +1,17 @@
-"""Nodes: found by id, opened, and proved by the hash their parent holds (docs/format.md, section 6)."""
+"""Nodes: opened, and proved by the hash their parent holds (docs/format.md, section 6)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
 from dachi_fast.errors import Missing, Tampered
-from dachi_fast.reader._envelope import Opener
 from dachi_fast.reader._wire import Take
+
+if TYPE_CHECKING:
+    from dachi_fast.reader._envelope import Opener
 
 _HASH_KEY: Final = b"dachi_fast hash of a node, kind"
 
@@ -19,7 +21,8 @@ Find = Callable[[bytes], bytes | None]
 
 def hash_of(kind: int, content: bytes) -> bytes:
     """Gives the hash of a node."""
-    return blake3(content, key=_HASH_KEY + bytes([kind])).digest()
+    digest: bytes = blake3(content, key=_HASH_KEY + bytes([kind])).digest()
+    return digest
 
 
 class Nodes:

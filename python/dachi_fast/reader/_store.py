@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dachi_fast.errors import Missing, Tampered, UnknownName
 from dachi_fast.reader import _head, _ledger, _maps, _records, _witness
 from dachi_fast.reader._envelope import NOBODY, Opener
 from dachi_fast.reader._folder import KEYS_FILE, Folder
 from dachi_fast.reader._keyring import unlocked
-from dachi_fast.reader._keys import Key
 from dachi_fast.reader._nodes import Nodes
-from dachi_fast.reader._records import Version
 from dachi_fast.reader._values import decoded
 from dachi_fast.reader._wire import Take, utf8
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from dachi_fast.reader._keys import Key
+    from dachi_fast.reader._records import Version
 
 _RESERVED = "\0"
 
@@ -47,6 +51,18 @@ class _Branch:
     nodes: Nodes
     map: _maps.Node | None
     number: int
+
+    @cached_property
+    def versions(self) -> list[Version]:
+        """All of them, oldest first."""
+        prefix = b"v" + self.number.to_bytes(8, "big")
+        found = []
+        for key, record in _maps.prefixed(self.nodes, self.map, prefix):
+            version = _records.version_of(record)
+            if version.number != _records.number_of(key):
+                raise Tampered("tampered", "a version has another number than its place says")
+            found.append(version)
+        return found
 
 
 class StoreReader:
@@ -111,7 +127,7 @@ class StoreReader:
 
     def names(self) -> list[str]:
         """Gives the names that something was saved under, ascending."""
-        return sorted(name for name in self._branches() if not name.startswith(_RESERVED))
+        return sorted(name for name in self._names if not name.startswith(_RESERVED))
 
     def versions(self, name: str) -> list[Version]:
         """Gives the versions of a name, oldest first.
@@ -119,7 +135,7 @@ class StoreReader:
         Raises:
             UnknownName: nothing was saved under it.
         """
-        return self._versions(self._branch(name))
+        return self._branch(name).versions
 
     def version(self, name: str, which: int | str | None = None) -> Version:
         """Gives a version: by number, by tag, or the newest.
@@ -172,7 +188,7 @@ class StoreReader:
         self._met.clear()
         names, versions = self._branches(), 0
         for branch in names.values():
-            for version in self._versions(branch):
+            for version in branch.versions:
                 versions += 1
                 version.blueprint.read(branch.nodes)
                 for _, value in _maps.entries(branch.nodes, version.state):
@@ -201,6 +217,10 @@ class StoreReader:
     def _top_entries(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         return _maps.prefixed(self._top, self.head.top, prefix)
 
+    @cached_property
+    def _names(self) -> dict[str, _Branch]:
+        return self._branches()
+
     def _branches(self) -> dict[str, _Branch]:
         """Gives all names with what they lead to."""
         found = {}
@@ -212,20 +232,10 @@ class StoreReader:
         return found
 
     def _branch(self, name: str) -> _Branch:
-        found = self._branches().get(name)
+        found = self._names.get(name)
         if found is None:
             what = f"nothing was saved under the name {name!r}"
             raise UnknownName("unknown-name", what, name=name)
-        return found
-
-    def _versions(self, branch: _Branch) -> list[Version]:
-        prefix = b"v" + branch.number.to_bytes(8, "big")
-        found = []
-        for key, record in _maps.prefixed(branch.nodes, branch.map, prefix):
-            version = _records.version_of(record)
-            if version.number != _records.number_of(key):
-                raise Tampered("tampered", "a version has another number than its place says")
-            found.append(version)
         return found
 
     def _check_names(self, names: dict[str, _Branch]) -> None:

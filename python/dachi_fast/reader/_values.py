@@ -5,17 +5,19 @@ from __future__ import annotations
 import datetime
 import pathlib
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgpack
 
 from dachi_fast.reader._wire import malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -196,13 +198,12 @@ def _zone(content: Any) -> datetime.tzinfo | None:
 
 
 def _datetime(content: Any) -> datetime.datetime:
-    *moment, fold, zone = content
-    return datetime.datetime(*moment, tzinfo=_zone(zone)).replace(fold=fold)
+    return datetime.datetime.combine(datetime.date(*content[:3]), _time(content[3:]))
 
 
 def _time(content: Any) -> datetime.time:
     *moment, fold, zone = content
-    return datetime.time(*moment, tzinfo=_zone(zone), fold=fold)
+    return datetime.time(*moment).replace(fold=fold, tzinfo=_zone(zone))
 
 
 def _path(content: Any) -> pathlib.PurePath:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dachi_fast.errors import RolledBack, Tampered
-from dachi_fast.reader._head import Head
-from dachi_fast.reader._keyring import Keyring
 from dachi_fast.reader._wire import Take
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dachi_fast.reader._head import Head
+    from dachi_fast.reader._keyring import Keyring
 
 _MAGIC: Final = b"dachi_fast seen\n"
 _RECORD_BYTES: Final = 112
@@ -71,6 +74,4 @@ def check(head: Head, seen: Seen, chain: bytes | None) -> None:
     continues = head.lineage == seen.lineage and head.commit >= seen.commit
     if not continues or chain != seen.chain:
         what = "the store is not the newest one that its witness has seen, nor continues it"
-        raise RolledBack(
-            "rolled-back", what, commit=head.commit, witnessed_commit=seen.commit
-        )
+        raise RolledBack("rolled-back", what, commit=head.commit, witnessed_commit=seen.commit)
