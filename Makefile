@@ -47,7 +47,7 @@ bench = mkdir -p $(bench_out) && $(python) -m pytest -c benches/pytest.ini
 rust_sources := Cargo.toml $(wildcard Cargo.lock) $(shell find rust/src -name '*.rs')
 
 .PHONY: help demo test lint bench docs ext lint-python lint-rust rust-test stubtest pytest torture \
-	fuzz test-all-pythons test-wheel bench-all-pythons bench-wheel wheel audit clean need-rust \
+	fuzz frozen-store test-all-pythons test-wheel bench-all-pythons bench-wheel wheel audit clean need-rust \
 	need-rust-lint FORCE
 
 help:
@@ -113,6 +113,10 @@ torture: need-rust ext $(VENV)/.test
 fuzz: need-rust
 	ulimit -v 8000000; DACHI_TORTURE=1 $(CARGO) test --release --no-default-features --test fuzz -- --nocapture
 	ulimit -v 8000000; DACHI_TORTURE=1 $(CARGO) test --release --no-default-features --lib of_any_bytes -- --nocapture
+
+# The store of this format in tests/compat: after every change of a format that is not frozen yet.
+frozen-store: ext $(VENV)/.test
+	$(python) -m tests.compat.generate
 
 # A goal under every other Python here, with the wheel that users get.
 define on_other_pythons

@@ -18,6 +18,8 @@ from dachi_fast import Attr, BaseModule, FileWitness, Param, Store, reader
 from dachi_fast.errors import DachiError, KeyringError, UnknownName
 from dachi_fast.reader import Opaque, StoreReader
 from dachi_fast.reader.__main__ import main
+from dachi_fast.reader._keys import Key
+from dachi_fast.types import KeyProvider
 from tests.attacks import attacker
 from tests.samples import Mood
 
@@ -187,7 +189,7 @@ def test_every_kind_of_key_opens_its_stores(
 ) -> None:
     monkeypatch.setenv("STORE_KEY", "42" * 32)
     word = "p\u00e4ssword"
-    providers = {
+    providers: dict[str, tuple[KeyProvider, Key]] = {
         "env": (dachi_fast.EnvKey("STORE_KEY"), reader.EnvKey("STORE_KEY")),
         "word": (
             dachi_fast.Passphrase(word, memory_kib=64, passes=1),
@@ -201,13 +203,14 @@ def test_every_kind_of_key_opens_its_stores(
         with StoreReader(tmp_path / name, key=key) as opened:
             assert opened.names() == [name]
     monkeypatch.setenv("STORE_KEY", "43" * 32)
-    for name, wrong in [
+    others: list[tuple[str, Key]] = [
         ("env", reader.EnvKey("STORE_KEY")),
         ("env", reader.EnvKey("NO_SUCH_KEY")),
         ("word", reader.Passphrase("another")),
         ("file", reader.KeyFile(tmp_path / "nowhere")),
         ("word", reader.KeyFile(tmp_path / "key")),
-    ]:
+    ]
+    for name, wrong in others:
         with pytest.raises(KeyringError):
             StoreReader(tmp_path / name, key=wrong)
 
@@ -242,6 +245,8 @@ def test_a_folder_that_is_no_whole_store_is_refused(folder: Path) -> None:
     (folder / "store" / "data.mdb").write_bytes(b"no LMDB" * 1_000)
     assert refusal(folder) == "malformed"
     (folder / "store" / "keys.sealed").unlink()
+    assert refusal(folder) == "missing"
+    (folder / "store" / "data.mdb").unlink()
     assert refusal(folder) == "not-a-store"
 
 

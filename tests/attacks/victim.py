@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Param, Store
+from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Param, Store, reader
 from dachi_fast.errors import DachiError
 from tests.attacks import attacker
 from tests.tokens import token
@@ -189,13 +189,23 @@ class Victim:
         return {question for question, (kind, _) in answers.items() if kind == "refused"}
 
     def refused_with(self, edits: Edits) -> set[str]:
-        """Makes the edits, one after the other; every one must be refused by some read."""
+        """Makes the edits in turn; some read, and the second reader, must refuse each."""
         found = set()
         for edit in edits(self):
             codes = self.codes()
             assert codes, f"not noticed: {edit}"
-            found |= codes
+            found |= codes | {self.code_of_the_second_reader()}
         return found
+
+    def code_of_the_second_reader(self) -> str:
+        """Gives the code with which it refuses the store; it reads all of it."""
+        key, witness = reader.KeyFile(self.folder / "key"), self.folder / "witness"
+        try:
+            with reader.StoreReader(self.store, key=key, witness=witness) as store:
+                store.verify()
+        except DachiError as error:
+            return error.code
+        return "not refused"
 
     def samples(self, kind: str) -> list[bytes]:
         """Gives the first, the last, and others of the needed nodes of a kind, in their order."""

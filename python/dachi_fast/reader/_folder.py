@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import lmdb
 
-from dachi_fast.errors import Malformed, Missing, NotAStore, StoreLocked
+from dachi_fast.errors import DachiError, Malformed, Missing, NotAStore, StoreLocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not (path / KEYS_FILE).is_file():
-            raise NotAStore("not-a-store", f"there is no store in {path}", path=str(path))
+            raise _nothing(path)
         with ExitStack() as opened:
             self._hold(opened)
             self._open(opened)
@@ -92,3 +92,11 @@ class Folder:
             raise Missing("missing", f"{_DATA_FILE} holds no store") from cause
         except lmdb.Error as cause:
             raise Malformed("malformed", f"{_DATA_FILE} cannot be opened: {cause}") from cause
+
+
+def _nothing(path: Path) -> DachiError:
+    """Gives the error for a folder without keys."""
+    if (path / _DATA_FILE).exists():
+        what = f"{path} has no {KEYS_FILE}: without its keys nothing in it can be read"
+        return Missing("missing", what, path=str(path))
+    return NotAStore("not-a-store", f"there is no store in {path}", path=str(path))

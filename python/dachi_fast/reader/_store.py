@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+    from dachi_fast.reader._blobs import Value
     from dachi_fast.reader._keys import Key
     from dachi_fast.reader._records import Version
 
@@ -63,6 +64,12 @@ class _Branch:
                 raise Tampered("tampered", "a version has another number than its place says")
             found.append(version)
         return found
+
+
+def _prove(nodes: Nodes, state: _maps.Node | None, blueprint: Value) -> None:
+    blueprint.read(nodes)
+    for _, value in _maps.entries(nodes, state):
+        value.read(nodes)
 
 
 class StoreReader:
@@ -187,12 +194,13 @@ class StoreReader:
         """Proves every name, version, node and ledger entry."""
         self._met.clear()
         names, versions = self._branches(), 0
+        proved: set[tuple[_maps.Node | None, Value]] = set()  # what versions share, once
         for branch in names.values():
-            for version in branch.versions:
-                versions += 1
-                version.blueprint.read(branch.nodes)
-                for _, value in _maps.entries(branch.nodes, version.state):
-                    value.read(branch.nodes)
+            versions += len(branch.versions)
+            for content in {(version.state, version.blueprint) for version in branch.versions}:
+                if content not in proved:
+                    proved.add(content)
+                    _prove(branch.nodes, *content)
         self._check_names(names)
         entries = sum(1 for _ in self._entries())
         ids = set(self._folder.node_ids())
