@@ -263,7 +263,7 @@ def test_values_of_classes_are_shown_as_they_are(folder: Path) -> None:
     with opened(folder) as store:
         mood = store.state("agent")["parts.1.value"]["mood"]
     assert type(mood) is Opaque
-    assert (mood.tag, mood.content) == ("enum", ["tests.samples:Mood", "CALM"])
+    assert (mood.tag, mood.content) == ("enum", ["tests.samples:Mood", 1, "CALM"])
 
 
 def test_the_command_verifies_and_lists(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -287,7 +287,7 @@ def test_the_command_gives_everything_as_json(
     assert version["blueprint"]["kind"] == f"{__name__}:Agent"
     value = version["state"]["parts.1.value"]["$dict"]
     assert value == [
-        ["mood", {"$enum": ["tests.samples:Mood", "CALM"]}],
+        ["mood", {"$enum": ["tests.samples:Mood", 1, "CALM"]}],
         ["nan", {"$float": "nan"}],
         ["b", {"$bytes": "AA=="}],
         [3, {"$tuple": [1, {"$set": [2]}]}],

@@ -13,8 +13,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dachi_fast import Attr, BaseModule, KeyFile, Limits, Param, Store
+from dachi_fast import Attr, BaseModule, KeyFile, Limits, Param, Shared, Store, shared_name
 from dachi_fast import Version as Saved
+from dachi_fast.errors import UnknownName
 from dachi_fast.reader import KeyFile as Key
 from dachi_fast.reader import StoreReader, Version
 from tests.oracles.reading import described
@@ -35,6 +36,7 @@ class Part(BaseModule):
 class Tree(BaseModule):
     parts: list[BaseModule] = Param(default_factory=list)
     memory: Any = Attr(default=None)
+    board: dict[str, int] = Shared(default_factory=dict)
 
 
 def tree(memory: Any, parts: int) -> Tree:
@@ -54,6 +56,15 @@ large = st.builds(
     st.integers(0, 9),
 )
 trees = st.builds(tree, values | large, st.sampled_from([0, 1, 3, 150, 600]))
+
+
+def _shared(board: dict[str, int]) -> Do:
+    def do(store: Store) -> None:
+        Tree.board.clear()
+        Tree.board.update(board)
+        store.save_shared(Tree, base="latest")
+
+    return do
 
 
 def _if_there(do: Callable[[Store, str], object], name: str) -> Do:
@@ -103,6 +114,7 @@ operations = (
         ),
         NAMES,
     )
+    | st.builds(_shared, st.dictionaries(st.text(max_size=3), st.integers()))
     | st.just(lambda store: store.rotate_now())
     | st.just(lambda store: store.compact())
 )
@@ -120,6 +132,15 @@ def _read_version(version: Version) -> list[object]:
     numbers = [version.base, version.restores, version.written_bytes, entries]
     said = [version.source, version.tags, version.justification, version.root]
     return [version.number, version.created_ns // 1000, *numbers, *said]
+
+
+def _shared_names(store: Store) -> list[str]:
+    """Gives the name of the class's Shared values, if they were saved."""
+    try:
+        store.load_shared(Tree)
+    except UnknownName:
+        return []
+    return [shared_name(Tree)]
 
 
 def _state(state: dict[str, Any]) -> dict[str, Any]:
@@ -144,8 +165,8 @@ def test_the_reader_gives_what_the_core_gives(todo: list[Do]) -> None:
         ) as store:
             for do in todo:
                 do(store)
-            names = store.names()
-            histories = {name: store.history(name)[::-1] for name in names}
+            names, shared = store.names(), _shared_names(store)
+            histories = {name: store.history(name)[::-1] for name in [*names, *shared]}
             fingerprints = {
                 name: [store.fingerprint(name, version=version.number) for version in history]
                 for name, history in histories.items()
@@ -154,13 +175,15 @@ def test_the_reader_gives_what_the_core_gives(todo: list[Do]) -> None:
                 (name, version.number): _state(
                     store.load(name, version=version.number).state_dict()
                 )
-                for name, history in histories.items()
-                for version in history
+                for name in names
+                for version in histories[name]
             }
             store.export(exported)
             proved = store.verify()
         with StoreReader(folder / "store", key=Key(folder / "key")) as reader:
-            assert reader.names() == names
+            assert (reader.names(), reader.shared_names()) == (names, shared)
+            for name in shared:
+                assert reader.state(name) == {"board": Tree.board}
             for name, history in histories.items():
                 read = reader.versions(name)
                 assert [*map(_read_version, read)] == [*map(_saved_version, history)]
@@ -168,6 +191,7 @@ def test_the_reader_gives_what_the_core_gives(todo: list[Do]) -> None:
             for (name, number), state in states.items():
                 assert _state(reader.state(name, number)) == state
                 assert reader.blueprint(name, number)["kind"] == f"{__name__}:Tree"
+                assert f"{__name__}:Tree" in reader.classes(name, number)
             assert list(reader.ledger()) == exported.getvalue().split("\n")[1:-2]
             report = reader.verify()
             assert (report.names, report.versions) == (proved.names, proved.versions)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dachi_fast import Attr, BaseModule, Param
+from dachi_fast import Attr, BaseModule, Param, Shared
 
 
 class Part(BaseModule):
@@ -22,6 +22,7 @@ class Frozen(BaseModule):
     values: Any = Attr(default=None)
     array: Any = Attr(default=None)
     text: str = Attr(default="")
+    board: dict[str, int] = Shared(default_factory=lambda: {"jobs": 3})
 
 
 def frozen(version: int) -> Frozen:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from dachi_fast import FileWitness, KeyFile, Store
-from tests.compat.agent import frozen
+from tests.compat.agent import Frozen, frozen
 
 HERE: Final = Path(__file__).parent
 VERSIONS: Final = 3
@@ -54,6 +54,7 @@ def generate(folder: Path) -> None:
         store.fork("agent", "fork", version=2)
         store.copy("agent", to="copy", version=1)
         store.forget("forgotten")
+        store.save_shared(Frozen)
         # The ledger's tree has a full tile and one above it.
         for _ in range(126):
             clock.now_ns += _STEP_NS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dachi_fast import FileWitness, KeyFile, Store, reader
-from tests.compat.agent import frozen
+from tests.compat.agent import Frozen, frozen
 from tests.compat.generate import HERE, NAMES, VERSIONS, generate, number_of
 from tests.oracles.reading import described
 from tests.tokens import same
@@ -37,6 +37,9 @@ def _check(folder: Path) -> None:
             assert same(loaded.state_dict(), frozen(number).state_dict())
         assert same(store.load("fork").state_dict(), frozen(2).state_dict())
         assert same(store.load("copy").state_dict(), frozen(1).state_dict())
+        Frozen.board.clear()
+        store.load_shared(Frozen)
+        assert Frozen.board == {"jobs": 3}
         assert [entry.hash for entry in store.ledger(limit=3)] == expected["ledger"]
         assert store.verify().ledger_entries == expected["entries"]
         store.prove(0).verify(store.verifier_key)
@@ -51,6 +54,8 @@ def _check_with_the_reader(folder: Path, entries: int) -> None:
     with reader.StoreReader(folder / "store", key=key, witness=witness) as store:
         assert store.verify().entries == entries
         assert store.names() == NAMES
+        [shared] = store.shared_names()
+        assert store.state(shared) == {"board": {"jobs": 3}}
         for number in range(1, VERSIONS + 1):
             saved = frozen(number).state_dict()
             assert {path: described(value) for path, value in saved.items()} == {

@@ -63,12 +63,13 @@ def _key(given: argparse.Namespace) -> Key:
 def _list(store: StoreReader) -> None:
     report = store.verify()
     print(f"commit {store.head.commit}, {report.nodes} nodes, all proved")
-    for name in store.names():
-        print(f"{name}")
+    for name in [*store.names(), *store.shared_names()]:
+        print(_printable(name))
         for version in store.versions(name):
             entries = version.state.entries if version.state else 0
             tags = "".join(f" #{tag}" for tag in version.tags)
-            print(f"  {version.number}{tags}  {_time(version)}  {entries} values  {_why(version)}")
+            why = _printable(version.justification[:80])
+            print(f"  {version.number}{tags}  {_time(version)}  {entries} values  {why}")
     print(f"{report.entries} ledger entries")
 
 
@@ -76,7 +77,7 @@ def _dump(store: StoreReader) -> None:
     report = store.verify()
     names = {
         name: [_version(store, name, version) for version in store.versions(name)]
-        for name in store.names()
+        for name in [*store.names(), *store.shared_names()]
     }
     ledger = [json.loads(line) for line in store.ledger()]
     dump = {"commit": store.head.commit, "nodes": report.nodes, "names": names, "ledger": ledger}
@@ -95,6 +96,7 @@ def _version(store: StoreReader, name: str, version: Version) -> dict[str, Any]:
         "justification": version.justification,
         "root": version.root,
         "blueprint": plain(store.blueprint(name, version.number)),
+        "classes": plain(store.classes(name, version.number)),
         "state": {p: plain(v) for p, v in store.state(name, version.number).items()},
     }
 
@@ -103,9 +105,9 @@ def _time(version: Version) -> str:
     return datetime.fromtimestamp(version.created_ns // 1_000_000_000, UTC).isoformat()
 
 
-def _why(version: Version) -> str:
-    """Gives the reason on one line, without what a terminal would obey."""
-    return "".join(c if c.isprintable() else " " for c in version.justification[:80])
+def _printable(text: str) -> str:
+    """Gives a text on one line, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 if __name__ == "__main__":

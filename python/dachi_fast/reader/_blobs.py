@@ -77,7 +77,7 @@ class Value:
 
 
 def taken_value(content: Take, ids: Take) -> Value:
-    """Reads a value of a leaf, whose blob's id stands apart."""
+    """Reads a value, whose blob's id stands among `ids`."""
     tag = content.varint()
     inline = content.raw(tag >> 1)
     if tag % 2 == 0:

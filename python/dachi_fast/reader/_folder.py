@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 KEYS_FILE: Final = "keys.sealed"
 _DATA_FILE: Final = "data.mdb"
 _LOCK_FILE: Final = "store.lock"
+# Name of a database -> first byte of the least id in it.
+_NODES: Final = {b"log": 0xF0, b"maps": 0x80, b"nodes": 0}
 
 
 class Folder:
@@ -49,12 +51,14 @@ class Folder:
 
     def node(self, node_id: bytes) -> bytes | None:
         """Gives the envelope of a node; None if it is not there."""
-        sealed: bytes | None = self._txn.get(node_id, db=self._nodes)
+        database = next(name for name, first in _NODES.items() if node_id[0] >= first)
+        sealed: bytes | None = self._txn.get(node_id, db=self._nodes[database])
         return sealed
 
     def node_ids(self) -> Iterator[bytes]:
-        """Gives the ids of all nodes, ascending."""
-        yield from self._txn.cursor(db=self._nodes).iternext(values=False)
+        """Gives the ids of all nodes."""
+        for database in self._nodes.values():
+            yield from self._txn.cursor(db=database).iternext(values=False)
 
     def _hold(self, opened: ExitStack) -> None:
         """Keeps writers out: a reader that is not in LMDB's table would not be safe from them."""
@@ -84,7 +88,7 @@ class Folder:
                 str(self.path), map_size=size_bytes, readonly=True, lock=False, max_dbs=4
             )
             opened.callback(env.close)
-            self._nodes: Any = env.open_db(b"nodes", create=False)
+            self._nodes: Any = {name: env.open_db(name, create=False) for name in _NODES}
             self._meta: Any = env.open_db(b"meta", create=False)
             self._txn: Any = env.begin()
             opened.callback(self._txn.abort)

@@ -27,7 +27,8 @@ class Version:
         tags: names it goes by.
         justification: why, in the caller's words.
         state: root of the map of its state; None if that is empty.
-        blueprint: encoded, whole or in part a blob.
+        blueprint: encoded, inline or as a blob.
+        classes: the same; nothing where there is none.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Version:
     justification: str
     state: Node | None
     blueprint: Value
+    classes: Value
 
     @property
     def root(self) -> str:
@@ -49,12 +51,14 @@ class Version:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of state and blueprint in hex: equal for equal content, however it came about."""
+        """Hash of the content in hex: equal for equal content, however it came about."""
         state = self.state.digest if self.state else bytes(32)
         keys = self.state.keys[0] if self.state and self.state.keys else bytes(32)
-        blob = self.blueprint.blob.digest if self.blueprint.blob else bytes(32)
-        parts = [b"dachi_fast fingerprint", state, keys, blob, self.blueprint.inline]
-        return hashlib.sha256(b"".join(parts)).hexdigest()
+        sides = (self.blueprint, self.classes)
+        blobs = [side.blob.digest if side.blob else bytes(32) for side in sides]
+        length = len(self.blueprint.inline).to_bytes(8, "big")
+        parts = [state, keys, *blobs, length, *(side.inline for side in sides)]
+        return hashlib.sha256(b"dachi_fast fingerprint" + b"".join(parts)).hexdigest()
 
 
 def version_of(record: bytes) -> Version:
@@ -65,10 +69,7 @@ def version_of(record: bytes) -> Version:
     source = (take.text(), take.varint()) if take.flag() else None
     tags = tuple(take.text() for _ in range(take.count()))
     justification, state = take.text(), root_of(take)
-    # The id of the blueprint's blob comes last.
-    blueprint = taken_value(take, Take(record[-16:]))
-    if blueprint.blob:
-        take.raw(16)
+    blueprint, classes = taken_value(take, take), taken_value(take, take)
     take.done()
     return Version(
         number,
@@ -82,6 +83,7 @@ def version_of(record: bytes) -> Version:
         justification,
         state,
         blueprint,
+        classes,
     )
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from dachi_fast.reader._blobs import Value
     from dachi_fast.reader._keys import Key
     from dachi_fast.reader._records import Version
 
@@ -66,9 +65,10 @@ class _Branch:
         return found
 
 
-def _prove(nodes: Nodes, state: _maps.Node | None, blueprint: Value) -> None:
-    blueprint.read(nodes)
-    for _, value in _maps.entries(nodes, state):
+def _prove(nodes: Nodes, version: Version) -> None:
+    version.blueprint.read(nodes)
+    version.classes.read(nodes)
+    for _, value in _maps.entries(nodes, version.state):
         value.read(nodes)
 
 
@@ -136,6 +136,10 @@ class StoreReader:
         """Gives the names that something was saved under, ascending."""
         return sorted(name for name in self._names if not name.startswith(_RESERVED))
 
+    def shared_names(self) -> list[str]:
+        """Gives the names under which Shared values of classes were saved, ascending."""
+        return sorted(name for name in self._names if name.startswith(_RESERVED))
+
     def versions(self, name: str) -> list[Version]:
         """Gives the versions of a name, oldest first.
 
@@ -183,6 +187,16 @@ class StoreReader:
         nodes, version = self._branch(name).nodes, self.version(name, which)
         return decoded(version.blueprint.read(nodes))
 
+    def classes(self, name: str, which: int | str | None = None) -> Any:
+        """Gives what the classes of a version were: kind -> schema versions and fields.
+
+        Raises:
+            UnknownName: there is no such version.
+        """
+        nodes, version = self._branch(name).nodes, self.version(name, which)
+        table = version.classes.read(nodes)
+        return decoded(table) if table else {}
+
     def ledger(self) -> Iterator[str]:
         """Gives the entries, oldest first, as the lines of an export that discloses details.
 
@@ -194,13 +208,14 @@ class StoreReader:
         """Proves every name, version, node and ledger entry."""
         self._met.clear()
         names, versions = self._branches(), 0
-        proved: set[tuple[_maps.Node | None, Value]] = set()  # what versions share, once
+        proved = set()  # what versions share, once
         for branch in names.values():
             versions += len(branch.versions)
-            for content in {(version.state, version.blueprint) for version in branch.versions}:
+            for version in branch.versions:
+                content = (version.state, version.blueprint, version.classes)
                 if content not in proved:
                     proved.add(content)
-                    _prove(branch.nodes, *content)
+                    _prove(branch.nodes, version)
         self._check_names(names)
         entries = sum(1 for _ in self._entries())
         ids = set(self._folder.node_ids())
