@@ -1,23 +1,28 @@
-"""What docs/format.md says of writers, held against what the core wrote."""
+"""What docs/format.md says of writers, held against what the core wrote; and its vectors."""
 
 from __future__ import annotations
 
+import hmac
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import dachi_fast
 from dachi_fast import Attr, BaseModule, Store, reader
 from dachi_fast._core import codec
 from dachi_fast.reader import _maps
 from dachi_fast.reader._blobs import Blob, Value
+from dachi_fast.reader._envelope import Opener
 from dachi_fast.reader._nodes import Nodes, hash_of
+from dachi_fast.reader._records import name_key
 from tests.oracles import cutting
 
-CHUNK = 7
+CHUNK, LEAF = 7, 3
 
 
 class Agent(BaseModule):
@@ -98,3 +103,39 @@ def _index_hash(nodes: Nodes, blob: Blob, groups: list[list[bytes]], at: int) ->
     while [[part.digest for part in above._parts(nodes)] for above in level] != groups:
         level = [part for above in level for part in above._parts(nodes)]
     return level[at].digest
+
+
+def _vectors() -> dict[str, str]:
+    """Works the vectors of the page out, with nothing but the standard library and BLAKE3."""
+    epoch, namespace, salt = b"\1" * 32, b"\2" * 32, b"\3" * 24
+    prk = hmac.digest(epoch, namespace, "sha256")
+    info = salt + bytes([CHUNK])
+    key = hmac.digest(prk, info + b"\1", "sha256")
+    associated = (
+        b"dachi_fast\1" + b"\4" * 16 + b"\5" * 16 + bytes([CHUNK]) + b"\6" * 16 + b"\1\0\0\0"
+    )
+    plain = b"\0\3\3abc".ljust(64, b"\0")
+    sealed = AESGCM(key).encrypt(bytes(12), plain, associated)
+    gear = [number.to_bytes(8, "big").hex() for number in cutting.GEAR[:2]]
+    return {
+        "varint of 300": "ac02",
+        'H(CHUNK, "abc")': hash_of(CHUNK, b"abc").hex(),
+        'H(LEAF, "abc")': hash_of(LEAF, b"abc").hex(),
+        "PRK": prk.hex(),
+        "node key": key.hex(),
+        "envelope": (b"\1" + bytes([CHUNK]) + b"\1\0\0\0" + salt + sealed).hex(),
+        "commitment, were there one": hmac.digest(
+            prk, b"commitment" + info + b"\1", "sha256"
+        ).hex(),
+        'key of the name "agent" under the store key N': name_key(namespace, "agent").hex(),
+        "G[0] \u2016 G[1]": "".join(gear),
+    }
+
+
+def test_the_vectors_of_the_page_hold() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "format.md").read_text()
+    section = page[page.index("## 16. Vectors") :]
+    listed = dict(re.findall(r"^(.+) = ([0-9a-f]+)$", section, re.MULTILINE))
+    assert listed == _vectors()
+    opener = Opener(b"\4" * 16, b"\5" * 16, {1: b"\1" * 32}, b"\2" * 32)
+    assert opener.open(CHUNK, b"\6" * 16, bytes.fromhex(listed["envelope"])) == b"abc"

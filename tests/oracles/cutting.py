@@ -22,7 +22,7 @@ def _gear() -> list[int]:
     return gear
 
 
-_GEAR: Final = _gear()
+GEAR: Final = _gear()
 
 
 def fixed(value: bytes) -> list[bytes]:
@@ -47,7 +47,7 @@ def _end(value: bytes, least: int, normal: int, most: int, strict: int, loose: i
     """Gives where the first piece ends; None if not within the value."""
     seen = 0
     for at in range(least, min(most, len(value))):
-        seen = (seen * 2 + _GEAR[value[at]]) % 2**64
+        seen = (seen * 2 + GEAR[value[at]]) % 2**64
         if seen >> 64 - (strict if at < normal else loose) == 0:
             return at + 1
     return most if len(value) >= most else None
