@@ -71,6 +71,11 @@ class Value:
     inline: bytes
     blob: Blob | None
 
+    @property
+    def size_bytes(self) -> int:
+        """How many there are."""
+        return len(self.inline) + (self.blob.size_bytes if self.blob else 0)
+
     def read(self, nodes: Nodes) -> bytes:
         """Gives all the bytes."""
         return self.inline if self.blob is None else self.inline + self.blob.read(nodes)

@@ -67,12 +67,12 @@ def prefixed(nodes: Nodes, root: Node | None, prefix: bytes) -> Iterator[tuple[b
 
 def _below(nodes: Nodes, node: Node) -> Iterator[tuple[bytes, Value]]:
     found = _leaf(nodes, node) if node.height == 0 else _branch(nodes, node)
-    count = 0
-    for entry in found:
-        count += 1
-        yield entry
-    if count != node.entries:
-        raise malformed("a node holds another number of entries than its parent says")
+    count = size_bytes = 0
+    for key, value in found:
+        count, size_bytes = count + 1, size_bytes + value.size_bytes
+        yield key, value
+    if (count, size_bytes) != (node.entries, node.size_bytes):
+        raise malformed("a node holds more or less than its parent says")
 
 
 def _branch(nodes: Nodes, node: Node) -> Iterator[tuple[bytes, Value]]:
