@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -35,6 +34,12 @@ class _Injected(Generic[T]):
     if TYPE_CHECKING:
 
         def __set__(self, instance: object, value: T) -> None: ...
+
+
+def _random() -> float:
+    import random  # not at import time, which has a budget
+
+    return random.random()
 
 
 class CountLimit(Action):
@@ -151,7 +156,7 @@ class RandomTimer(_Timer):
         ('RUNNING', 3.0)
     """
 
-    random = _Injected[Callable[[], float]](random.random)
+    random = _Injected[Callable[[], float]](_random)
 
     seconds_lower: float = Param()
     seconds_upper: float = Param()
