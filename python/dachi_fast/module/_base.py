@@ -18,6 +18,7 @@ from dachi_fast.module._views import fixed_names, plain_class, view
 from dachi_fast.spec._registry import kind_of, registry
 
 if TYPE_CHECKING:
+    from dachi_fast.spec._evolved import Evolution
     from dachi_fast.spec._spec import BaseSpec
 
 Include = type | Callable[[Any], bool] | None
@@ -156,6 +157,68 @@ class BaseModule(Node):
 
         made: Self = built(plain_class(cls), spec, ctx, allow)
         return made
+
+    def evolved(
+        self,
+        spec: BaseSpec | Mapping[str, Any],
+        *,
+        allow: Sequence[type | str] | None = None,
+    ) -> tuple[Self, Evolution]:
+        """Builds a module of a new blueprint that remembers what this one does, where it fits.
+
+        Its Params are those of the blueprint, its Attrs those of this tree: of the module of the
+        same id, else of the same name and a class that is, or is derived from, the other's. Values
+        are copied, and this module stays as it is.
+
+        Args:
+            spec: as in `from_spec`. Without an id of its own the new module gets this one's.
+            allow: as in `from_spec`.
+
+        Returns:
+            The new module, and what became of the Attrs.
+
+        Raises:
+            pydantic.ValidationError: as `from_spec` does.
+            SpecError: as `from_spec` does.
+
+        Example:
+            >>> from dachi_fast import Attr, BaseModule, Param
+            >>> class Player(BaseModule):
+            ...     style: str = Param(default="calm")
+            ...     wins: int = Attr(default=0)
+            >>> player = Player()
+            >>> player.wins = 3
+            >>> bold, report = player.evolved({"kind": "Player", "style": "bold"})
+            >>> bold, bold.wins, report.kept
+            (Player(style='bold'), 3, ['wins'])
+        """
+        from dachi_fast.spec._evolved import evolved
+
+        return evolved(self, spec, allow)
+
+    def become(self, other: Self) -> None:
+        """Exchanges all that this module and another of its class hold, in one step.
+
+        Whoever refers to this module sees the other's blueprint and state from now on; calling it
+        again takes the exchange back. Ids, and the Param objects of declared fields with their
+        callbacks, stay; callbacks are told of the new values. On CPython 3.11 and 3.12 attributes
+        of both are slower afterwards.
+
+        Raises:
+            SpecError: the other is of another class; nothing is changed.
+
+        Example:
+            >>> from dachi_fast import BaseModule, Param
+            >>> class Player(BaseModule):
+            ...     style: str = Param(default="calm")
+            >>> player = Player()
+            >>> player.become(Player(style="bold"))
+            >>> player
+            Player(style='bold')
+        """
+        from dachi_fast.spec._evolved import become
+
+        become(self, other)
 
     # --- state --------------------------------------------------------------------------------
 
@@ -355,6 +418,9 @@ class BaseModule(Node):
 
     def __getstate__(self) -> dict[str, Any]:
         state = {k: v for k, v in self.__dict__.items() if k != "_module_views"}
+        state["_module_id"] = (
+            self.id
+        )  # drawn now if nobody asked for it: each copy would draw its own
         fixed = fixed_names(self)
         if fixed:
             state["_module_fixed"] = fixed
