@@ -266,7 +266,7 @@ def test_a_store_says_what_a_dict_says() -> None:
     # Hypothesis makes the machines, and gives them nothing.
     global _elsewhere
     with Warm("tests.test_store_properties") as _elsewhere:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             StoreMachine,
             settings=settings(
                 max_examples=140,
