@@ -21,10 +21,13 @@ from dachi_fast import BaseModule
 
 _SCALE = 4  # 22 modules make 9.9 KB of msgpack, 2,222 make 1.03 MB
 
+# That one keeps and gives back what we do: a tree that no code knows beforehand.
+WHOLE = "composed with blueprint, zstd 1"
 KEEPERS: dict[str, MakeKeeper] = {
     "dachi_fast": dachi_fast.Keeper,
     "composed, zstd 1": composed.level_1,
     "composed, zstd 3": composed.level_3,
+    WHOLE: composed.whole_level_1,
     "pickle + zlib + Fernet": fernet.Keeper,
 }
 
@@ -126,4 +129,4 @@ def one_at_a_time(
         clear()
 
 
-__all__ = ["KEEPERS", "SIZES", "Size", "one_at_a_time"]
+__all__ = ["KEEPERS", "SIZES", "WHOLE", "Size", "one_at_a_time"]

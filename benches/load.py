@@ -8,14 +8,10 @@ from typing import Any
 import pytest
 
 from benches._rows import describe
-from benches._sizes import KEEPERS, SIZES, one_at_a_time
+from benches._sizes import KEEPERS, SIZES, WHOLE, one_at_a_time
 from benches._trees import equal_states
-from benches.compare import composed
 from benches.compare.flatten import flatten
 
-_WHOLE = "composed with blueprint, zstd 1"
-# That one ends with what we end with: the tree that was saved, which no code knows beforehand.
-_KEEPERS = {**KEEPERS, _WHOLE: composed.whole_level_1}
 _GOAL = 2.5
 
 pytestmark = pytest.mark.parametrize("size", SIZES)
@@ -27,16 +23,16 @@ def _describe(benchmark: Any, verb: str, size: str, who: str) -> None:
         workload=f"{verb}, {SIZES[size].title}",
         who=who,
         base=who == "dachi_fast",
-        at_least=_GOAL if (verb, size, who) == ("load", "1MB", _WHOLE) else None,
+        at_least=_GOAL if (verb, size, who) == ("load", "1MB", WHOLE) else None,
     )
 
 
-@pytest.mark.parametrize("who", _KEEPERS)
+@pytest.mark.parametrize("who", KEEPERS)
 def bench_new(benchmark: Any, tmp_path: Path, size: str, who: str) -> None:
     """A new tree: ours from its own blueprint, the peers' by calling the classes."""
     _describe(benchmark, "load", size, who)
     agent = SIZES[size].make()
-    with one_at_a_time(_KEEPERS[who], tmp_path / "bench", "none") as fresh:
+    with one_at_a_time(KEEPERS[who], tmp_path / "bench", "none") as fresh:
         keeper = fresh()
         keeper.save(agent)
         loaded = benchmark.pedantic(

@@ -144,6 +144,10 @@ class WholeKeeper(Keeper):
         assign(agent, kept["state"])
         return agent
 
+    def load_into(self, agent: BaseModule) -> None:
+        """Loads the newest version's state, proved, into a tree of the same structure."""
+        assign(agent, self._state()["state"])
+
 
 def whole_level_1(folder: Path, durability: Durability) -> Keeper:
     """The level that dachi_fast uses, with the blueprint."""
