@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, Shared, Store, registry, shared_name
-from dachi_fast.errors import StoreFull
+from dachi_fast import Attr, BaseModule, Shared, registry, shared_name
 from tests.commands import Agent, Place, Tool, Visit
 from tests.samples import Late
 
@@ -248,19 +247,6 @@ def test_what_shows_no_agent_writes_nothing(place: Place, command: str) -> None:
     assert place.run(command).status == 0
     with place.open() as store:
         assert store.checkpoint().size == before
-
-
-def test_a_full_disk_keeps_nobody_from_looking(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_: Store) -> None:
-        raise StoreFull("full", "the disk is full")
-
-    monkeypatch.setattr(Store, "_finish", full)
-    done = place.run("show", "critic", "count")
-    assert (done.status, done.out) == (0, "2\n")
-    assert "cannot name this read" in done.err
-    assert place.run("rotate").status == 8
 
 
 # --- what names and values may hold ---------------------------------------------------------------

@@ -140,9 +140,11 @@ def test_loading_what_is_not_known_is_still_refused(store: Store) -> None:
 def test_reads_of_states_and_blueprints_are_entries_of_the_ledger(store: Store) -> None:
     store.state("agent", version=1)
     store.blueprint("agent")
+    store.state("agent", under="seen")
     store.tag("agent", tag="so that the reads are written")
-    reads = [entry for entry in store.ledger(limit=3) if entry.operation == "retrieve"]
+    reads = [entry for entry in store.ledger(limit=4) if entry.operation == "retrieve"]
     assert [(entry.memory_type, entry.version) for entry in reads] == [
+        ("state", 2),
         ("blueprint", 2),
         ("state", 1),
     ]

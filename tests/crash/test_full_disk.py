@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store
+from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store, cli
 from dachi_fast.errors import DachiError, ReadsLost, StoreFull, StoreIO
 from tests.warm import Warm
 
@@ -156,6 +156,23 @@ def test_the_end_of_a_block_on_a_full_disk_closes_too(disk: Path, tmp_path: Path
         with pytest.raises(ReadsLost), store:
             pass
     assert store.closed
+
+
+def test_a_command_shows_what_lies_on_a_full_disk_and_says_that_it_is_not_in_the_ledger(
+    disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("typer")
+    with open_store(disk, tmp_path) as store:
+        store.save(at_step(1), "agent")
+    _fill_up(disk)
+    where = ["--store", str(disk / "store"), "--keys", f"file:{tmp_path / 'key'}"]
+    where += ["--witness", str(tmp_path / "witness")]
+    assert cli.main(["show", "agent", "step", *where]) == 0
+    said = capsys.readouterr()
+    assert said.out == "1\n"
+    assert said.err.startswith("dachi-fast: warning: ")
+    assert "ledger" in said.err
+    assert cli.main(["rotate", *where]) == 8
 
 
 def test_a_disk_without_room_for_a_second_file_leaves_the_first(disk: Path, tmp_path: Path) -> None:

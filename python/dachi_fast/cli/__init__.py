@@ -1,7 +1,7 @@
 """The commands: ``dachi-fast ...``.
 
 Only ``demo`` works with what dachi_fast itself requires; all others need the extra ``cli`` (typer
-and rich). Each command lives in a file of its name.
+and rich). Each group of commands lives in a file of its name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; those of the process by default.
 
     Returns:
-        0 when the command succeeded, 1 when it failed, 2 when it was not understood.
+        0 when the command succeeded, 2 when it was not understood; others say how it failed
+        (docs/cli.md).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:

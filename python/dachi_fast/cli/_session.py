@@ -21,7 +21,7 @@ from dachi_fast.cli import _exit
 from dachi_fast.cli._output import Output
 from dachi_fast.cli._provider import provider
 from dachi_fast.cli._text import safe
-from dachi_fast.errors import NotAStore, StoreFull, StoreIO
+from dachi_fast.errors import NotAStore, StoreIO
 from dachi_fast.store import Limits, Store
 from dachi_fast.witness import FileWitness
 
@@ -81,16 +81,8 @@ class Session:
                 which is said. ``"write"``: it will be changed.
             limits: which versions are kept; None for the usual ones.
         """
-        store, done = self._opened(access, limits or Limits()), False
-        try:
-            with store:
-                yield store
-                done = True
-        except StoreFull as error:
-            # A full disk keeps nobody from reading.
-            if access != "audited" or not done:
-                raise
-            self.out.note(f"the store's ledger cannot name this read: {error}")
+        with self._opened(access, limits or Limits()) as store:
+            yield store
 
     def _opened(self, access: Access, limits: Limits) -> Store:
         self.check()

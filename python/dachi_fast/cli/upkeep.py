@@ -104,9 +104,9 @@ def _ranges(numbers: list[int]) -> str:
 def compact(session: Session) -> None:
     """Give the room that nothing needs any more back to the file system."""
     data = session.path / "data.mdb"
-    with session.open("write") as store, progress("compacting"):
+    with session.open("write") as store, progress("compacting") as advance:
         before = data.stat().st_size
-        store.compact()
+        store.compact(progress=advance)
         after = data.stat().st_size
     record = {"before_bytes": before, "after_bytes": after}
     session.out.document(record, f"{size(before)} before, {size(after)} now")
