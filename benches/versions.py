@@ -33,7 +33,7 @@ def bench_history(benchmark: Any, tmp_path: Path) -> None:
         at_most_ms=1.0,
     )
     counter = Counter()
-    with open_timed(tmp_path, Clock()) as store:
+    with unsynced(tmp_path / "store", KeyFile(tmp_path / "key")) as store:
         for counter.count in range(_VERSIONS):
             store.save(counter, "counter")
         found = benchmark.pedantic(
@@ -62,21 +62,22 @@ def bench_diff(benchmark: Any, tmp_path: Path) -> None:
 
 
 def bench_growth(benchmark: Any, tmp_path: Path) -> None:
-    """Every save is a round."""
+    """Every save is a round, one a minute: what a commit replaced goes after ten."""
     describe(
         benchmark,
         workload=f"save 1 MB with one changed value, versions 1..{_VERSIONS:,}, without sync",
         who="dachi_fast",
         base=True,
     )
-    agent, times = wide_agent(2_222, 4), []
-    with unsynced(tmp_path / "store", KeyFile(tmp_path / "key")) as store:
+    agent, times, clock = wide_agent(2_222, 4), [], Clock()
+    with unsynced(tmp_path / "store", KeyFile(tmp_path / "key"), clock=clock) as store:
         store.save(agent, "agent")
         before, numbers = _size_bytes(tmp_path), itertools.count(1)
 
         def change() -> None:
             number = next(numbers)
             agent.skills[number % 2_000].count = number
+            clock.now_s += 60
 
         def save() -> None:
             start = time.perf_counter()

@@ -28,13 +28,16 @@ class Codec:
         return _core.codec.decode(data)
 
 
-def unsynced(folder: Path, keys: KeyFile, *, sync_ms: int = 0) -> Store:
+def unsynced(
+    folder: Path, keys: KeyFile, *, sync_ms: int = 0, clock: Callable[[], int] | None = None
+) -> Store:
     """Opens a new store that never waits for the disk; nobody should keep data in it.
 
     Args:
         folder: where.
         keys: wraps its key.
         sync_ms: how long each commit sleeps instead.
+        clock: nanoseconds since 1970; None for the system's.
     """
     store_id, root = os.urandom(16), os.urandom(32)
     wrapped = keys.wrap(root, purpose(store_id))
@@ -47,6 +50,7 @@ def unsynced(folder: Path, keys: KeyFile, *, sync_ms: int = 0) -> Store:
         wrapped,
         provider,
         witness,
+        clock=clock,
         bench_only_no_sync=sync_ms == 0,
         bench_only_sync_ms=sync_ms,
     )
