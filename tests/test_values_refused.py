@@ -21,7 +21,14 @@ import pytest
 
 from dachi_fast import BaseModule, KeyFile, Param, Store, registry
 from dachi_fast._core import codec
-from dachi_fast.errors import Malformed, SpecError, StateError, StateTypeError, StateValueError
+from dachi_fast.errors import (
+    Malformed,
+    MigrationError,
+    SpecError,
+    StateError,
+    StateTypeError,
+    StateValueError,
+)
 from tests.samples import Holder, Pair, Point, leaf
 
 
@@ -350,7 +357,7 @@ def test_an_enum_member_that_is_gone_is_named() -> None:
     smaller = enum.Enum("Shrunk", {"A": 1})  # type: ignore[misc]
     smaller.__module__, smaller.__qualname__ = Shrunk.__module__, Shrunk.__qualname__
     registry.value(smaller)
-    with pytest.raises(StateValueError, match="no member 'B'"):
+    with pytest.raises(MigrationError, match="no member 'B'"):
         codec.decode(data)
 
 

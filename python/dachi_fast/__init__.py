@@ -38,6 +38,8 @@ if TYPE_CHECKING or find_spec("dachi_fast._core") is not None:
     from dachi_fast.ledger import Checkpoint as Checkpoint
     from dachi_fast.ledger import ConsistencyProof as ConsistencyProof
     from dachi_fast.ledger import InclusionProof as InclusionProof
+    from dachi_fast.migrate import Evolution as Evolution
+    from dachi_fast.migrate import migration as migration
     from dachi_fast.module import Attr as Attr
     from dachi_fast.module import BaseModule as BaseModule
     from dachi_fast.module import Param as Param
@@ -58,6 +60,7 @@ if TYPE_CHECKING or find_spec("dachi_fast._core") is not None:
     from dachi_fast.store import Report as Report
     from dachi_fast.store import Stats as Stats
     from dachi_fast.store import Store as Store
+    from dachi_fast.store import Upgraded as Upgraded
     from dachi_fast.store import Version as Version
     from dachi_fast.store import default_store as default_store
     from dachi_fast.witness import FileWitness as FileWitness

@@ -74,6 +74,10 @@ class MigrationError(DachiError, ValueError):
     """A saved state does not fit the class it is loaded into; nothing was changed."""
 
 
+class SchemaWarning(DachiError, UserWarning):
+    """A load has left out what no class has any more: a warning."""
+
+
 class IntegrityError(DachiError):
     """What lies on disk is not what was written there; ``context`` says what and where."""
 
@@ -231,6 +235,10 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "conflict": Conflict,
     "finished": Finished,
     "schema-too-new": MigrationError,
+    "schema-misfit": MigrationError,
+    "migration-gap": MigrationError,
+    "migration-failed": MigrationError,
+    "fields-dropped": SchemaWarning,
     "unsupported-type": StateTypeError,
     "object-array": StateTypeError,
     "cycle": StateValueError,

@@ -181,11 +181,11 @@ def _type_name(cls: type) -> str:
 def _type_of(name: str) -> type:
     from dachi_fast.spec import registry
 
-    cls = registry.value_types.get(name)
+    cls = registry.value_class(name)
     if cls is None:
         # Types in annotations register when a module class is first used: it may not have been.
         registry.settle()
-        cls = registry.value_types.get(name)
+        cls = registry.value_class(name)
     if cls is None:
         raise StateTypeError(
             "unsupported-type",
@@ -201,25 +201,31 @@ def _named(cls: type) -> tuple[str, int]:
     return _type_name(cls), getattr(cls, "__schema_version__", 1)
 
 
-def _class_of(name: str, version: int) -> Any:
-    """Gives the class of a payload.
+def _today(name: str, version: int, saved: Any) -> tuple[Any, Any]:
+    """Gives the class of a payload, and what was saved as its migrations make it.
 
     Raises:
         StateTypeError: it is not registered in this process.
-        MigrationError: it was saved by a newer one.
+        MigrationError: it was saved by a newer one, or its migrations do not get there.
     """
     cls = _type_of(name)
-    known = getattr(cls, "__schema_version__", 1)
-    if version > known:
-        raise MigrationError(
-            "schema-too-new",
-            f"a {name} was saved with schema version {version}, and this process has version "
-            f"{known}: update the code",
-            kind=name,
-            saved=version,
-            known=known,
-        )
-    return cls
+    if version == getattr(cls, "__schema_version__", 1):
+        return cls, saved
+    from dachi_fast.migrate._values import migrated_payload
+
+    return cls, migrated_payload(cls, name, version, saved)
+
+
+def _with_fields(cls: Any, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    from dachi_fast.migrate._values import with_fields, with_model_fields
+
+    return (with_model_fields if hasattr(cls, "model_fields") else with_fields)(cls, name, fields)
+
+
+def _with_private(cls: Any, name: str, private: dict[str, Any] | None) -> dict[str, Any] | None:
+    from dachi_fast.migrate._values import with_private
+
+    return with_private(cls, name, private)
 
 
 def _lower_enum(v: enum.Enum) -> _Lowered:
@@ -230,12 +236,15 @@ def _lower_enum(v: enum.Enum) -> _Lowered:
 
 def _raised_enum(p: Any) -> object:
     name, version, key = p
-    cls = _class_of(name, version)
+    cls, key = _today(name, version, key)
     try:
         return cls(key) if issubclass(cls, enum.Flag) else cls[key]
     except (KeyError, ValueError) as cause:
-        raise StateValueError(
-            "unsupported-type", f"{name} has no member {key!r} any more", type=name
+        raise MigrationError(
+            "schema-misfit",
+            f"{name} has no member {key!r} any more: keep it, as another name of the one that took "
+            f"its place, or write a migration",
+            kind=name,
         ) from cause
 
 
@@ -248,7 +257,9 @@ def _lower_dataclass(v: Any) -> _Lowered:
 
 def _raised_dataclass(p: Any) -> object:
     name, version, fields = p
-    cls = _class_of(name, version)
+    cls, fields = _today(name, version, fields)
+    if fields.keys() != cls.__dataclass_fields__.keys():
+        fields = _with_fields(cls, name, fields)
     value = object.__new__(cls)
     for field in dataclasses.fields(cls):
         if field.name in fields:
@@ -268,7 +279,12 @@ def _lower_model(v: Any) -> _Lowered:
 
 def _raised_model(p: Any) -> object:
     name, version, fields, fields_set, extra, private = p
-    cls = _class_of(name, version)
+    cls, fields = _today(name, version, fields)
+    if fields.keys() != cls.model_fields.keys():
+        fields, was = _with_fields(cls, name, fields), fields
+        fields_set = [field for field in fields_set if field in fields or field not in was]
+    if (private or {}).keys() != cls.__private_attributes__.keys():
+        private = _with_private(cls, name, private)
     value = object.__new__(cls)
     object.__setattr__(value, "__dict__", fields)
     object.__setattr__(value, "__pydantic_fields_set__", set(fields_set))
@@ -286,7 +302,9 @@ def _lower_namedtuple(v: Any) -> _Lowered:
 
 def _raised_namedtuple(p: Any) -> object:
     name, version, fields = p
-    cls = _class_of(name, version)
+    cls, fields = _today(name, version, fields)
+    if fields.keys() != set(cls._fields):
+        fields = _with_fields(cls, name, fields)
     made: object = tuple.__new__(cls, [fields[field] for field in cls._fields])
     return made
 
@@ -299,10 +317,14 @@ def _lower_module(v: BaseModule) -> _Lowered:
 
 
 def _raised_module(p: Any) -> object:
+    from dachi_fast.migrate._report import notes
+    from dachi_fast.migrate._restore import is_current, migrated_value
     from dachi_fast.module import load_owned
     from dachi_fast.spec import from_spec
 
-    spec, state, _ = p
+    spec, state, table = p
+    if not is_current(table):
+        return migrated_value(spec, state, table, notes())
     try:
         module = from_spec(spec)
     except ValueError as error:  # pydantic's own, where the classes have changed

@@ -65,6 +65,25 @@ def schema(module: BaseModule) -> bytes:
         StateError: as `capture`.
     """
 
+def rebuild(blueprint: dict[str, Any], state: dict[str, Any]) -> tuple[BaseModule, bool]:
+    """Makes modules out of what `dachi_fast._core.store.Loaded` gives, changed or not.
+
+    Args:
+        blueprint: as `blueprint()` gives it.
+        state: dot path -> value.
+
+    Returns:
+        As `build()`.
+
+    Raises:
+        SpecError: a kind is not registered, or its fields are others.
+        StateTypeError: a value does not fit its annotation, or cannot be held.
+        Malformed: no such blueprint can have been saved.
+    """
+
+def same_structure(a: BaseModule, b: BaseModule) -> bool:
+    """Gives whether two trees have the same kinds in the same places."""
+
 @final
 class LoadPlan:
     """What a load will write, and what it found wrong."""

@@ -72,8 +72,16 @@ class Loaded:
             IntegrityError: what lies on disk is not what was saved.
         """
 
+    def blueprint(self) -> dict[str, Any]:
+        """Gives the blueprint as it was saved, made anew by each call.
+
+        A module is a dict of kind (`module:qualname`), id, plain fields and the modules inside; one
+        that is met again is ``{"same": id}``, a dict that could be taken for either ``{"$data":
+        dict}``.
+        """
+
     def fits(self, module: BaseModule) -> bool:
-        """Gives whether a tree has the version's structure: the same kinds in the same places."""
+        """Gives whether a tree has as many values and the same kinds in the same places."""
 
 def drain() -> None:
     """Waits until no thread of this process saves; Ctrl-C ends the waiting."""
@@ -163,6 +171,12 @@ class Store:
 
     def flush(self) -> None:
         """Waits until everything that was queued before is settled; Ctrl-C ends the waiting."""
+
+    def migrate(self, name: str, capture: Capture, justification: str, base: int) -> _Row:
+        """Commits a capture of what version `base` is to today's classes."""
+
+    def note_migration(self, name: str, version: int, what: str) -> None:
+        """Puts into the ledger, as reads are put there, that a version was migrated when read."""
 
     def load(self, name: str, version: int | str | None = None) -> tuple[_Row, Loaded]:
         """Reads and proves a version, its large values excepted: those when they are used."""

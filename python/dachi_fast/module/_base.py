@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, dataclass_transform, overload
 
 from dachi_fast._core.state import flatten
+from dachi_fast.migrate import check_steps
 from dachi_fast.module import _walk
 from dachi_fast.module._copy import copied
 from dachi_fast.module._declare import declare, fields_of, initialise
@@ -60,6 +61,7 @@ class BaseModule(Node):
             return
         declare(cls, _RESERVED)
         type.__setattr__(cls, "__layout__", None)
+        check_steps(cls)
         registry.add_kind(cls)
 
     if not TYPE_CHECKING:

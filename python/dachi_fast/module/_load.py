@@ -71,6 +71,27 @@ def load_owned(module: BaseModule, state: Mapping[str, Any], strict: bool = True
     load(module, state, strict=strict, copy=False)
 
 
+def load_rest(module: BaseModule, state: dict[str, Any]) -> list[str]:
+    """Loads a flat state into a tree whose constructors have just made it.
+
+    Args:
+        module: the tree.
+        state: dotted key -> value; the modules own the values afterwards.
+
+    Returns:
+        The keys that the state does not have: there the constructors' values stay.
+
+    Raises:
+        StateKeyError: a key has no place.
+        StateTypeError: a value does not fit.
+    """
+    plan = plan_load(module, state, (True, True, True), copy=False)
+    if len(plan) != len(state):
+        _check_keys(module, state, plan)
+    _swap(plan)
+    return plan.missing
+
+
 def load_own(module: BaseModule, state: dict[str, Any]) -> bool:
     """Loads what one module holds itself, without its children and without copying.
 
@@ -115,11 +136,10 @@ def fitted(value: Any, field: LoadField | None, key: str, copy: bool) -> Any:
 
 
 def _converted(value: Any, field: LoadField, key: str) -> Any:
-    if field.validate is UNSET:
-        field.validate = _validator(field)
-    if field.validate is not None and not is_module(value):
+    validate = validator(field)
+    if validate is not None and not is_module(value):
         try:
-            new = field.validate(value)
+            new = validate(value)
         except ValueError:
             pass
         else:
@@ -127,21 +147,28 @@ def _converted(value: Any, field: LoadField, key: str) -> Any:
                 return new
     raise StateTypeError(
         "wrong-type",
-        f"{key!r}: {type(value).__name__} does not fit {_shown(field.annotation)}",
+        f"{key!r}: {type(value).__name__} does not fit {shown(field.annotation)}",
         path=key,
     )
 
 
-def _shown(annotation: Any) -> str:
+def shown(annotation: Any) -> str:
+    """Gives an annotation as messages have it."""
     return annotation.__name__ if type(annotation) is type else str(annotation)
 
 
-def _validator(field: LoadField) -> Callable[[Any], Any] | None:
-    """Gives pydantic's validator of an annotation, None where pydantic cannot make one."""
+def validator(field: LoadField) -> Callable[..., Any] | None:
+    """Gives pydantic's validator of a field, None where pydantic cannot make one; made once."""
+    if field.validate is UNSET:
+        field.validate = _validator(field.annotation)
+    found: Callable[..., Any] | None = field.validate
+    return found
+
+
+def _validator(annotation: Any) -> Callable[..., Any] | None:
     from pydantic import ConfigDict, TypeAdapter
     from pydantic.errors import PydanticUserError
 
-    annotation = field.annotation
     own_config = hasattr(annotation, "__pydantic_config__") or dataclasses.is_dataclass(annotation)
     own_config = own_config or hasattr(annotation, "model_config")
     if isinstance(annotation, type) and issubclass(annotation, Enum):

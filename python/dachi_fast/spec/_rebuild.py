@@ -56,8 +56,8 @@ def rebuilt(
             # The constructor may change what it gets: what was saved is loaded afterwards.
             values[name] = copied(own[name])
     _check_names(cls, fields, values)
-    checks = _checks(cls)
-    taken = {n: v if v is None else fitted_structure(v, checks[n]) for n, v in values.items()}
+    wanted = checks(cls)
+    taken = {n: v if v is None else fitted_structure(v, wanted[n]) for n, v in values.items()}
     hook = getattr(cls, "_from_values", None)
     module: BaseModule = hook(taken) if hook is not None else constructed(cls, taken)
     module._module_id = module_id
@@ -82,7 +82,7 @@ def _check_names(cls: type, fields: dict[str, SpecField], values: dict[str, Any]
         )
 
 
-def _checks(cls: type) -> dict[str, LoadField]:
+def checks(cls: type) -> dict[str, LoadField]:
     """Gives what the values of a class's blueprint must fit; made once."""
     found: dict[str, LoadField] | None = cls.__dict__.get("__rebuild_checks__")
     if found is None:

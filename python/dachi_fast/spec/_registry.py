@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 from weakref import WeakValueDictionary, ref
 
-from dachi_fast.errors import SpecError
+from dachi_fast.errors import DeclarationError, SpecError
+from dachi_fast.migrate import check_steps
 
 T = TypeVar("T")
 Type = TypeVar("Type", bound=type)
@@ -54,6 +55,27 @@ def full_kind_of(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
+def aliases_of(cls: type) -> list[str]:
+    """Gives the full kinds that a class says it was known by.
+
+    `__aliases__` lists them; one without a module is of the class's own.
+    """
+    listed: object = cls.__dict__.get("__aliases__", ())
+    if not isinstance(listed, (tuple, list)) or not all(isinstance(a, str) for a in listed):
+        raise DeclarationError(
+            "aliases",
+            f"{cls.__qualname__}.__aliases__ lists names, as in ('Old', 'old.module:Old'), not "
+            f"{listed!r}",
+        )
+    around = cls.__qualname__.rpartition("<locals>.")
+    here = f"{cls.__module__}:{around[0]}{around[1]}"
+    return [alias if ":" in alias else here + alias for alias in listed]
+
+
+def _short(kind: str) -> str:
+    return kind.rpartition(":")[2].rpartition("<locals>.")[2]
+
+
 def _is_local(cls: type) -> bool:
     return "<locals>" in cls.__qualname__
 
@@ -77,7 +99,11 @@ class Registry:
         self._entries: dict[str, Entry] = {}
         # short kind -> full kind -> the class (local classes weakly)
         self._kinds: dict[str, dict[str, Callable[[], type | None]]] = {}
+        # short or full kind that classes were known by -> full kind -> the class
+        self._aliases: dict[str, dict[str, Callable[[], type | None]]] = {}
+        self.generation = 0  # another one whenever a kind may mean another class
         self._values: WeakValueDictionary[str, type] = WeakValueDictionary()
+        self._value_aliases: WeakValueDictionary[str, type] = WeakValueDictionary()
         self.converters: dict[type, Converter] = {}
         self.converters_by_name: dict[str, Converter] = {}
 
@@ -87,6 +113,10 @@ class Registry:
         """Enters a module class under its kind; the same full kind is replaced."""
         held: Callable[[], type | None] = ref(cls) if _is_local(cls) else lambda: cls
         self._kinds.setdefault(kind_of(cls), {})[full_kind_of(cls)] = held
+        for alias in aliases_of(cls):
+            for known_by in (alias, _short(alias)):
+                self._aliases.setdefault(known_by, {})[full_kind_of(cls)] = held
+        self.generation += 1
 
     def candidates(self, kind: str) -> list[type]:
         """Gives the module classes that a short kind may mean, oldest first."""
@@ -99,13 +129,20 @@ class Registry:
         return found
 
     def named(self, kind: str) -> list[type]:
-        """Gives the module classes that a short or full kind may mean, without raising."""
+        """Gives the module classes that a short or full kind may mean, without raising.
+
+        A kind that no class has means those that have it among their `__aliases__`.
+        """
         if ":" not in kind:
-            return self.candidates(kind)
-        short = kind.rpartition(":")[2].rpartition("<locals>.")[2]
-        held = self._kinds.get(short, {}).get(kind)
-        cls = held() if held is not None else None
-        return [] if cls is None else [cls]
+            found = self.candidates(kind)
+        else:
+            held = self._kinds.get(_short(kind), {}).get(kind)
+            found = [cls for cls in (held(),) if cls is not None] if held is not None else []
+        return found or [
+            cls
+            for cls in (held() for held in self._aliases.get(kind, {}).values())
+            if cls is not None and full_kind_of(cls) in self._kinds.get(kind_of(cls), {})
+        ]
 
     def settle(self) -> None:
         """Resolves the annotations of every module class, which registers the types in them."""
@@ -177,7 +214,10 @@ class Registry:
             >>> registry.value_types[f"{Point.__module__}:Point"] is Point
             True
         """
+        check_steps(cls)
         self._values[full_kind_of(cls)] = cls
+        for alias in aliases_of(cls):
+            self._value_aliases[alias] = cls
         return cls
 
     def converter(
@@ -209,8 +249,8 @@ class Registry:
         return name if self._values.get(name) is cls else None
 
     def value_class(self, name: str) -> type | None:
-        """Gives the value type of a full name, None where none is registered."""
-        return self._values.get(name)
+        """Gives the value type of a full name or alias, None where none is registered."""
+        return self._values.get(name) or self._value_aliases.get(name)
 
     def converter_for(self, cls: type) -> tuple[str, Callable[[Any], Any]] | None:
         """Gives the name and the `to` of the converter of exactly this type."""
@@ -258,6 +298,7 @@ class Registry:
         """Removes an entry, or a module kind of that name; an unknown name is ignored."""
         if self._entries.pop(name, None) is None:
             self._kinds.pop(name, None)
+            self.generation += 1
 
     @overload
     def __getitem__(self, key: str) -> Entry: ...

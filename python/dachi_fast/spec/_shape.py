@@ -10,6 +10,7 @@ import types
 from dataclasses import InitVar
 from typing import Annotated, Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
 
+from dachi_fast.migrate import check_steps, declared_version
 from dachi_fast.module._fields import (
     ATTR,
     CHILD,
@@ -42,18 +43,26 @@ def versions_of(cls: type) -> dict[str, int]:
     """Gives the schema versions that a class and its bases declare, bases first.
 
     Raises:
-        TypeError: one is no positive whole number.
+        DeclarationError: a base that is no module has migrations that cannot work.
     """
     found: dict[str, int] = {}
     for base in reversed(cls.__mro__):
-        version = base.__dict__.get("__schema_version__")
-        if version is not None:
-            found[full_kind_of(base)] = version
+        if "__schema_version__" in base.__dict__:
+            check_steps(base)
+            found[full_kind_of(base)] = declared_version(base)
     return found
 
 
 def shape_of(cls: type) -> Shape:
-    """Gives the schema versions and fields of a module class, Shared ones left out."""
+    """Gives the schema versions and fields of a module class, Shared ones left out; made once."""
+    found: Shape | None = cls.__dict__.get("__shape__")
+    if found is None:
+        found = _made(cls)
+        type.__setattr__(cls, "__shape__", found)
+    return found
+
+
+def _made(cls: type) -> Shape:
     layout_of(cls)
     loaded: tuple[LoadField, ...] = cls.__dict__["__load_fields__"]
     fields = {f.name: [f.name, _ROLES[f.role], type_text(f.annotation)] for f in loaded}

@@ -14,3 +14,4 @@ from dachi_fast.store._stats import NameStats as NameStats
 from dachi_fast.store._stats import Stats as Stats
 from dachi_fast.store._store import Store as Store
 from dachi_fast.store._store import default_store as default_store
+from dachi_fast.store._upgrade import Upgraded as Upgraded

@@ -14,7 +14,7 @@ from dachi_fast.errors import Conflict
 from dachi_fast.module._shared import declaring
 from dachi_fast.restore import ready_for
 from dachi_fast.store._evidence import Evidence
-from dachi_fast.store._handle import Handle, check_text, known
+from dachi_fast.store._handle import Handle, Report, check_text, known, tell
 from dachi_fast.store._keys import Keys
 from dachi_fast.store._ledger import Ledger
 from dachi_fast.store._off_loop import off_loop, run
@@ -22,6 +22,7 @@ from dachi_fast.store._queue import BaseVersion, Queued, settle
 from dachi_fast.store._records import Row, Version, version_of
 from dachi_fast.store._saves import Saves
 from dachi_fast.store._shared import MOST_MERGES, Merge, ModuleClass, SharedBase
+from dachi_fast.store._upgrade import Upgrades
 from dachi_fast.store._upkeep import Upkeep
 from dachi_fast.store._versions import Versions
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
+    from dachi_fast.migrate import Evolution
     from dachi_fast.module import BaseModule
     from dachi_fast.store._stats import NameStats, Stats
 
@@ -36,7 +38,7 @@ D = TypeVar("D")
 M = TypeVar("M", bound="BaseModule")
 
 
-class Async(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
+class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
     """The store for event loops."""
 
     aclose = off_loop(Handle.close)
@@ -56,6 +58,8 @@ class Async(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
 
     acompact = off_loop(Upkeep.compact)
     aprune = off_loop(Upkeep.prune)
+
+    aupgrade = off_loop(Upgrades.upgrade)
 
     averify = off_loop(Evidence.verify)
 
@@ -165,38 +169,69 @@ class Async(Saves, Versions, Upkeep, Ledger, Evidence, Keys):
         return self._loaded(await run(self._read, declaring(*classes), version))
 
     @overload
-    async def aload(self, name: str, *, version: int | str | None = None) -> Any: ...
+    async def aload(
+        self, name: str, *, version: int | str | None = None, report: Report | None = None
+    ) -> Any: ...
     @overload
     async def aload(
-        self, name: str, *, version: int | str | None = None, default: D
+        self,
+        name: str,
+        *,
+        version: int | str | None = None,
+        default: D,
+        report: Report | None = None,
     ) -> Any | D: ...
-    async def aload(self, name: str, *, version: int | str | None = None, **default: Any) -> Any:
-        """Does what `load` does; the module is built in another thread."""
-        return await run(lambda: self.load(name, version=version, **default))
+    async def aload(
+        self,
+        name: str,
+        *,
+        version: int | str | None = None,
+        report: Report | None = None,
+        **default: Any,
+    ) -> Any:
+        """Does what `load` does; the module is built in another thread, which calls `report`."""
+        return await run(lambda: self.load(name, version=version, report=report, **default))
 
-    async def aload_into(self, module: M, name: str, *, version: int | str | None = None) -> M:
+    async def aload_into(
+        self,
+        module: M,
+        name: str,
+        *,
+        version: int | str | None = None,
+        report: Report | None = None,
+    ) -> M:
         """Does what `load_into` does; the module changes in one step, between two awaits."""
-        row, change = await run(self._ready_for, module, name, version)
+        row, change, evolution = await run(self._ready_for, module, name, version)
         change()
         self._track(module, name, row[0])
+        tell(name, row[0], evolution, report)
         return module
 
     async def arollback(
-        self, name: str, *, to: int | str, into: BaseModule | None = None, justification: str = ""
+        self,
+        name: str,
+        *,
+        to: int | str,
+        into: BaseModule | None = None,
+        justification: str = "",
+        report: Report | None = None,
     ) -> Version:
         """Does what `rollback` does; `into` changes in one step, between two awaits."""
         if into is None:
             return await run(self.rollback, name, to=to, justification=justification)
         check_text(justification)
-        _, change = await run(self._ready_for, into, name, to)
+        _, change, evolution = await run(self._ready_for, into, name, to)
         row = await run(self._core.rollback, name, to, justification)
         change()
         self._track(into, name, row[0])
+        tell(name, row[0], evolution, report)
         return version_of(row)
 
     def _ready_for(
         self, module: BaseModule, name: str, version: int | str | None
-    ) -> tuple[Row, Callable[[], None]]:
-        """Reads a version; gives its row and the step that changes the module."""
+    ) -> tuple[Row, Callable[[], None], Evolution]:
+        """Reads a version; gives its row, the step that changes the module, what is migrated."""
         row, loaded = self._core.load(name, known(version, name))
-        return row, ready_for(module, loaded)
+        change, evolution = ready_for(module, loaded)
+        self._note_migration(name, row[0], evolution)
+        return row, change, evolution

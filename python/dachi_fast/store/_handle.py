@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, Self, TypeAlias, overload
 
 from dachi_fast._core import store as _core_store
-from dachi_fast.errors import DachiError, StoreError, UnknownName
+from dachi_fast.errors import DachiError, SchemaWarning, StoreError, UnknownName
+from dachi_fast.migrate import Evolution
 from dachi_fast.module import BaseModule
 from dachi_fast.store._pending import Failures
 
@@ -16,6 +19,9 @@ Live: TypeAlias = BaseModule | type[BaseModule]
 # id of what lives -> weak reference to it, and the versions it came from by name
 Bases = dict[int, tuple[weakref.ref[Live], dict[str, _core_store.Mark]]]
 
+
+# What is called with what a load changed to fit today's classes.
+Report: TypeAlias = Callable[[Evolution], object]
 
 Durability: TypeAlias = Literal["sync", "async"]
 
@@ -97,6 +103,11 @@ class Handle:
         how = ", closed" if self.closed else ", read-only" if self.read_only else ""
         return f"Store({str(self._path)!r}{how})"
 
+    def _note_migration(self, name: str, number: int, evolution: Evolution) -> None:
+        """Puts into the ledger that a version was migrated when it was read."""
+        if evolution:
+            self._core.note_migration(name, number, note_of(evolution))
+
     def _base(self, live: Live, name: str) -> int:
         return self._mark(live, name).number
 
@@ -113,6 +124,34 @@ class Handle:
             held = self._bases[key] = (gone, {})
         return held[1].setdefault(name, _core_store.Mark())
 
+
+def note_of(evolution: Evolution) -> str:
+    """Gives what the ledger says of a migration."""
+    return str(evolution)[:_LONGEST_NOTE]
+
+
+def tell(name: str, number: int, evolution: Evolution, report: Report | None) -> None:
+    """Tells whoever loads what was changed to fit today's classes."""
+    if evolution and report is not None:
+        report(evolution)
+    elif evolution.dropped:
+        what = ", ".join(map(repr, evolution.dropped[:5]))
+        more = f" and {len(evolution.dropped) - 5} more" if len(evolution.dropped) > 5 else ""
+        warnings.warn(
+            SchemaWarning(
+                "fields-dropped",
+                f"version {number} of {name!r} has {what}{more}, which no class here has any more: "
+                f"the next save leaves them out. Load with report= to be told instead",
+                name=name,
+                version=number,
+                dropped=evolution.dropped,
+            ),
+            stacklevel=3,
+        )
+
+
+# An entry of the ledger holds 16 KiB; a character takes up to four bytes.
+_LONGEST_NOTE: Final = 2000
 
 # The core counts versions in 64 bits.
 MOST: Final = 2**64 - 1

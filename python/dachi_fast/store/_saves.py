@@ -9,8 +9,8 @@ from dachi_fast._core import state as _core_state
 from dachi_fast.errors import Conflict, UnknownName
 from dachi_fast.module import BaseModule
 from dachi_fast.module._shared import declaring
-from dachi_fast.restore import restored, restored_into
-from dachi_fast.store._handle import known
+from dachi_fast.restore import ready_for, restored
+from dachi_fast.store._handle import Report, known, tell
 from dachi_fast.store._records import Version, version_of
 from dachi_fast.store._shared import ModuleClass, SharedSaves
 
@@ -83,16 +83,34 @@ class Saves(SharedSaves):
         return version_of(row)
 
     @overload
-    def load(self, name: str, *, version: int | str | None = None) -> Any: ...
+    def load(
+        self, name: str, *, version: int | str | None = None, report: Report | None = None
+    ) -> Any: ...
     @overload
-    def load(self, name: str, *, version: int | str | None = None, default: D) -> Any | D: ...
-    def load(self, name: str, *, version: int | str | None = None, default: Any = _RAISE) -> Any:
-        """Gives an agent as it was saved.
+    def load(
+        self,
+        name: str,
+        *,
+        version: int | str | None = None,
+        default: D,
+        report: Report | None = None,
+    ) -> Any | D: ...
+    def load(
+        self,
+        name: str,
+        *,
+        version: int | str | None = None,
+        default: Any = _RAISE,
+        report: Report | None = None,
+    ) -> Any:
+        """Gives an agent as it was saved, migrated where its classes have changed since.
 
         Args:
             name: the name it was saved under.
             version: a version's number or tag; None for the latest.
             default: what to give when nothing was saved under the name (or number, or tag).
+            report: called with the `Evolution` if something was changed to fit the classes of this
+                process. None: a `SchemaWarning` if values were left out.
 
         Returns:
             A new module, equal in structure, ids and values.
@@ -100,6 +118,8 @@ class Saves(SharedSaves):
         Raises:
             UnknownName: no such name or version, and no default.
             SpecError: its classes are not imported in this process.
+            StateError: a value is of another type than the field that it was saved from.
+            MigrationError: its classes have changed, and what was saved does not fit them.
             IntegrityError: what lies on disk is not what was saved (`Tampered`, `Missing`,
                 `WrongContext`, `RolledBack`, `Malformed`).
             SnapshotExpired: it took longer than ten minutes, and what it needs was deleted.
@@ -114,11 +134,20 @@ class Saves(SharedSaves):
             if default is _RAISE:
                 raise
             return default
-        module = restored(loaded)
+        module, evolution = restored(loaded)
+        self._note_migration(name, row[0], evolution)
         self._track(module, name, row[0])
+        tell(name, row[0], evolution, report)
         return module
 
-    def load_into(self, module: M, name: str, *, version: int | str | None = None) -> M:
+    def load_into(
+        self,
+        module: M,
+        name: str,
+        *,
+        version: int | str | None = None,
+        report: Report | None = None,
+    ) -> M:
         """Loads a version into an existing module, in place.
 
         Fields whose structure differs (other modules than the saved ones) are rebuilt.
@@ -127,6 +156,7 @@ class Saves(SharedSaves):
             module: of the saved class.
             name: the name it was saved under.
             version: a version's number or tag; None for the latest.
+            report: as for `load`.
 
         Returns:
             The module.
@@ -135,11 +165,16 @@ class Saves(SharedSaves):
             UnknownName: no such name or version.
             SpecError: the module is not of the saved class; nothing was changed.
             StateError: a value does not fit; nothing was changed.
+            MigrationError: the classes have changed, and what was saved does not fit them; nothing
+                was changed.
             IntegrityError: what lies on disk is not what was saved.
             SnapshotExpired: it took longer than ten minutes, and what it needs was deleted.
             StoreClosed: the store was closed.
         """
         row, loaded = self._core.load(name, known(version, name))
-        restored_into(module, loaded)
+        change, evolution = ready_for(module, loaded)
+        self._note_migration(name, row[0], evolution)
+        change()
         self._track(module, name, row[0])
+        tell(name, row[0], evolution, report)
         return module

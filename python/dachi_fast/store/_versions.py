@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dachi_fast.restore import check_kind, restored_into
-from dachi_fast.store._handle import MOST, Handle, check_text, known
+from dachi_fast.restore import ready_for
+from dachi_fast.store._handle import MOST, Handle, Report, check_text, known, tell
 from dachi_fast.store._records import ABSENT, Change, Version, version_of
 
 if TYPE_CHECKING:
@@ -176,7 +176,13 @@ class Versions(Handle):
         ]
 
     def rollback(
-        self, name: str, *, to: int | str, into: BaseModule | None = None, justification: str = ""
+        self,
+        name: str,
+        *,
+        to: int | str,
+        into: BaseModule | None = None,
+        justification: str = "",
+        report: Report | None = None,
     ) -> Version:
         """Makes an old version the latest again, as a new version; history is kept.
 
@@ -185,6 +191,7 @@ class Versions(Handle):
             to: number or tag of the old version.
             into: a module to load the old version into.
             justification: why, for the ledger and the history.
+            report: as for `load`, of what `into` gets.
 
         Returns:
             The new version, equal to the old one.
@@ -192,6 +199,8 @@ class Versions(Handle):
         Raises:
             UnknownName: no such name or version; one that was pruned is gone for good.
             SpecError: `into` is not of the saved class; nothing was changed.
+            MigrationError: the classes have changed, and what was saved does not fit `into`;
+                nothing was changed.
             IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
 
@@ -202,10 +211,12 @@ class Versions(Handle):
         if into is None:
             return version_of(self._core.rollback(name, known(to, name), justification))
         old, loaded = self._core.load(name, known(to, name))
-        check_kind(into, loaded)
+        change, evolution = ready_for(into, loaded)
         row = self._core.rollback(name, old[0], justification)
-        restored_into(into, loaded)
+        self._note_migration(name, row[0], evolution)
+        change()
         self._track(into, name, row[0])
+        tell(name, row[0], evolution, report)
         return version_of(row)
 
     def fork(

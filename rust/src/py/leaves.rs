@@ -7,6 +7,7 @@ use super::raw;
 use super::types::Types;
 use crate::codec::{Decoder, Token};
 use crate::error::Error;
+use crate::state::Arena;
 use crate::store::{Loaded, Store};
 use crate::tree::{Blob, Cut, Nodes};
 use pyo3::prelude::*;
@@ -14,24 +15,33 @@ use pyo3::types::PyDict;
 
 /// The leaves of one version, ascending by path.
 pub struct Leaves<'a> {
-    loaded: &'a Loaded,
-    nodes: Box<dyn Nodes + 'a>,
+    paths: &'a Arena,
+    values: &'a Arena,
+    blobs: &'a [(usize, Blob)],
+    nodes: Option<Box<dyn Nodes + 'a>>,
 }
 
 impl<'a> Leaves<'a> {
     /// Those of `loaded`; its store reads what lies in blobs.
     pub fn new(store: &'a Store, loaded: &'a Loaded) -> Self {
-        Leaves { loaded, nodes: Box::new(store.nodes_of(loaded)) }
+        let nodes: Box<dyn Nodes + 'a> = Box::new(store.nodes_of(loaded));
+        let (paths, values, blobs) = (&loaded.paths, &loaded.values, &loaded.blobs);
+        Leaves { paths, values, blobs, nodes: Some(nodes) }
+    }
+
+    /// Those of a state in memory.
+    pub fn of(paths: &'a Arena, values: &'a Arena) -> Self {
+        Leaves { paths, values, blobs: &[], nodes: None }
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.loaded.paths.len()
+        self.paths.len()
     }
 
     /// The path of one, as text.
     pub fn path(&self, at: usize) -> Attempt<&'a str> {
-        let path = std::str::from_utf8(self.loaded.paths.get(at));
+        let path = std::str::from_utf8(self.paths.get(at));
         Ok(path.map_err(|_| Error::new("malformed", "a path is not UTF-8"))?)
     }
 
@@ -40,7 +50,7 @@ impl<'a> Leaves<'a> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.loaded.paths.get(middle) < path {
+            if self.paths.get(middle) < path {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -80,7 +90,7 @@ impl<'a> Leaves<'a> {
     }
 
     fn is_called(&self, at: usize, prefix: &str, name: &str) -> bool {
-        let path = self.loaded.paths.get(at);
+        let path = self.paths.get(at);
         at < self.len()
             && path.len() == prefix.len() + name.len()
             && path.ends_with(name.as_bytes())
@@ -92,7 +102,7 @@ impl<'a> Leaves<'a> {
         let mut own = Vec::new();
         let mut at = self.seek(prefix.as_bytes());
         while at < self.len() {
-            let path = self.loaded.paths.get(at);
+            let path = self.paths.get(at);
             let Some(rest) = path.strip_prefix(prefix.as_bytes()) else { break };
             match rest.iter().position(|byte| *byte == b'.') {
                 None => {
@@ -118,10 +128,11 @@ impl<'a> Leaves<'a> {
         types: &Types<'py>,
         keys: &mut Keys,
     ) -> Attempt<Bound<'py, PyAny>> {
-        let inline = self.loaded.values.get(at);
-        let blobs = &self.loaded.blobs;
-        match blobs.binary_search_by_key(&at, |(entry, _)| *entry).map(|place| blobs.get(place)) {
-            Ok(Some((_, blob))) => self.large(inline, blob, types, keys),
+        let inline = self.values.get(at);
+        let blobs = self.blobs;
+        let place = blobs.binary_search_by_key(&at, |(entry, _)| *entry);
+        match (place.map(|place| blobs.get(place)), &self.nodes) {
+            (Ok(Some((_, blob))), Some(nodes)) => large(inline, blob, &**nodes, types, keys),
             _ => ValueDecoder::new(inline, types, keys).whole(),
         }
     }
@@ -137,35 +148,34 @@ impl<'a> Leaves<'a> {
         }
         Ok(state)
     }
+}
 
-    /// A value of which at least a part is a blob.
-    fn large<'py>(
-        &self,
-        inline: &[u8],
-        blob: &Blob,
-        types: &Types<'py>,
-        keys: &mut Keys,
-    ) -> Attempt<Bound<'py, PyAny>> {
-        let py = types.empty.py();
-        let nodes = &*self.nodes;
-        if blob.cut == Cut::Content {
-            let bytes = py.detach(|| {
-                let mut bytes = inline.to_vec();
-                blob.append_to(nodes, &mut bytes).map(|()| bytes)
-            })?;
-            return ValueDecoder::new(&bytes, types, keys).whole();
-        }
-        let mut head = Decoder::new(inline);
-        let Token::Array(head) = head.token()? else {
-            return Err(Error::new("malformed", "a large value is no array").into());
-        };
-        if head.size_bytes as u64 != blob.size_bytes || !head.items.is_empty() {
-            return Err(Error::new("malformed", "an array and its items differ in length").into());
-        }
-        let unfilled = Unfilled::new(types, &head)?;
-        let memory = unfilled.memory()?;
-        raw::fill(py, &memory, |out| blob.read_into(nodes, out))?;
-        drop(memory);
-        unfilled.filled()
+/// A value of which at least a part is a blob.
+fn large<'py>(
+    inline: &[u8],
+    blob: &Blob,
+    nodes: &dyn Nodes,
+    types: &Types<'py>,
+    keys: &mut Keys,
+) -> Attempt<Bound<'py, PyAny>> {
+    let py = types.empty.py();
+    if blob.cut == Cut::Content {
+        let bytes = py.detach(|| {
+            let mut bytes = inline.to_vec();
+            blob.append_to(nodes, &mut bytes).map(|()| bytes)
+        })?;
+        return ValueDecoder::new(&bytes, types, keys).whole();
     }
+    let mut head = Decoder::new(inline);
+    let Token::Array(head) = head.token()? else {
+        return Err(Error::new("malformed", "a large value is no array").into());
+    };
+    if head.size_bytes as u64 != blob.size_bytes || !head.items.is_empty() {
+        return Err(Error::new("malformed", "an array and its items differ in length").into());
+    }
+    let unfilled = Unfilled::new(types, &head)?;
+    let memory = unfilled.memory()?;
+    raw::fill(py, &memory, |out| blob.read_into(nodes, out))?;
+    drop(memory);
+    unfilled.filled()
 }

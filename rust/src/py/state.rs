@@ -2,15 +2,19 @@
 
 use super::array::{self, Items};
 use super::blueprint;
+use super::build::build;
+use super::decode::Keys;
 use super::encode::ValueEncoder;
 use super::errors::Attempt;
 use super::layout::Layout;
+use super::leaves::Leaves;
 use super::raw;
 use super::sink::{ALL, Sink, Wanted};
 use super::types::{Types, types};
 use super::walk;
 use crate::codec::Encoder;
 use crate::error::Error;
+use crate::state::blueprint::outline;
 use crate::state::{Arena, Flat, Outside};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -33,11 +37,12 @@ impl<'py> Sink<'py> for DictSink<'py> {
     }
 }
 
-/// For walks that only look at the structure.
-struct NoSink;
+/// For walks that only look at the structure: how many leaves.
+struct CountSink(usize);
 
-impl<'py> Sink<'py> for NoSink {
+impl<'py> Sink<'py> for CountSink {
     fn leaf(&mut self, _: &str, _: &str, _: &Bound<'py, PyAny>) -> Attempt<()> {
+        self.0 += 1;
         Ok(())
     }
 }
@@ -182,18 +187,69 @@ fn capture(module: &Bound<'_, PyAny>, copy_arrays: bool) -> PyResult<Capture> {
     Ok(Capture { flat: Some(flat) })
 }
 
-/// The encoded blueprint of a module, and the table of its classes.
-pub fn blueprint_of(module: &Bound<'_, PyAny>) -> Attempt<(Vec<u8>, Vec<u8>)> {
-    let types = types(module.py())?;
-    let found = walk::walk(module, ALL, &mut NoSink)?;
-    let mut out = Encoder::default();
-    let schema = blueprint::encode(&mut out, &types, module, found)?;
-    Ok((out.into_bytes(), schema))
+/// What a save keeps of a module beside its values.
+pub struct Structure {
+    /// The encoded blueprint.
+    pub blueprint: Vec<u8>,
+    /// The encoded table of its classes.
+    pub schema: Vec<u8>,
+    /// How many values the state has.
+    pub leaves: usize,
+}
+
+impl Structure {
+    /// Of `module`.
+    pub fn of(module: &Bound<'_, PyAny>) -> Attempt<Self> {
+        let types = types(module.py())?;
+        let mut leaves = CountSink(0);
+        let found = walk::walk(module, ALL, &mut leaves)?;
+        let mut out = Encoder::default();
+        let schema = blueprint::encode(&mut out, &types, module, found)?;
+        Ok(Structure { blueprint: out.into_bytes(), schema, leaves: leaves.0 })
+    }
 }
 
 #[pyfunction]
 fn schema<'py>(module: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(module.py(), &blueprint_of(module)?.1))
+    Ok(PyBytes::new(module.py(), &Structure::of(module)?.schema))
+}
+
+/// Modules out of a blueprint and a state that lie in memory, as `store.Loaded.build` makes them.
+#[pyfunction]
+fn rebuild<'py>(
+    blueprint: &Bound<'py, PyDict>,
+    state: &Bound<'py, PyDict>,
+) -> PyResult<(Bound<'py, PyAny>, bool)> {
+    let py = state.py();
+    let types = types(py)?;
+    let _paused = raw::CollectorPaused::new(py);
+    let mut paths = Arena::default();
+    let (mut values, mut ends) = (Encoder::default(), Vec::with_capacity(state.len()));
+    for (path, value) in state.iter() {
+        let path: String = path.extract()?;
+        let encoded = ValueEncoder::new(&mut values, &types).value(&value);
+        encoded.map_err(|fail| fail.inside(path.as_str()))?;
+        ends.push(values.len());
+        paths.push(path.as_bytes());
+    }
+    let values = Arena::from_parts(values.into_bytes(), ends);
+    let (mut sorted, mut ordered) = (Arena::default(), Arena::default());
+    for at in paths.ascending() {
+        sorted.push(paths.get(at as usize));
+        ordered.push(values.get(at as usize));
+    }
+    let mut out = Encoder::default();
+    ValueEncoder::new(&mut out, &types).value(blueprint)?;
+    let leaves = Leaves::of(&sorted, &ordered);
+    let built = build(&types, &mut Keys::default(), out.bytes(), &leaves)?;
+    Ok((built.module, built.whole))
+}
+
+/// Whether two trees have the same kinds in the same places.
+#[pyfunction]
+fn same_structure(a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let outlined = |module| -> Attempt<_> { Ok(outline(&Structure::of(module)?.blueprint)?) };
+    Ok(outlined(a)? == outlined(b)?)
 }
 
 /// Fills the submodule.
@@ -204,6 +260,8 @@ pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(flatten, module)?)?;
     module.add_function(wrap_pyfunction!(capture, module)?)?;
     module.add_function(wrap_pyfunction!(schema, module)?)?;
+    module.add_function(wrap_pyfunction!(rebuild, module)?)?;
+    module.add_function(wrap_pyfunction!(same_structure, module)?)?;
     module.add_function(wrap_pyfunction!(super::load::plan_load, module)?)?;
     module.add_function(wrap_pyfunction!(super::spec::build_spec, module)?)
 }

@@ -1,8 +1,9 @@
 //! Reads in the ledger: remembered, and written with the next commit.
 
-use super::Store;
 use super::commit::Change;
 use super::later::FOR_EVER;
+use super::save::check_justification;
+use super::{Store, unknown_name};
 use crate::error::{Error, Result};
 use crate::ledger::Detail;
 use crate::seal::Sealer;
@@ -28,9 +29,11 @@ pub enum AuditReads {
 /// Equal reads in a row.
 #[derive(Debug)]
 pub(super) struct Read {
+    operation: &'static str,
     name: String,
     memory_type: &'static str,
     version: u64,
+    justification: String,
     count: u64,
     sealer: Arc<Sealer>,
 }
@@ -41,10 +44,19 @@ impl Read {
             agent_id: self.name.clone(),
             memory_type: self.memory_type.to_owned(),
             version: self.version,
+            justification: self.justification.clone(),
             count: self.count,
             ..Detail::default()
         };
-        change.log("retrieve", &detail, &self.sealer)
+        change.log(self.operation, &detail, &self.sealer)
+    }
+
+    fn is_like(&self, other: &Read) -> bool {
+        self.name == other.name
+            && self.operation == other.operation
+            && self.memory_type == other.memory_type
+            && self.version == other.version
+            && self.justification == other.justification
     }
 }
 
@@ -58,23 +70,11 @@ pub(super) struct Unwritten {
 }
 
 impl Unwritten {
-    fn add(&mut self, name: &str, sealer: &Arc<Sealer>, memory_type: &'static str, version: u64) {
+    fn add(&mut self, read: Read) {
         self.count += 1;
         match self.reads.last_mut() {
-            Some(last)
-                if last.name == name
-                    && last.memory_type == memory_type
-                    && last.version == version =>
-            {
-                last.count += 1;
-            }
-            _ => self.reads.push(Read {
-                name: name.to_owned(),
-                memory_type,
-                version,
-                count: 1,
-                sealer: Arc::clone(sealer),
-            }),
+            Some(last) if last.is_like(&read) => last.count += 1,
+            _ => self.reads.push(read),
         }
     }
 
@@ -96,6 +96,33 @@ impl Store {
         memory_type: &'static str,
         version: u64,
     ) -> Result<()> {
+        self.keep(Read {
+            operation: "retrieve",
+            name: name.to_owned(),
+            memory_type,
+            version,
+            justification: String::new(),
+            count: 1,
+            sealer: Arc::clone(sealer),
+        })
+    }
+
+    /// The same for a version that was migrated while it was read; `what` says how.
+    pub fn note_migration(&self, name: &str, version: u64, what: &str) -> Result<()> {
+        check_justification(what)?;
+        let agent = self.agent(&*self.view()?, name)?.ok_or_else(|| unknown_name(name))?;
+        self.keep(Read {
+            operation: "migrate",
+            name: name.to_owned(),
+            memory_type: "state",
+            version,
+            justification: what.to_owned(),
+            count: 1,
+            sealer: Arc::clone(&agent.sealer),
+        })
+    }
+
+    fn keep(&self, read: Read) -> Result<()> {
         if self.audit_reads == AuditReads::Off {
             return Ok(());
         }
@@ -104,7 +131,7 @@ impl Store {
         if unwritten.reads.is_empty() {
             (unwritten.count, unwritten.since_ns) = (0, now_ns);
         }
-        unwritten.add(name, sealer, memory_type, version);
+        unwritten.add(read);
         let is_due = unwritten.is_due(now_ns);
         if is_due {
             // Whatever comes of it, the next attempt is not at once.

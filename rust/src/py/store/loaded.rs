@@ -2,11 +2,11 @@
 
 use super::{Open, core_of};
 use crate::py::build::build;
-use crate::py::decode::Keys;
+use crate::py::decode::{Keys, ValueDecoder};
 use crate::py::errors::Attempt;
 use crate::py::leaves::Leaves;
 use crate::py::raw;
-use crate::py::state;
+use crate::py::state::Structure;
 use crate::py::types::types;
 use crate::state::blueprint;
 use crate::store::Loaded as Version;
@@ -57,10 +57,18 @@ impl Loaded {
         Ok(Leaves::new(&store, &self.version).state(&types(py)?, &mut Keys::default())?)
     }
 
+    /// The blueprint as it lies on disk.
+    fn blueprint<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (types, mut keys) = (types(py)?, Keys::default());
+        Ok(ValueDecoder::new(&self.version.blueprint, &types, &mut keys).whole()?)
+    }
+
     fn fits(&self, module: &Bound<'_, PyAny>) -> PyResult<bool> {
         let compared = || -> Attempt<bool> {
-            let (own, _) = state::blueprint_of(module)?;
-            Ok(blueprint::outline(&own)? == blueprint::outline(&self.version.blueprint)?)
+            let own = Structure::of(module)?;
+            Ok(own.leaves == self.version.paths.len()
+                && blueprint::outline(&own.blueprint)?
+                    == blueprint::outline(&self.version.blueprint)?)
         };
         Ok(compared()?)
     }

@@ -7,7 +7,7 @@ use super::loaded::Loaded;
 use super::versions::{Pick, VersionRow, row, which};
 use crate::error::Error;
 use crate::py::state::{Capture, keep_warm};
-use crate::store::{Origin, RESERVED, Save};
+use crate::store::{self, Base, Origin, RESERVED, Save};
 use pyo3::prelude::*;
 use std::sync::Arc;
 
@@ -26,31 +26,20 @@ impl Store {
         base: Option<Follow<'_>>,
         mark: &Bound<'_, Mark>,
     ) -> PyResult<VersionRow> {
-        let core = self.core()?;
-        let flat = capture.borrow_mut().flat.take();
-        let flat = flat.ok_or_else(|| Error::new("finished", "this capture was saved already"))?;
-        let (base, mark) = (follow(base), Arc::clone(&mark.get().0));
-        let (saved, flat) = py.detach(|| {
-            let saved = core.settled(name).and_then(|()| {
-                let (base, origin) = (base.number(), Origin::Walk);
-                let saved = core.save(&Save { name, justification, base, origin }, &flat)?;
-                mark.set(saved.number);
-                Ok(saved)
-            });
-            (saved, flat)
-        });
-        match saved {
-            Ok(version) => {
-                keep_warm(flat);
-                tell(py, &core, 2)?;
-                Ok(row(&version))
-            }
-            Err(error) => {
-                // So that the caller can choose another name or base without a second walk.
-                capture.borrow_mut().flat = Some(flat);
-                Err(error.into())
-            }
-        }
+        let save = Save { name, justification, base: None, origin: Origin::Walk };
+        self.committed(py, &save, capture, &follow(base), &mark.get().0)
+    }
+
+    fn migrate(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        capture: &Bound<'_, Capture>,
+        justification: &str,
+        base: u64,
+    ) -> PyResult<VersionRow> {
+        let save = Save { name, justification, base: None, origin: Origin::Migration };
+        self.committed(py, &save, capture, &Base::Number(base), &Arc::default())
     }
 
     fn save_together(
@@ -86,6 +75,11 @@ impl Store {
         Ok(saved.iter().map(row).collect())
     }
 
+    fn note_migration(&self, py: Python<'_>, name: &str, version: u64, what: &str) -> PyResult<()> {
+        let core = self.core()?;
+        Ok(py.detach(|| core.note_migration(name, version, what))?)
+    }
+
     #[pyo3(signature = (name, version=None))]
     fn load(
         &self,
@@ -97,5 +91,41 @@ impl Store {
         let which = which(version);
         let version = py.detach(|| core.load(name, &which))?;
         Ok((row(&version.version), Loaded::new(&self.open, version)))
+    }
+}
+
+impl Store {
+    fn committed(
+        &self,
+        py: Python<'_>,
+        save: &Save<'_>,
+        capture: &Bound<'_, Capture>,
+        base: &Base,
+        mark: &Arc<store::Mark>,
+    ) -> PyResult<VersionRow> {
+        let core = self.core()?;
+        let flat = capture.borrow_mut().flat.take();
+        let flat = flat.ok_or_else(|| Error::new("finished", "this capture was saved already"))?;
+        let (saved, flat) = py.detach(|| {
+            let saved = core.settled(save.name).and_then(|()| {
+                let (base, origin) = (base.number(), save.origin.clone());
+                let saved = core.save(&Save { base, origin, ..*save }, &flat)?;
+                mark.set(saved.number);
+                Ok(saved)
+            });
+            (saved, flat)
+        });
+        match saved {
+            Ok(version) => {
+                keep_warm(flat);
+                tell(py, &core, 2)?;
+                Ok(row(&version))
+            }
+            Err(error) => {
+                // So that the caller can choose another name or base without a second walk.
+                capture.borrow_mut().flat = Some(flat);
+                Err(error.into())
+            }
+        }
     }
 }
