@@ -109,6 +109,14 @@ class Alignment:
             state[name] = spec.pop(name)
         elif was_state and not is_state and name not in spec and self._is_leaf(name):
             spec[name] = state.pop(name)
+        if is_state and name in spec and name not in spec_fields(self.cls):
+            path = joined(self.path, name)
+            raise MigrationError(
+                "schema-misfit",
+                f"{path!r}: a module was saved where {kind_of(self.cls)} has an Attr, whose modules "
+                f"are values: write a migration",
+                path=path,
+            )
 
     def _is_leaf(self, name: str) -> bool:
         return name in self.state and not isinstance(self.state[name], Branch)
