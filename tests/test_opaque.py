@@ -133,7 +133,7 @@ def test_a_blueprint_is_read_without_its_classes(store: Store) -> None:
 
 
 def test_loading_what_is_not_known_is_still_refused(store: Store) -> None:
-    with pytest.raises(ValueError, match="unknown kind"):
+    with pytest.raises(StateTypeError, match="no such class is registered"):
         store.load("agent")
 
 
@@ -259,9 +259,7 @@ def test_what_does_not_take_an_unknown_part_is_opaque_as_a_whole() -> None:
     assert shown("foreign", ["fussy", part]) == Opaque("fussy", {"value": part})
 
 
-def test_a_class_that_has_changed_since_is_opaque() -> None:
+def test_a_value_of_a_newer_class_is_opaque() -> None:
     [name, version, fields] = lower(Pair(1, 2))[1]  # type: ignore[index, misc]
     assert shown("namedtuple", [name, version, fields]) == Pair(1, 2)
-    less = dict(list(fields.items())[:1])
-    assert shown("namedtuple", [name, version, less]) == Opaque(name, less)
     assert shown("namedtuple", [name, version + 1, fields]) == Opaque(name, fields)

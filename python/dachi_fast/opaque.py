@@ -56,7 +56,7 @@ def shown(tag: str, payload: object) -> object:
     except (MigrationError, SpecError, StateError):
         return opaque(tag, payload)
     except Malformed:
-        # Its class may have other fields by now, or may not take what stands for a part.
+        # Its class, or its converter, does not take what was saved or what stands for a part.
         if tag not in CLASSES:
             raise
         return opaque(tag, payload)

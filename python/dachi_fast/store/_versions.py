@@ -69,7 +69,7 @@ class Versions(Handle):
         """Gives the values of a version by path, without making modules of them.
 
         Its classes need not be imported: values of classes that this process does not know are
-        `Opaque`. It is what was saved: nothing is migrated.
+        `Opaque`. Paths are those that were saved: only values of known classes are migrated.
 
         Args:
             name: the name.
