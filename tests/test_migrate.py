@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, Evolution, KeyFile, Param, Store, migration
+from dachi_fast import Attr, BaseModule, KeyFile, MigrationReport, Param, Store, migration
 from dachi_fast.errors import DeclarationError, MigrationError
 from tests.evolving import TYPE, Holder, Leaf, loaded
 
@@ -51,12 +51,12 @@ def test_migrations_run_one_after_the_other_over_blueprint_and_state(store: Stor
             state = {path.replace("leaf.", "leaves.0."): value for path, value in state.items()}
             return spec, state | {"leaves.1.size": 9}
 
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert (found.timeout_ms, found.unit) == (2500, "ms")
     assert [leaf.size for leaf in found.leaves] == [3, 9]
     assert found.leaves[0].id == agent.leaf.id
     assert found.leaves[1].seen == []
-    assert evolution.migrated == ((f"{HERE}:Chained", 1, 3),)
+    assert changes.migrated == ((f"{HERE}:Chained", 1, 3),)
     assert store.save(found, "agent").number == 2
     assert not loaded(store)[1]
 
@@ -95,9 +95,9 @@ def test_the_parts_of_a_module_reach_its_migration_as_they_were_saved(store: Sto
             spec["moved"] = spec.pop("part")
             return spec, {"moved.old": state["part.old"] + 1}
 
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert found.moved.new == 10
-    assert [kind for kind, _, _ in evolution.migrated] == [f"{HERE}:Outside", f"{HERE}:Inside"]
+    assert [kind for kind, _, _ in changes.migrated] == [f"{HERE}:Outside", f"{HERE}:Inside"]
 
 
 def test_bases_and_mixins_have_versions_and_migrations_of_their_own(store: Store) -> None:
@@ -127,9 +127,9 @@ def test_bases_and_mixins_have_versions_and_migrations_of_their_own(store: Store
 
     store.save(made(1, 4)(), "agent")
     made(2, 4)
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert found.log == ["base"]
-    assert evolution.migrated == ((f"{HERE}:CountingMixin", 1, 2),)
+    assert changes.migrated == ((f"{HERE}:CountingMixin", 1, 2),)
     made(2, 5)
     assert loaded(store)[0].log == ["base", "own"]
     made(1, 5)
@@ -161,7 +161,7 @@ def test_a_migration_can_make_a_module_one_of_another_class(store: Store) -> Non
 
         @migration(1, 2)
         @staticmethod
-        def become(spec: Any, state: Any) -> Any:
+        def turn_into(spec: Any, state: Any) -> Any:
             return {"kind": f"{HERE}:SecondLearner", "id": spec["id"]}, {"sums": state["weights"]}
 
     found, _ = loaded(store)
@@ -173,8 +173,8 @@ def test_a_higher_version_without_migrations_evolves_by_itself(store: Store) -> 
     _versioned(1)
     store.save(_versioned(1)(), "agent")
     _versioned(4)
-    _, evolution = loaded(store)
-    assert evolution.migrated == ((f"{HERE}:Versioned", 1, 4),)
+    _, changes = loaded(store)
+    assert changes.migrated == ((f"{HERE}:Versioned", 1, 4),)
 
 
 def _versioned(version: int, **members: Any) -> Any:
@@ -351,7 +351,7 @@ def test_a_migrating_load_is_audited_as_reads_are(tmp_path: Path, audit: Any) ->
 async def test_the_async_twins_migrate_and_report(store: Store) -> None:
     store.save(_versioned(1)(size=4), "agent")
     live = _versioned(2)()
-    reports: list[Evolution] = []
+    reports: list[MigrationReport] = []
     loaded = await store.aload("agent", report=reports.append)
     await store.aload_into(live, "agent", report=reports.append)
     await store.arollback("agent", to=1, into=live, report=reports.append)

@@ -15,8 +15,8 @@ from dachi_fast import (
     AdaptModule,
     Attr,
     BaseModule,
-    Evolution,
     KeyFile,
+    MigrationReport,
     ModuleList,
     Param,
     Shared,
@@ -54,14 +54,14 @@ def test_new_fields_take_their_defaults_and_those_that_are_gone_are_dropped_and_
         text: str = "t"
         other: Leaf = Param(default_factory=lambda: Leaf(size=4))
 
-    agent, evolution = loaded(store)
+    agent, changes = loaded(store)
     assert (agent.kept, agent.new, agent.text, agent.other.size) == (5, [7], "t", 4)
-    assert evolution == Evolution(
+    assert changes == MigrationReport(
         dropped=("gone", "plain", "child"), defaulted=("new", "text", "other")
     )
     again = store.save(agent, "agent")
     assert again.number == 2
-    assert loaded(store)[1] == Evolution()
+    assert loaded(store)[1] == MigrationReport()
     assert store.load("agent").other.id == agent.other.id
 
 
@@ -109,19 +109,19 @@ def test_fields_and_classes_are_found_by_their_earlier_names(store: Store) -> No
         pieces: list[Any] = Param(default_factory=list, aliases=("parts",))
         remark: str = Param(default="", aliases=("note",))
 
-    agent, evolution = loaded(store)
+    agent, changes = loaded(store)
     piece = agent.pieces[0]
     assert (type(piece), piece.mass, piece.core.size, piece.core.seen) == (Part, 2.5, 8, [3])
     assert agent.remark == "x"
     assert piece.id == part.id
-    assert set(evolution.renamed) == {
+    assert set(changes.renamed) == {
         ("parts", "pieces"),
         ("note", "remark"),
         (f"{HERE}:OldPart", f"{HERE}:NewPart"),
         ("pieces.0.weight", "pieces.0.mass"),
         ("pieces.0.inner", "pieces.0.core"),
     }
-    assert (evolution.dropped, evolution.defaulted) == ((), ())
+    assert (changes.dropped, changes.defaulted) == ((), ())
     assert BaseModule.from_spec({"kind": "OldPart", "mass": 3.0}).mass == 3.0  # type: ignore[attr-defined]
 
 
@@ -165,9 +165,9 @@ def test_values_move_where_fields_of_their_new_role_are_kept(store: Store) -> No
         c: int = Param(default=3)
         d: int = Attr(default=4)
 
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert (found.a, found.b, found.c, found.d) == (10, 20, 30, 40)
-    assert not evolution
+    assert not changes
 
 
 def test_a_field_that_is_shared_now_is_dropped(store: Store) -> None:
@@ -181,9 +181,9 @@ def test_a_field_that_is_shared_now_is_dropped(store: Store) -> None:
         __qualname__ = "Sharing"
         board: int = Shared(default=5)
 
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert found.board == 5
-    assert evolution.dropped == ("board",)
+    assert changes.dropped == ("board",)
 
 
 @pytest.mark.parametrize(
@@ -322,9 +322,9 @@ def test_items_that_a_constructor_makes_now_keep_what_it_gave_them(store: Store)
             self.second = Attr(data=2)
             self.part = Leaf(size=3)
 
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert (found.first.data, found.second.data, found.part.size) == (5, 2, 3)
-    assert set(evolution.defaulted) == {"second", "part.size", "part.seen"}
+    assert set(changes.defaulted) == {"second", "part.size", "part.seen"}
     found.extra = Attr(data=1)
     store.save(found, "agent")
     with pytest.raises(StateKeyError, match="extra"):
@@ -351,10 +351,10 @@ def test_arguments_of_a_constructor_written_by_hand_come_and_go(store: Store) ->
             self.factor = Param(data=0.0)
             self.depth = depth
 
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert (found.held.size, found.held.seen, found.factor.data) == (6, [1], 3.0)
     assert found.depth == 2
-    assert (evolution.dropped, evolution.defaulted) == (("scale",), ("depth",))
+    assert (changes.dropped, changes.defaulted) == (("scale",), ("depth",))
 
 
 def test_modules_held_twice_in_adapted_modules_and_lists_evolve_in_every_place(
@@ -382,13 +382,13 @@ def test_modules_held_twice_in_adapted_modules_and_lists_evolve_in_every_place(
         kept: float = Param(default=2)
         new: int = Attr(default=7)
 
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert found.several[0] is found.named["it"]
     for part, kept in ((found.several[0], 5.0), (found.adapted.adapted, 3.0)):
         assert (type(part), part.kept, part.new) == (Part, kept, 7)
         assert type(part.kept) is float
     places = ("adapted._adapted", "several.0", "named.it")
-    assert evolution.dropped == tuple(f"{place}.gone" for place in places)
-    assert evolution.defaulted == tuple(f"{place}.new" for place in places)
+    assert changes.dropped == tuple(f"{place}.gone" for place in places)
+    assert changes.defaulted == tuple(f"{place}.new" for place in places)
     store.save(found, "agent")
-    assert loaded(store)[1] == Evolution()
+    assert loaded(store)[1] == MigrationReport()

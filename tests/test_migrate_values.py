@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pydantic
 import pytest
 
-from dachi_fast import Attr, BaseModule, Evolution, KeyFile, Store, migration, registry
+from dachi_fast import Attr, BaseModule, KeyFile, MigrationReport, Store, migration, registry
 from dachi_fast.errors import MigrationError
 from tests.evolving import loaded
 
@@ -55,12 +55,14 @@ def test_fields_of_dataclasses_come_and_go(store: Store) -> None:
         later: int = dataclasses.field(init=False)
 
     _known_as("Data", New)
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert [(v.kept, v.new, hasattr(v, "later")) for v in found.value] == [
         (1, [], False), (2, [], False)
     ]  # fmt: skip
     assert found.value[0].new is not found.value[1].new
-    assert evolution == Evolution(dropped=(f"{HERE}:Data.gone",), defaulted=(f"{HERE}:Data.new",))
+    assert changes == MigrationReport(
+        dropped=(f"{HERE}:Data.gone",), defaulted=(f"{HERE}:Data.new",)
+    )
 
 
 def test_fields_of_models_and_what_they_keep_privately_come_and_go(store: Store) -> None:
@@ -77,11 +79,11 @@ def test_fields_of_models_and_what_they_keep_privately_come_and_go(store: Store)
         _other: int = pydantic.PrivateAttr(default=6)
 
     _known_as("Model", New)
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert (found.value, found.value._other) == (New(kept=1), 6)
     assert found.value.model_fields_set == {"kept"}
-    assert evolution.dropped == (f"{HERE}:Model.gone", f"{HERE}:Model._count")
-    assert evolution.defaulted == (f"{HERE}:Model.new", f"{HERE}:Model._other")
+    assert changes.dropped == (f"{HERE}:Model.gone", f"{HERE}:Model._count")
+    assert changes.defaulted == (f"{HERE}:Model.new", f"{HERE}:Model._other")
 
 
 def test_fields_of_named_tuples_come_and_go(store: Store) -> None:
@@ -96,9 +98,11 @@ def test_fields_of_named_tuples_come_and_go(store: Store) -> None:
         new: str = "n"
 
     _known_as("Tuple", New)
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert found.value == New(2)
-    assert evolution == Evolution(dropped=(f"{HERE}:Tuple.gone",), defaulted=(f"{HERE}:Tuple.new",))
+    assert changes == MigrationReport(
+        dropped=(f"{HERE}:Tuple.gone",), defaulted=(f"{HERE}:Tuple.new",)
+    )
 
 
 def test_a_new_field_of_a_value_without_a_default_is_refused_with_its_path(store: Store) -> None:
@@ -149,9 +153,9 @@ def test_migrations_of_values_take_and_give_what_was_saved(store: Store) -> None
 
     _known_as("Length", New)
     _known_as("Colour", NewColour)
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert found.value == (New(3.0), NewColour.CRIMSON)
-    assert evolution.migrated == ((f"{HERE}:Length", 1, 2), (f"{HERE}:Colour", 1, 2))
+    assert changes.migrated == ((f"{HERE}:Length", 1, 2), (f"{HERE}:Colour", 1, 2))
 
 
 @pytest.mark.parametrize("given", [None, [1], {1: 2}], ids=str)
@@ -189,9 +193,9 @@ def test_a_member_that_goes_by_a_new_name_is_found_by_its_old_one(store: Store) 
         RED = CRIMSON
 
     _known_as("Shade", New)
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     assert found.value is New.CRIMSON
-    assert not evolution
+    assert not changes
 
 
 def test_a_class_of_values_is_found_by_its_earlier_name(store: Store) -> None:
@@ -232,10 +236,10 @@ def test_modules_that_are_values_evolve_with_a_report_that_names_their_class(sto
         def double(spec: Any, state: Any) -> Any:
             return spec, {"gone": state["gone"], "doubled": 2 * state["kept"]}
 
-    found, evolution = loaded(store)
+    found, changes = loaded(store)
     valued = found.value["it"][0]
     assert (type(valued), valued.doubled, valued.new, valued.id) == (New, 10, "n", old.id)
-    assert evolution == Evolution(
+    assert changes == MigrationReport(
         migrated=((f"{HERE}:Valued", 1, 2),),  # type: ignore[arg-type]
         dropped=(f"{HERE}:Valued.gone",),
         defaulted=(f"{HERE}:Valued.new",),

@@ -73,17 +73,17 @@ def test_every_name_gets_one_new_version_and_one_that_fails_stops_no_other(store
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     for up in done[:3]:
         assert up.version is not None
-        assert up.evolution is not None
+        assert up.changes is not None
         assert (up.version.number, up.error) == (2, None)
-        assert up.evolution.migrated == ((f"{HERE}:Upgrading", 1, 2),)
-        assert up.version.justification == str(up.evolution)
+        assert up.changes.migrated == ((f"{HERE}:Upgrading", 1, 2),)
+        assert up.version.justification == str(up.changes)
     assert isinstance(done[3].error, MigrationError)
-    assert (done[3].version, done[3].evolution) == (None, None)
+    assert (done[3].version, done[3].changes) == (None, None)
     assert [len(store.history(name)) for name in store.names()] == [2, 2, 2, 1]
     assert store.load("fork").millis == 2500
     assert store.load("fork", version=1).millis == 2500
     again = store.upgrade(names=["first", "fork"])
-    assert [(up.number, up.version, up.evolution, up.error) for up in again] == [
+    assert [(up.number, up.version, up.changes, up.error) for up in again] == [
         (2, None, None, None)
     ] * 2
 
@@ -106,7 +106,7 @@ def test_a_dry_run_reads_and_checks_everything_and_writes_nothing(store: Store) 
     assert [store.history(name) for name in store.names()] == before
     assert not [e for e in store.ledger() if e.operation == "migrate"]
     done = store.upgrade()
-    assert [up.evolution for up in tried] == [up.evolution for up in done]
+    assert [up.changes for up in tried] == [up.changes for up in done]
     assert [type(up.error) for up in tried] == [type(up.error) for up in done]
     assert [up.version for up in tried] == [None] * 4
 
@@ -128,8 +128,8 @@ def test_values_of_older_classes_are_upgraded_where_no_module_class_has_changed(
     store.save(agent, "agent")
     kept = point(x=1, y=2)
     [up] = store.upgrade()
-    assert up.evolution is not None
-    assert up.evolution.defaulted == (f"{HERE}:UpgradedPoint.y",)
+    assert up.changes is not None
+    assert up.changes.defaulted == (f"{HERE}:UpgradedPoint.y",)
     assert store.load("agent").value == kept(1, 2)
     assert store.upgrade()[0].version is None
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING or find_spec("dachi_fast._core") is not None:
     from dachi_fast.ledger import Checkpoint as Checkpoint
     from dachi_fast.ledger import ConsistencyProof as ConsistencyProof
     from dachi_fast.ledger import InclusionProof as InclusionProof
-    from dachi_fast.migrate import Evolution as Evolution
+    from dachi_fast.migrate import MigrationReport as MigrationReport
     from dachi_fast.migrate import migration as migration
     from dachi_fast.module import Attr as Attr
     from dachi_fast.module import BaseModule as BaseModule

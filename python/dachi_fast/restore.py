@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dachi_fast._core.state import same_structure
 from dachi_fast.errors import SpecError
-from dachi_fast.migrate._report import Evolution, noted
+from dachi_fast.migrate._report import MigrationReport, noted
 from dachi_fast.migrate._restore import fill, is_current, migrated
 from dachi_fast.module import BaseModule, load_owned
 from dachi_fast.module._fields import ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _KEPT = (ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED)
 
 
-def restored(loaded: Loaded) -> tuple[BaseModule, Evolution]:
+def restored(loaded: Loaded) -> tuple[BaseModule, MigrationReport]:
     """Gives a new module, and what was changed to fit the classes of this process.
 
     Args:
@@ -44,10 +44,10 @@ def restored(loaded: Loaded) -> tuple[BaseModule, Evolution]:
                 fill(module, loaded.state(), notes)
         else:
             module = migrated(loaded.blueprint(), loaded.state(), loaded.schema, notes)
-    return module, notes.evolution()
+    return module, notes.changes()
 
 
-def ready_for(module: BaseModule, loaded: Loaded) -> tuple[Callable[[], None], Evolution]:
+def ready_for(module: BaseModule, loaded: Loaded) -> tuple[Callable[[], None], MigrationReport]:
     """Reads and migrates all that a module needs to become what was saved.
 
     Fields whose structure differs are rebuilt.
@@ -65,12 +65,12 @@ def ready_for(module: BaseModule, loaded: Loaded) -> tuple[Callable[[], None], E
     if is_current(loaded.schema) and loaded.fits(module):
         with noted() as notes:
             state = loaded.state()
-        return lambda: load_owned(module, state), notes.evolution()
-    fresh, evolution = restored(loaded)
+        return lambda: load_owned(module, state), notes.changes()
+    fresh, changes = restored(loaded)
     if same_structure(module, fresh):
         state = fresh.state_dict()
-        return lambda: load_owned(module, state), evolution
-    return lambda: _adopt(module, fresh), evolution
+        return lambda: load_owned(module, state), changes
+    return lambda: _adopt(module, fresh), changes
 
 
 def check_kind(module: BaseModule, loaded: Loaded) -> None:

@@ -54,7 +54,7 @@ def evolved(spec: Spec, state: State, table: dict[str, Shape], notes: Notes) -> 
 
 
 class _Run:
-    """One evolution of a tree."""
+    """One run over a tree."""
 
     def __init__(self, table: dict[str, Shape], saved_ids: set[str], notes: Notes) -> None:
         self.table = table

@@ -113,8 +113,8 @@ class Alignment:
             path = joined(self.path, name)
             raise MigrationError(
                 "schema-misfit",
-                f"{path!r}: a module was saved where {kind_of(self.cls)} has an Attr, whose modules "
-                f"are values: write a migration",
+                f"{path!r}: a module was saved where {kind_of(self.cls)} has an Attr, whose "
+                f"modules are values: write a migration",
                 path=path,
             )
 

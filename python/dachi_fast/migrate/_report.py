@@ -24,7 +24,7 @@ class Migrated(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Evolution:
+class MigrationReport:
     """What a load changed, because classes are others than when the version was saved.
 
     Fields are dot paths; those of values that are no modules are `module:Class.field`. False when
@@ -56,7 +56,7 @@ class Evolution:
 
 
 class Notes:
-    """An `Evolution` in the making; what is noted twice counts once."""
+    """An `MigrationReport` in the making; what is noted twice counts once."""
 
     def __init__(self) -> None:
         # Dicts for their order.
@@ -78,9 +78,9 @@ class Notes:
         self.defaulted.update({below(path): None for path in inner.defaulted})
         self.converted.update({below(path): None for path in inner.converted})
 
-    def evolution(self) -> Evolution:
+    def changes(self) -> MigrationReport:
         """Gives what was noted."""
-        return Evolution(
+        return MigrationReport(
             tuple(self.migrated),
             tuple(self.renamed),
             tuple(self.dropped),

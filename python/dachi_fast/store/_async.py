@@ -14,7 +14,7 @@ from dachi_fast.errors import Conflict
 from dachi_fast.module._shared import declaring
 from dachi_fast.restore import ready_for
 from dachi_fast.store._evidence import Evidence
-from dachi_fast.store._handle import Handle, Report, check_text, known, tell
+from dachi_fast.store._handle import Handle, Told, check_text, known, tell
 from dachi_fast.store._keys import Keys
 from dachi_fast.store._ledger import Ledger
 from dachi_fast.store._off_loop import off_loop, run
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
-    from dachi_fast.migrate import Evolution
+    from dachi_fast.migrate import MigrationReport
     from dachi_fast.module import BaseModule
     from dachi_fast.store._stats import NameStats, Stats
 
@@ -170,7 +170,7 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
 
     @overload
     async def aload(
-        self, name: str, *, version: int | str | None = None, report: Report | None = None
+        self, name: str, *, version: int | str | None = None, report: Told | None = None
     ) -> Any: ...
     @overload
     async def aload(
@@ -179,14 +179,14 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
         *,
         version: int | str | None = None,
         default: D,
-        report: Report | None = None,
+        report: Told | None = None,
     ) -> Any | D: ...
     async def aload(
         self,
         name: str,
         *,
         version: int | str | None = None,
-        report: Report | None = None,
+        report: Told | None = None,
         **default: Any,
     ) -> Any:
         """Does what `load` does; the module is built in another thread, which calls `report`."""
@@ -198,13 +198,13 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
         name: str,
         *,
         version: int | str | None = None,
-        report: Report | None = None,
+        report: Told | None = None,
     ) -> M:
         """Does what `load_into` does; the module changes in one step, between two awaits."""
-        row, change, evolution = await run(self._ready_for, module, name, version)
+        row, change, changes = await run(self._ready_for, module, name, version)
         change()
         self._track(module, name, row[0])
-        tell(name, row[0], evolution, report)
+        tell(name, row[0], changes, report)
         return module
 
     async def arollback(
@@ -214,24 +214,24 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
         to: int | str,
         into: BaseModule | None = None,
         justification: str = "",
-        report: Report | None = None,
+        report: Told | None = None,
     ) -> Version:
         """Does what `rollback` does; `into` changes in one step, between two awaits."""
         if into is None:
             return await run(self.rollback, name, to=to, justification=justification)
         check_text(justification)
-        _, change, evolution = await run(self._ready_for, into, name, to)
+        _, change, changes = await run(self._ready_for, into, name, to)
         row = await run(self._core.rollback, name, to, justification)
         change()
         self._track(into, name, row[0])
-        tell(name, row[0], evolution, report)
+        tell(name, row[0], changes, report)
         return version_of(row)
 
     def _ready_for(
         self, module: BaseModule, name: str, version: int | str | None
-    ) -> tuple[Row, Callable[[], None], Evolution]:
+    ) -> tuple[Row, Callable[[], None], MigrationReport]:
         """Reads a version; gives its row, the step that changes the module, what is migrated."""
         row, loaded = self._core.load(name, known(version, name))
-        change, evolution = ready_for(module, loaded)
-        self._note_migration(name, row[0], evolution)
-        return row, change, evolution
+        change, changes = ready_for(module, loaded)
+        self._note_migration(name, row[0], changes)
+        return row, change, changes

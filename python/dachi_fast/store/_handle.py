@@ -10,7 +10,7 @@ from typing import Final, Literal, Self, TypeAlias, overload
 
 from dachi_fast._core import store as _core_store
 from dachi_fast.errors import DachiError, SchemaWarning, StoreError, UnknownName
-from dachi_fast.migrate import Evolution
+from dachi_fast.migrate import MigrationReport
 from dachi_fast.module import BaseModule
 from dachi_fast.store._pending import Failures
 
@@ -21,7 +21,7 @@ Bases = dict[int, tuple[weakref.ref[Live], dict[str, _core_store.Mark]]]
 
 
 # What is called with what a load changed to fit today's classes.
-Report: TypeAlias = Callable[[Evolution], object]
+Told: TypeAlias = Callable[[MigrationReport], object]
 
 Durability: TypeAlias = Literal["sync", "async"]
 
@@ -103,10 +103,10 @@ class Handle:
         how = ", closed" if self.closed else ", read-only" if self.read_only else ""
         return f"Store({str(self._path)!r}{how})"
 
-    def _note_migration(self, name: str, number: int, evolution: Evolution) -> None:
+    def _note_migration(self, name: str, number: int, changes: MigrationReport) -> None:
         """Puts into the ledger that a version was migrated when it was read."""
-        if evolution:
-            self._core.note_migration(name, number, note_of(evolution))
+        if changes:
+            self._core.note_migration(name, number, note_of(changes))
 
     def _base(self, live: Live, name: str) -> int:
         return self._mark(live, name).number
@@ -125,18 +125,18 @@ class Handle:
         return held[1].setdefault(name, _core_store.Mark())
 
 
-def note_of(evolution: Evolution) -> str:
+def note_of(changes: MigrationReport) -> str:
     """Gives what the ledger says of a migration."""
-    return str(evolution)[:_LONGEST_NOTE]
+    return str(changes)[:_LONGEST_NOTE]
 
 
-def tell(name: str, number: int, evolution: Evolution, report: Report | None) -> None:
+def tell(name: str, number: int, changes: MigrationReport, report: Told | None) -> None:
     """Tells whoever loads what was changed to fit today's classes."""
-    if evolution and report is not None:
-        report(evolution)
-    elif evolution.dropped:
-        what = ", ".join(map(repr, evolution.dropped[:5]))
-        more = f" and {len(evolution.dropped) - 5} more" if len(evolution.dropped) > 5 else ""
+    if changes and report is not None:
+        report(changes)
+    elif changes.dropped:
+        what = ", ".join(map(repr, changes.dropped[:5]))
+        more = f" and {len(changes.dropped) - 5} more" if len(changes.dropped) > 5 else ""
         warnings.warn(
             SchemaWarning(
                 "fields-dropped",
@@ -144,7 +144,7 @@ def tell(name: str, number: int, evolution: Evolution, report: Report | None) ->
                 f"the next save leaves them out. Load with report= to be told instead",
                 name=name,
                 version=number,
-                dropped=evolution.dropped,
+                dropped=changes.dropped,
             ),
             stacklevel=3,
         )

@@ -10,7 +10,7 @@ from dachi_fast.errors import Conflict, UnknownName
 from dachi_fast.module import BaseModule
 from dachi_fast.module._shared import declaring
 from dachi_fast.restore import ready_for, restored
-from dachi_fast.store._handle import Report, known, tell
+from dachi_fast.store._handle import Told, known, tell
 from dachi_fast.store._records import Version, version_of
 from dachi_fast.store._shared import ModuleClass, SharedSaves
 
@@ -84,7 +84,7 @@ class Saves(SharedSaves):
 
     @overload
     def load(
-        self, name: str, *, version: int | str | None = None, report: Report | None = None
+        self, name: str, *, version: int | str | None = None, report: Told | None = None
     ) -> Any: ...
     @overload
     def load(
@@ -93,7 +93,7 @@ class Saves(SharedSaves):
         *,
         version: int | str | None = None,
         default: D,
-        report: Report | None = None,
+        report: Told | None = None,
     ) -> Any | D: ...
     def load(
         self,
@@ -101,7 +101,7 @@ class Saves(SharedSaves):
         *,
         version: int | str | None = None,
         default: Any = _RAISE,
-        report: Report | None = None,
+        report: Told | None = None,
     ) -> Any:
         """Gives an agent as it was saved, migrated where its classes have changed since.
 
@@ -109,8 +109,8 @@ class Saves(SharedSaves):
             name: the name it was saved under.
             version: a version's number or tag; None for the latest.
             default: what to give when nothing was saved under the name (or number, or tag).
-            report: called with the `Evolution` if something was changed to fit the classes of this
-                process. None: a `SchemaWarning` if values were left out.
+            report: called with the `MigrationReport` if something was changed to fit the classes of
+                this process. None: a `SchemaWarning` if values were left out.
 
         Returns:
             A new module, equal in structure, ids and values.
@@ -134,10 +134,10 @@ class Saves(SharedSaves):
             if default is _RAISE:
                 raise
             return default
-        module, evolution = restored(loaded)
-        self._note_migration(name, row[0], evolution)
+        module, changes = restored(loaded)
+        self._note_migration(name, row[0], changes)
         self._track(module, name, row[0])
-        tell(name, row[0], evolution, report)
+        tell(name, row[0], changes, report)
         return module
 
     def load_into(
@@ -146,7 +146,7 @@ class Saves(SharedSaves):
         name: str,
         *,
         version: int | str | None = None,
-        report: Report | None = None,
+        report: Told | None = None,
     ) -> M:
         """Loads a version into an existing module, in place.
 
@@ -172,9 +172,9 @@ class Saves(SharedSaves):
             StoreClosed: the store was closed.
         """
         row, loaded = self._core.load(name, known(version, name))
-        change, evolution = ready_for(module, loaded)
-        self._note_migration(name, row[0], evolution)
+        change, changes = ready_for(module, loaded)
+        self._note_migration(name, row[0], changes)
         change()
         self._track(module, name, row[0])
-        tell(name, row[0], evolution, report)
+        tell(name, row[0], changes, report)
         return module

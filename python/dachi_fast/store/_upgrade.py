@@ -14,7 +14,7 @@ from dachi_fast.store._handle import Handle, check_text, note_of
 from dachi_fast.store._records import Version, version_of
 
 if TYPE_CHECKING:
-    from dachi_fast.migrate import Evolution
+    from dachi_fast.migrate import MigrationReport
 
 # How often a name is tried anew when others save it meanwhile.
 _ATTEMPTS: Final = 3
@@ -29,14 +29,14 @@ class Upgraded:
         number: of the version that was looked at, the newest.
         version: the new version; None if there is none, because it is not needed, failed, or was
             only tried.
-        evolution: what was, or would be, changed; None where nothing is to be done, or it failed.
+        changes: what was, or would be, changed; None where nothing is to be done, or it failed.
         error: why it cannot be upgraded, if so; the name is as it was.
     """
 
     name: str
     number: int
     version: Version | None = None
-    evolution: Evolution | None = None
+    changes: MigrationReport | None = None
     error: DachiError | None = None
 
 
@@ -87,7 +87,7 @@ class Upgrades(Handle):
             ...         __schema_version__ = 2
             ...         count: float = Attr(default=0.0)
             ...     [done] = store.upgrade()
-            >>> done.evolution.converted, done.version.number
+            >>> done.changes.converted, done.version.number
             (('count',), 2)
         """
         check_text(justification)
@@ -108,13 +108,13 @@ class Upgrades(Handle):
             attempts += 1
             row, loaded = self._core.load(name)
             try:
-                module, evolution = restored(loaded)
-                if is_current(loaded.schema) and not evolution:
+                module, changes = restored(loaded)
+                if is_current(loaded.schema) and not changes:
                     return Upgraded(name, row[0])
                 capture = _core_state.capture(module)
                 if dry_run:
-                    return Upgraded(name, row[0], evolution=evolution)
-                why = justification or note_of(evolution)
+                    return Upgraded(name, row[0], changes=changes)
+                why = justification or note_of(changes)
                 new = self._core.migrate(name, capture, why, row[0])
             except Conflict as error:  # somebody has saved meanwhile: there is a newer version
                 if attempts == _ATTEMPTS:
@@ -122,4 +122,4 @@ class Upgrades(Handle):
             except (MigrationError, SpecError, StateError) as error:
                 return Upgraded(name, row[0], error=error)
             else:
-                return Upgraded(name, row[0], version_of(new), evolution)
+                return Upgraded(name, row[0], version_of(new), changes)

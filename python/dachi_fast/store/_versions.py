@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dachi_fast.restore import ready_for
-from dachi_fast.store._handle import MOST, Handle, Report, check_text, known, tell
+from dachi_fast.store._handle import MOST, Handle, Told, check_text, known, tell
 from dachi_fast.store._records import ABSENT, Change, Version, version_of
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Versions(Handle):
         to: int | str,
         into: BaseModule | None = None,
         justification: str = "",
-        report: Report | None = None,
+        report: Told | None = None,
     ) -> Version:
         """Makes an old version the latest again, as a new version; history is kept.
 
@@ -211,12 +211,12 @@ class Versions(Handle):
         if into is None:
             return version_of(self._core.rollback(name, known(to, name), justification))
         old, loaded = self._core.load(name, known(to, name))
-        change, evolution = ready_for(into, loaded)
+        change, changes = ready_for(into, loaded)
         row = self._core.rollback(name, old[0], justification)
-        self._note_migration(name, row[0], evolution)
+        self._note_migration(name, row[0], changes)
         change()
         self._track(into, name, row[0])
-        tell(name, row[0], evolution, report)
+        tell(name, row[0], changes, report)
         return version_of(row)
 
     def fork(
