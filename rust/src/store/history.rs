@@ -5,8 +5,8 @@ use super::view::View;
 use super::{Store, Which, unknown_name};
 use crate::error::{Error, Result};
 use crate::seal::Sealer;
-use crate::tree::{Entry as Leaf, Map, Nodes, Order, Range, Value, unshared};
-use std::collections::BTreeMap;
+use crate::tree::{Entry as Leaf, Map, Nodes, Order, Range, unshared};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// One leaf that differs between two versions, as encoded values.
@@ -98,23 +98,27 @@ impl Store {
 /// What differs, and what was read for it.
 type Differing = (Vec<Change>, Arc<Sealer>, [u64; 2]);
 
+/// What differs between entries of both sides, each ascending by path.
 fn differing(nodes: &dyn Nodes, left: Vec<Leaf>, right: Vec<Leaf>) -> Result<Vec<Change>> {
-    let mut pairs: BTreeMap<Vec<u8>, (Option<Value>, Option<Value>)> = BTreeMap::new();
-    for entry in left {
-        pairs.entry(entry.key).or_default().0 = Some(entry.value);
-    }
-    for entry in right {
-        pairs.entry(entry.key).or_default().1 = Some(entry.value);
-    }
-    let whole = |value: Option<Value>| value.map(|value| value.whole(nodes)).transpose();
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    let whole = |value: Option<Leaf>| value.map(|leaf| leaf.value.whole(nodes)).transpose();
     let mut changes = Vec::new();
-    for (path, (before, after)) in pairs {
+    loop {
+        let order = match (left.peek(), right.peek()) {
+            (Some(before), Some(after)) => before.key.cmp(&after.key),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return Ok(changes),
+        };
+        let before = left.next_if(|_| order.is_le());
+        let after = right.next_if(|_| order.is_ge());
         if let (Some(before), Some(after)) = (&before, &after)
-            && before.same(after)
+            && before.value.same(&after.value)
         {
             continue;
         }
+        let path = before.as_ref().or(after.as_ref()).map(|leaf| leaf.key.clone());
+        let path = path.unwrap_or_default();
         changes.push(Change { path, before: whole(before)?, after: whole(after)? });
     }
-    Ok(changes)
 }

@@ -1,12 +1,14 @@
 //! Comparing maps.
 
-use super::Nodes;
 use super::leaf::Entry;
 use super::map::{Node, leaf_entries};
+use super::writer::FirstEight;
+use super::{Hash, Nodes};
 use crate::error::Result;
 use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
-/// The entries of two maps that are not in both, never opening a subtree that both share.
+/// The entries of two maps that are not in both, ascending, never opening a subtree that both share.
 pub fn unshared(nodes: &dyn Nodes, a: &Node, b: &Node) -> Result<(Vec<Entry>, Vec<Entry>)> {
     let (mut left, mut right) = (vec![a.clone()], vec![b.clone()]);
     loop {
@@ -37,10 +39,12 @@ pub fn unshared(nodes: &dyn Nodes, a: &Node, b: &Node) -> Result<(Vec<Entry>, Ve
     Ok((read(left)?, read(right)?))
 }
 
+type Identities = HashSet<(Hash, Option<Hash>), BuildHasherDefault<FirstEight>>;
+
 fn drop_common(left: &mut Vec<Node>, right: &mut Vec<Node>) {
     let identity = |node: &Node| (node.hash, node.keys.map(|(hash, _)| hash));
-    let in_left: HashSet<_> = left.iter().map(identity).collect();
-    let common: HashSet<_> = right.iter().map(identity).filter(|id| in_left.contains(id)).collect();
+    let in_left: Identities = left.iter().map(identity).collect();
+    let common: Identities = right.iter().map(identity).filter(|id| in_left.contains(id)).collect();
     left.retain(|node| !common.contains(&identity(node)));
     right.retain(|node| !common.contains(&identity(node)));
 }

@@ -8,7 +8,7 @@ use crate::wire::Put;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A node's hash is random already: its first eight bytes are the table's.
+/// Nodes' hashes are random already: the first eight bytes of each make the table's.
 #[derive(Default)]
 pub struct FirstEight(u64);
 
@@ -19,7 +19,7 @@ impl Hasher for FirstEight {
 
     fn write(&mut self, bytes: &[u8]) {
         if let Some(first) = bytes.first_chunk::<8>() {
-            self.0 = u64::from_le_bytes(*first);
+            self.0 ^= u64::from_le_bytes(*first);
         }
     }
 
