@@ -103,6 +103,7 @@ fn first<'a>(bytes: &'a [u8], lengths: &Lengths) -> Option<&'a [u8]> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
