@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from dachi_fast.keys import EnvKey as EnvKey
     from dachi_fast.keys import KeyringKey as KeyringKey
     from dachi_fast.keys import Passphrase as Passphrase
-    from dachi_fast.spec._evolved import Evolution as Evolution
+    from dachi_fast.spec._evolved import Carried as Carried
     from dachi_fast.spec._spec import BaseSpec as BaseSpec
 
 # The same for the interpreter, when first asked for: a process uses one key provider, and the first
@@ -78,8 +78,8 @@ if TYPE_CHECKING:
 _LATE = {
     "AwsKms": "keys",
     "BaseSpec": "spec._spec",
+    "Carried": "spec._evolved",
     "EnvKey": "keys",
-    "Evolution": "spec._evolved",
     "KeyringKey": "keys",
     "Passphrase": "keys",
 }

@@ -8,7 +8,7 @@ from dachi_fast import (
     BT,
     Action,
     Attr,
-    Evolution,
+    Carried,
     FixedTimer,
     Not,
     Parallel,
@@ -55,6 +55,6 @@ async def ticks() -> None:
     assert_type(await tree(), TaskStatus)
 
 
-assert_type(Step().evolved({"size": 3}), tuple[Step, Evolution])
+assert_type(Step().evolved({"size": 3}), tuple[Step, Carried])
 Step().become(Step(size=3))
 Step().become(Add())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

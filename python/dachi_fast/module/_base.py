@@ -19,7 +19,7 @@ from dachi_fast.module._views import fixed_names, plain_class, view
 from dachi_fast.spec._registry import kind_of, registry
 
 if TYPE_CHECKING:
-    from dachi_fast.spec._evolved import Evolution
+    from dachi_fast.spec._evolved import Carried
     from dachi_fast.spec._spec import BaseSpec
 
 Include = type | Callable[[Any], bool] | None
@@ -165,7 +165,7 @@ class BaseModule(Node):
         spec: BaseSpec | Mapping[str, Any],
         *,
         allow: Sequence[type | str] | None = None,
-    ) -> tuple[Self, Evolution]:
+    ) -> tuple[Self, Carried]:
         """Builds a module of a new blueprint that remembers what this one does, where it fits.
 
         Its Params are those of the blueprint, its Attrs those of this tree: of the module of the

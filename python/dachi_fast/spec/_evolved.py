@@ -21,7 +21,7 @@ _IDENTITY = ("_module_id", "_module_views")
 
 
 @dataclass(frozen=True)
-class Evolution:
+class Carried:
     """What became of the Attrs of a module that was given a new blueprint.
 
     Attributes:
@@ -37,13 +37,13 @@ class Evolution:
 
 def evolved(
     old: BaseModule, spec: BaseSpec | Mapping[str, Any], allow: Sequence[type | str] | None
-) -> tuple[Any, Evolution]:
+) -> tuple[Any, Carried]:
     """Builds a module from a blueprint and gives it the Attrs of an old one where they fit."""
     new: BaseModule = built(plain_class(type(old)), spec, None, allow)
     given = spec.id if isinstance(spec, BaseSpec) else spec.get("id")
     if given is None:
         new._module_id = old.id
-    report = Evolution()
+    report = Carried()
     names = {id(module): name for name, module in old.named_modules()}
     met = set()
     for name, module, before in _pairs(old, new):
