@@ -192,7 +192,8 @@ def test_a_rotation_that_fails_warns_and_stops_saves_only_after_twice_the_interv
     obstacle.rmdir()
     _saved(store, 3)
     assert _counts(store)[0] == 3
-    assert _operations(store)[-2:] == ["rotate", "store"]
+    # Every so many saves prune, too: how many there were hangs on the time that was drawn.
+    assert [name for name in _operations(store) if name != "prune"][-2:] == ["rotate", "store"]
 
 
 # --- rewrap ---------------------------------------------------------------------------------------
