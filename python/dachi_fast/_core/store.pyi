@@ -126,6 +126,9 @@ class Store:
     def closed(self) -> bool: ...
     @property
     def read_only(self) -> bool: ...
+    def rest(self) -> None:
+        """Waits until no thread works for the store, at most a second."""
+
     def close(self) -> None: ...
     def save(
         self, name: str, capture: Capture, justification: str, base: Mark | int | None, mark: Mark

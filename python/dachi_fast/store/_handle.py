@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 import weakref
 from collections.abc import Callable
@@ -45,6 +46,7 @@ class Handle:
         self._bases: Bases = {} if bases is None else bases
         self._durability: Final = durability
         self._failures: Final = Failures()
+        _open.add(self)
 
     def close(self) -> None:
         """Closes the store when what is queued is on disk; closing twice is harmless.
@@ -123,6 +125,18 @@ class Handle:
             gone = weakref.ref(live, lambda _: bases.pop(key, None))
             held = self._bases[key] = (gone, {})
         return held[1].setdefault(name, _core_store.Mark())
+
+
+# A fork waits for the threads that save, or what they hold could never be let go of in the child.
+_open: Final[weakref.WeakSet[Handle]] = weakref.WeakSet()
+
+
+def _rest() -> None:
+    for handle in tuple(_open):
+        handle._core.rest()
+
+
+os.register_at_fork(before=_rest)
 
 
 def note_of(changes: MigrationReport) -> str:

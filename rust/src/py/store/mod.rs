@@ -128,6 +128,14 @@ impl Store {
         Ok(self.core()?.is_read_only())
     }
 
+    /// Waits until no thread works for the store: a fork has none of them, but what they hold stays
+    /// held in it for ever. A second is more than what is queued needs, unless the disk hangs.
+    fn rest(&self, py: Python<'_>) -> PyResult<()> {
+        let Ok(core) = self.core() else { return Ok(()) };
+        py.detach(|| core.idle(Duration::from_secs(1)))?;
+        Ok(())
+    }
+
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let mut open =
             self.open.write().map_err(|_| Error::new("store", "the store's handle broke"))?;
