@@ -6,6 +6,7 @@ import atexit
 import ipaddress
 import os
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -32,6 +33,10 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 _hypothesis_home = tempfile.TemporaryDirectory(prefix="dachi-hypothesis-")
 atexit.register(_hypothesis_home.cleanup)
 set_hypothesis_home_dir(_hypothesis_home.name)
+
+
+# A shell starts what it runs in the background deaf to Ctrl-C; the tests of Ctrl-C need to hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
