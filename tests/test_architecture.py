@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
 import statistics
 import subprocess
@@ -286,6 +287,7 @@ def test_the_second_reader_needs_nothing_of_the_package_but_its_errors() -> None
 def _printed(code: str) -> list[str]:
     """Runs code in a new process."""
     command = [sys.executable, "-c", code]
-    home = str(PACKAGE.parent)
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=home)
+    # What is tested is not this folder's package, but the installed one.
+    env = os.environ | {"PYTHONPATH": str(Path(dachi_fast.__file__).parent.parent)}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
     return done.stdout.split()
