@@ -6,6 +6,7 @@ that declare one count for themselves, so that a library can change a class that
 
 from __future__ import annotations
 
+import sys
 import types
 from dataclasses import InitVar
 from typing import Annotated, Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
@@ -104,6 +105,10 @@ def type_text(annotation: Any) -> str:
 
 def _name(annotation: Any) -> str:
     if isinstance(annotation, type):
+        home, _, private = annotation.__module__.rpartition(".")
+        # The standard library moves classes to private modules and back (pathlib's in 3.13).
+        if private.startswith("_") and home.partition(".")[0] in sys.stdlib_module_names:
+            return f"{home}:{annotation.__qualname__}"
         is_builtin = annotation.__module__ == "builtins"
         return annotation.__qualname__ if is_builtin else full_kind_of(annotation)
     if isinstance(annotation, TypeVar):
