@@ -24,7 +24,7 @@ _SECTIONS = {
     "attribute": "Attributes",
     "save": "Save",
     "append": "Append to a history",
-    "concurrent": "Concurrent saves",
+    "commits": "Concurrent saves",
     "load": "Load",
     "open": "Open and load",
     "versions": "Versions",
