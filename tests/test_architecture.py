@@ -250,6 +250,12 @@ def test_any_part_brings_all_kinds_of_the_package() -> None:
     assert {"Sequence", "ModuleList", "AdaptModule"} <= set(found)
 
 
+def test_what_is_slow_to_import_is_imported_when_it_is_used() -> None:
+    # asyncio, and the first pydantic class of a process, take longer than all else together.
+    found = _printed("import numpy, pydantic, dachi_fast, sys; print(*sys.modules)")
+    assert {"asyncio", "dachi_fast.spec._spec"}.isdisjoint(found)
+
+
 def test_nothing_in_the_package_can_run_what_it_reads() -> None:
     unsafe_modules = {"pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
     unsafe_calls = {"eval", "exec", "compile", "__import__"}

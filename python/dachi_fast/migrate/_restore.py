@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dachi_fast._core.codec import decode
 from dachi_fast._core.state import rebuild
 from dachi_fast.errors import DachiError, MigrationError
-from dachi_fast.migrate._evolve import evolved
 from dachi_fast.migrate._report import Notes
-from dachi_fast.migrate._tree import Expanded, unvalued
 from dachi_fast.module._load import load_rest
 from dachi_fast.spec._registry import full_kind_of, registry
 from dachi_fast.spec._shape import Shape, shape_of
@@ -58,6 +56,9 @@ def migrated(
         SpecError: a kind is not known in this process.
         MigrationError: what was saved does not fit, or not without loss.
     """
+    # Where classes have changed: it brings the first pydantic class, which is slow to make.
+    from dachi_fast.migrate._evolve import evolved
+
     spec, values = evolved(blueprint, state, _read(table), notes)
     try:
         module, whole = rebuild(spec, values)
@@ -103,6 +104,8 @@ def migrated_value(
 
     Its blueprint has the values of Params, which are in the state, too.
     """
+    from dachi_fast.migrate._tree import Expanded, unvalued
+
     inner = Notes()
     blueprint = unvalued(Expanded(spec).root, state, _read(table))
     module = migrated(blueprint, state, table, inner)

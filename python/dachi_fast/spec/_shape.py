@@ -23,7 +23,6 @@ from dachi_fast.module._fields import (
 )
 from dachi_fast.module._layout import LoadField, layout_of
 from dachi_fast.spec._registry import full_kind_of
-from dachi_fast.spec._schema import spec_fields
 
 Shape = list[Any]
 """``[versions, fields]``: full kind -> version, and ``[name, role, type]`` of each field."""
@@ -64,6 +63,9 @@ def shape_of(cls: type) -> Shape:
 
 
 def _made(cls: type) -> Shape:
+    # When first saved: it brings the first pydantic class, which takes longer than all imports.
+    from dachi_fast.spec._schema import spec_fields
+
     layout_of(cls)
     loaded: tuple[LoadField, ...] = cls.__dict__["__load_fields__"]
     fields = {f.name: [f.name, _ROLES[f.role], type_text(f.annotation)] for f in loaded}
