@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import os
 import re
 import statistics
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 
 import dachi_fast
 from dachi_fast import errors
+from tests.children import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 RUST = ROOT / "rust" / "src"
@@ -294,6 +294,6 @@ def _printed(code: str) -> list[str]:
     """Runs code in a new process."""
     command = [sys.executable, "-c", code]
     # What is tested is not this folder's package, but the installed one.
-    env = os.environ | {"PYTHONPATH": str(Path(dachi_fast.__file__).parent.parent)}
+    env = environment()
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
     return done.stdout.split()

@@ -20,13 +20,12 @@ from pathlib import Path
 
 import pytest
 
-import dachi_fast
 from dachi_fast import Attr, BaseModule, Checkpoint, KeyFile, Passphrase, Store
+from tests.children import INSTALLED
 from tests.commands import Place
 
 pytest.importorskip("typer")
 
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 COMMAND = (sys.executable, "-m", "dachi_fast")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -11,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import dachi_fast
 from dachi_fast import Attr, BaseModule, KeyFile, Passphrase, Store
 from dachi_fast.errors import KeyringError, UnknownName
+from tests.children import environment
 
-# The package under test: the working tree, or the wheel of another Python.
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 ROOT = Path(__file__).resolve().parents[1]
 CHILDREN = 3
 ROUNDS = 8
@@ -62,7 +59,7 @@ def test_processes_that_rotate_rewrap_and_forget_at_once_lose_nothing(tmp_path: 
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{INSTALLED}:{ROOT}"},
+            env=environment(),
         )
         for number in range(CHILDREN)
     ]
@@ -118,7 +115,7 @@ def test_a_handle_in_another_process_follows(tmp_path: Path) -> None:
             [sys.executable, "-c", f"{child}\n    {what}", str(tmp_path)],
             check=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{INSTALLED}:{ROOT}"},
+            env=environment(),
         )
 
     # In the end this handle cannot write any more: not what it has read either.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import pytest
 
 from dachi_fast import Attr, BaseModule, KeyFile, LedgerEntry, Store
 from dachi_fast.errors import StoreError, UnknownName
+from tests.children import environment
 
 START_NS = 1_750_000_000_000_000_000
 S = 1_000_000_000
@@ -200,7 +200,7 @@ os._exit(7)
         done = subprocess.run(
             [sys.executable, "-c", child, tmp_path / "store", tmp_path / "key", mode],
             check=False,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            env=environment(),
         )
         assert done.returncode == 7
         with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
@@ -235,15 +235,12 @@ else:
     store.save(Counter(), "a")
     store.load("a")
 """
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "DACHI_FAST_STORE": str(tmp_path / "store"),
-    }
+    here = environment() | {"DACHI_FAST_STORE": str(tmp_path / "store")}
     outputs = [
         subprocess.run(
             [sys.executable, "-c", child, *more],
             check=True,
-            env=environment,
+            env=here,
             capture_output=True,
             text=True,
         ).stdout

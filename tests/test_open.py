@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
 import subprocess
@@ -12,7 +11,6 @@ from typing import Any
 
 import pytest
 
-import dachi_fast
 from dachi_fast import Attr, BaseModule, KeyFile, Store
 from dachi_fast.errors import (
     DachiError,
@@ -27,9 +25,7 @@ from dachi_fast.errors import (
     StoreLocked,
     WrongContext,
 )
-
-# The package under test: the working tree, or the wheel of another Python.
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
+from tests.children import environment
 
 
 class Counter(BaseModule):
@@ -207,7 +203,7 @@ def test_a_store_that_another_process_has_open_can_be_used(folder: Path, keys: K
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(INSTALLED)},
+        env=environment(),
     )
     assert holder.stdout is not None
     try:

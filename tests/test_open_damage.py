@@ -16,13 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import dachi_fast
 from dachi_fast import Attr, BaseModule, KeyFile, Store
 from dachi_fast.errors import DachiError, KeyAccessError, StoreIO
+from tests.children import environment
 
 ROOT = Path(__file__).resolve().parent.parent
-# The package under test: the working tree, or the wheel of another Python.
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 NOBODY = 65_534
 
 
@@ -66,7 +64,7 @@ def _read(folder: Path, keys: Path) -> tuple[int, dict[str, object]]:
         text=True,
         check=False,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{INSTALLED}:{ROOT}"},
+        env=environment(),
     )
     said: dict[str, object] = json.loads(done.stdout) if done.stdout else {}
     return done.returncode, said

@@ -22,9 +22,7 @@ from dachi_fast.errors import (
     StoreReadOnly,
     WitnessMissing,
 )
-
-# The package under test: the working tree, or the wheel of another Python.
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
+from tests.children import environment
 
 
 class Counter(BaseModule):
@@ -107,11 +105,10 @@ def test_a_read_only_store_follows_what_others_save(folder: Path, keys: KeyFile)
     )
     with Store.open(folder, keys=keys, read_only=True) as store:
         assert store.load("agent").count == 2
-        path = os.pathsep.join([str(INSTALLED), str(Path(__file__).resolve().parents[1])])
         subprocess.run(
             [sys.executable, "-c", script, str(folder), str(keys.path)],
             check=True,
-            env={**os.environ, "PYTHONPATH": path},
+            env=environment(),
         )
         assert store.load("agent").count == 3
         assert store.load("agent", version=2).count == 2
@@ -189,7 +186,7 @@ def _holder(folder: Path, keys: KeyFile, use: str) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(INSTALLED)},
+        env=environment(),
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "open\n"
@@ -246,12 +243,11 @@ def test_a_store_on_a_read_only_file_system_is_read(folder: Path, keys: KeyFile)
     ):
         pytest.skip("no mount namespaces here")
     before = _files(folder)
-    path = os.pathsep.join([str(INSTALLED), str(Path(__file__).resolve().parents[1])])
     run = f'{mount} && exec "$0" -c "$1" {folder} {keys.path}'
     subprocess.run(
         [*unshare, run, sys.executable, _MOUNTED],
         check=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env=environment(),
     )
     assert _files(folder) == before
 
@@ -293,7 +289,7 @@ def test_readers_that_died_are_cleared_at_open(folder: Path, keys: KeyFile) -> N
             reader = subprocess.Popen(
                 [sys.executable, "-c", _READING, str(folder), str(keys.path)],
                 stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": str(INSTALLED)},
+                env=environment(),
             )
             assert reader.stdout is not None
             reader.stdout.readline()

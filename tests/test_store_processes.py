@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -11,13 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import dachi_fast
 from dachi_fast import Attr, BaseModule, KeyFile, Store
 from dachi_fast.errors import Conflict
-
-# The package under test: the working tree, or the wheel of another Python.
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
-ROOT = Path(__file__).resolve().parents[1]
+from tests.children import environment
 
 
 class Tally(BaseModule):
@@ -59,13 +54,12 @@ def make(folder: Path, name: str) -> None:
 def _run(*calls: str) -> None:
     """Runs calls of the functions above, each in a process of its own, at once."""
     script = "import sys; from pathlib import Path; from tests.test_store_processes import *; "
-    path = os.pathsep.join([str(INSTALLED), str(ROOT)])
     children = [
         subprocess.Popen(
             [sys.executable, "-c", script + call],
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": path},
+            env=environment(),
         )
         for call in calls
     ]

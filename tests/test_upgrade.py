@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
@@ -13,13 +12,11 @@ from typing import Any
 
 import pytest
 
-import dachi_fast
 from dachi_fast import Attr, BaseModule, KeyFile, Param, Store, migration, registry
 from dachi_fast.errors import Conflict, MigrationError, StoreReadOnly, UnknownName
+from tests.children import environment
 
 HERE = "tests.test_upgrade"
-ROOT = Path(__file__).resolve().parent.parent
-INSTALLED = Path(dachi_fast.__file__).parent.parent
 
 
 @pytest.fixture
@@ -186,7 +183,7 @@ def test_an_upgrade_that_is_killed_is_taken_up_where_it_ended(tmp_path: Path, ki
     with Store.open(tmp_path / "store", keys=keys, witness=None) as store:
         _filled(store)
     command = [sys.executable, "-c", CHILD, str(tmp_path), str(kill_at)]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(INSTALLED), str(ROOT)])}
+    env = environment()
     ended = subprocess.run(command, env=env, check=False, capture_output=True, timeout=25)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     _new()

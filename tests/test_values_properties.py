@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import dachi_fast
 from dachi_fast._core import codec
 from dachi_fast.errors import DachiError, Malformed, MigrationError, SpecError, StateError
+from tests.children import INSTALLED
 from tests.samples import CASES
 from tests.strategies import hashable, values
 from tests.tokens import token
@@ -24,8 +24,6 @@ _slow = settings(suppress_health_check=_UNHURRIED)
 _often = settings(_slow, max_examples=400)
 _seldom = settings(_slow, max_examples=30)
 _ROOT = Path(__file__).resolve().parent.parent
-# The package under test: the working tree, or the wheel of another Python.
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 
 
 @_often

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-import dachi_fast
 from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store
 from dachi_fast.errors import (
     RolledBack,
@@ -25,10 +24,7 @@ from dachi_fast.errors import (
     WitnessUnwritten,
 )
 from dachi_fast.types import Witness
-
-# The package under test: the working tree, or the wheel of another Python.
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
-ROOT = Path(__file__).resolve().parents[1]
+from tests.children import environment
 
 
 class Counter(BaseModule):
@@ -298,7 +294,7 @@ def _killed(folder: Path, kill_at: str, commit: int, *adopt: str) -> None:
         [sys.executable, "-c", _CHILD, str(folder), kill_at, str(commit), *adopt],
         check=False,
         capture_output=True,
-        env={**os.environ, "PYTHONPATH": f"{INSTALLED}{os.pathsep}{ROOT}"},
+        env=environment(),
     )
     assert child.returncode == -signal.SIGKILL, child.stderr
 

@@ -14,13 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import dachi_fast
-import dachi_fast.restore  # what saves and loads would import: a fork has it from the start
-import dachi_fast.spec._blueprint
-import dachi_fast.values
+from tests.children import environment
 
-# The package under test: the working tree, or the wheel of another Python.
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -38,7 +33,7 @@ class Warm:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{INSTALLED}:{ROOT}"},
+            env=environment(),
         )
         self._module = module
 

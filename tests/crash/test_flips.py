@@ -21,12 +21,11 @@ import lmdb
 import numpy as np
 import pytest
 
-import dachi_fast
 from dachi_fast import Attr, BaseModule, KeyFile, Store, _core
 from dachi_fast.errors import DachiError, IntegrityError, Malformed, NotAStore
+from tests.children import environment
 
 ROOT = Path(__file__).resolve().parents[2]
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 PAGE = 4_096
 META_BYTES = 152
 NAMES = ("one", "two")
@@ -115,7 +114,7 @@ class Subject:
             text=True,
             check=False,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{INSTALLED}:{ROOT}"},
+            env=environment(),
         )
         names = done.stdout.splitlines()
         died = f" of {signal.Signals(-done.returncode).name}" if done.returncode < 0 else ""

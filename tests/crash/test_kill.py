@@ -6,8 +6,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -15,13 +13,10 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
-import dachi_fast
 from dachi_fast import Attr, BaseModule, KeyFile, Store, _core
+from tests.children import started
 from tests.tokens import same
 
-ROOT = Path(__file__).resolve().parents[2]
-# The package under test: the working tree, or the wheel of another Python.
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 NAMES = ("one", "two")
 
 
@@ -94,25 +89,16 @@ for thread in threads: thread.join()
 
 def _killed(what: str, folder: Path, rng: random.Random, most_acks: int) -> dict[str, int]:
     """Runs a child, kills it at a random moment; gives the last acknowledgement of each kind."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, what, str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{INSTALLED}:{ROOT}"},
-    )
-    assert child.stdout is not None
-    assert child.stderr is not None
+    child, stdout, stderr = started(_CHILD, what, str(folder))
     with child:
-        acknowledged = _read(child.stdout, rng.randint(0, most_acks))
+        acknowledged = _read(stdout, rng.randint(0, most_acks))
         # Anywhere between two acknowledgements: a moment of the processor's, no sleep.
         end_ns = time.perf_counter_ns() + rng.randint(0, 6_000_000)
         while time.perf_counter_ns() < end_ns:
             pass
         child.kill()
-        acknowledged |= _read(child.stdout, None)
-        errors = child.stderr.read()
+        acknowledged |= _read(stdout, None)
+        errors = stderr.read()
     assert child.returncode == -signal.SIGKILL, errors
     assert errors == ""
     return acknowledged

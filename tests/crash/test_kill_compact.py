@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,12 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import dachi_fast
 from dachi_fast import Attr, BaseModule, KeyFile, Limits, Store
+from tests.children import started
 from tests.timed import GRACE_S, START_S
 
-ROOT = Path(__file__).resolve().parents[2]
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 PIECE = 200_000
 AGENTS = 6
 
@@ -103,19 +99,10 @@ test_kill_compact.compact_and_die(Path(sys.argv[1]), sys.argv[2])
 
 def _saved_until_killed(folder: Path, at: str) -> int:
     """Runs a child until it kills itself; gives the last save that it acknowledged."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, str(folder), at],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{INSTALLED}:{ROOT}"},
-    )
-    assert child.stdout is not None
-    assert child.stderr is not None
+    child, stdout, stderr = started(_CHILD, str(folder), at)
     with child:
-        lines = child.stdout.read().splitlines(keepends=True)
-        errors = child.stderr.read()
+        lines = stdout.read().splitlines(keepends=True)
+        errors = stderr.read()
     assert (child.returncode, errors) == (-signal.SIGKILL, "")
     return int(next(line for line in reversed(lines) if line.endswith("\n")))
 

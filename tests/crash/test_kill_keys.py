@@ -5,18 +5,13 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-import dachi_fast
 from dachi_fast import Attr, BaseModule, KeyFile, Store
-
-ROOT = Path(__file__).resolve().parents[2]
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
+from tests.children import started
 
 
 class Agent(BaseModule):
@@ -62,20 +57,11 @@ test_kill_keys.change_keys_forever(Path(sys.argv[1]))
 
 def _killed(folder: Path, rng: random.Random) -> dict[str, int]:
     """Runs a child, kills it at a random moment; gives its last acknowledgements."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{INSTALLED}:{ROOT}"},
-    )
-    assert child.stdout is not None
-    assert child.stderr is not None
+    child, stdout, stderr = started(_CHILD, str(folder))
     last = {}
     with child:
         for _ in range(rng.randint(1, 12)):
-            line = child.stdout.readline()
+            line = stdout.readline()
             if line:
                 last[line.split()[0]] = int(line.split()[1])
         # Anywhere between two acknowledgements: a moment of the processor's, no sleep.
@@ -83,10 +69,10 @@ def _killed(folder: Path, rng: random.Random) -> dict[str, int]:
         while time.perf_counter_ns() < end_ns:
             pass
         child.kill()
-        for line in child.stdout:
+        for line in stdout:
             if line.endswith("\n"):
                 last[line.split()[0]] = int(line.split()[1])
-        errors = child.stderr.read()
+        errors = stderr.read()
     assert child.returncode == -signal.SIGKILL, errors
     assert errors == ""
     return last

@@ -14,13 +14,11 @@ from typing import Any
 
 import pytest
 
-import dachi_fast
 from dachi_fast import Attr, BaseModule, KeyFile, Store
 from dachi_fast.errors import Conflict, RolledBack
+from tests.children import environment
 
 ROOT = Path(__file__).resolve().parents[2]
-# The package under test: the working tree, or the wheel of another Python.
-INSTALLED = Path(dachi_fast.__file__).resolve().parents[1]
 
 
 class Tally(BaseModule):
@@ -65,7 +63,7 @@ def _started(call: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{INSTALLED}:{ROOT}"},
+        env=environment(),
     )
 
 
