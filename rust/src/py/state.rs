@@ -13,7 +13,7 @@ use super::sink::{ALL, Sink, Wanted};
 use super::types::{Types, types};
 use super::walk;
 use crate::codec::Encoder;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::state::blueprint::outline;
 use crate::state::{Arena, Flat, Outside};
 use pyo3::prelude::*;
@@ -131,6 +131,13 @@ pub fn keep_warm(flat: Flat) {
 pub struct Capture {
     /// None once it was saved.
     pub flat: Option<Flat>,
+}
+
+impl Capture {
+    /// What was taken, for the one save of it.
+    pub fn take(&mut self) -> Result<Flat> {
+        self.flat.take().ok_or_else(|| Error::new("finished", "this capture was saved already"))
+    }
 }
 
 #[pymethods]

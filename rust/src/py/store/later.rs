@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::versions::row;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::py::state::{Capture, keep_warm};
 use crate::store::{self, Base, Deferred, Origin, Repeat, Save};
 use pyo3::prelude::*;
@@ -87,8 +87,7 @@ impl Store {
         most_bytes: Option<usize>,
     ) -> PyResult<()> {
         let core = self.core()?;
-        let flat = capture.borrow_mut().flat.take();
-        let flat = flat.ok_or_else(|| Error::new("finished", "this capture was saved already"))?;
+        let flat = capture.borrow_mut().take()?;
         let noted = Arc::clone(&core);
         let tell = move |flat, result: Result<store::Version>| {
             keep_warm(flat);

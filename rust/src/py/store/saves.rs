@@ -5,7 +5,6 @@ use super::keys::tell;
 use super::later::{Follow, Mark, follow};
 use super::loaded::Loaded;
 use super::versions::{Pick, VersionRow, row, which};
-use crate::error::Error;
 use crate::py::state::{Capture, keep_warm};
 use crate::store::{self, Base, Origin, RESERVED, Save};
 use pyo3::prelude::*;
@@ -51,9 +50,7 @@ impl Store {
         let core = self.core()?;
         let mut taken = Vec::with_capacity(parts.len());
         for (name, capture, base, mark) in parts {
-            let flat = capture.borrow_mut().flat.take();
-            let flat =
-                flat.ok_or_else(|| Error::new("finished", "this capture was saved already"))?;
+            let flat = capture.borrow_mut().take()?;
             let origin = if name.starts_with(RESERVED) { Origin::Shared } else { Origin::Walk };
             taken.push((name, flat, follow(base), Arc::clone(&mark.get().0), origin));
         }
@@ -104,8 +101,7 @@ impl Store {
         mark: &Arc<store::Mark>,
     ) -> PyResult<VersionRow> {
         let core = self.core()?;
-        let flat = capture.borrow_mut().flat.take();
-        let flat = flat.ok_or_else(|| Error::new("finished", "this capture was saved already"))?;
+        let flat = capture.borrow_mut().take()?;
         let (saved, flat) = py.detach(|| {
             let saved = core.settled(save.name).and_then(|()| {
                 let (base, origin) = (base.number(), save.origin.clone());
