@@ -262,3 +262,18 @@ def test_an_array_of_objects_cannot_be_smuggled_in() -> None:
     records = codec.encode(np.zeros(2, [("a", "<u8")]))
     with pytest.raises(Malformed):
         codec.decode(records.replace(b"<u8", b"|O8"))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "c9 00de0001 05 90",  # an empty tuple that claims the bytes after it
+        "c9 00000003 05 9105 05",  # a tuple with something behind its elements
+        "c9 00000001 05 9105",  # a tuple that is longer than it says
+        "c9 00000004 06 920505 05",  # a set, likewise
+        "c9 00000003 06 920505",  # a set with an element twice
+    ],
+)
+def test_an_extension_that_is_not_as_it_says_is_refused(damaged: str) -> None:
+    with pytest.raises(Malformed):
+        codec.decode(bytes.fromhex(damaged))

@@ -1,6 +1,6 @@
 //! Reads values as a stream of tokens; the caller builds them.
 
-use super::ext;
+use super::{MAX_DEPTH, ext};
 use crate::error::{Error, Result};
 
 /// One value, or the opening of one that holds others.
@@ -66,6 +66,8 @@ pub struct ArrayHead<'a> {
 pub struct Decoder<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Where the payload of the last extension that was opened ends.
+    end: usize,
 }
 
 #[cold]
@@ -76,7 +78,7 @@ fn malformed(what: &'static str) -> Error {
 impl<'a> Decoder<'a> {
     /// Reads from the start of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Decoder { bytes, at: 0 }
+        Decoder { bytes, at: 0, end: 0 }
     }
 
     /// Where the next token begins.
@@ -108,6 +110,16 @@ impl<'a> Decoder<'a> {
     /// Nothing may be left over.
     pub fn done(&self) -> Result<()> {
         if self.is_done() { Ok(()) } else { Err(malformed("bytes follow a value")) }
+    }
+
+    /// Where the tuple, set or named value that the last token opened says that it ends.
+    pub fn extension_end(&self) -> usize {
+        self.end
+    }
+
+    /// What an extension holds has been read; it must be as long as it said.
+    pub fn close_extension(&self, end: usize) -> Result<()> {
+        if self.at == end { Ok(()) } else { Err(malformed("an extension has another length")) }
     }
 
     #[inline]
@@ -238,11 +250,13 @@ impl<'a> Decoder<'a> {
 
     fn ext(&mut self, len: usize) -> Result<Token<'a>> {
         let [code] = self.take::<1>()?;
+        let end = self.at.checked_add(len).ok_or_else(|| malformed("a length overflows"))?;
         match code {
             ext::TUPLE | ext::SET | ext::FROZENSET => {
                 let Token::List(count) = self.token()? else {
                     return Err(malformed("a tuple or set holds no array"));
                 };
+                self.end = end;
                 return Ok(match code {
                     ext::TUPLE => Token::Tuple(count),
                     ext::SET => Token::Set(count),
@@ -253,6 +267,7 @@ impl<'a> Decoder<'a> {
                 let Token::Text(tag) = self.token()? else {
                     return Err(malformed("a named type has no name"));
                 };
+                self.end = end;
                 return Ok(Token::Named(tag));
             }
             ext::ARRAY => return self.array(len),
@@ -313,17 +328,26 @@ impl<'a> Decoder<'a> {
 
     /// Reads over one whole value and says whether it is well formed.
     pub fn skip(&mut self) -> Result<()> {
-        let mut due = 1usize;
-        while due > 0 {
-            due -= 1;
-            due = due.saturating_add(match self.token()? {
-                Token::List(n) | Token::Tuple(n) | Token::Set(n) | Token::Frozenset(n) => n,
-                Token::Map(n) => n.saturating_mul(2),
-                Token::Named(_) => 1,
-                _ => 0,
-            });
+        self.skip_nested(0)
+    }
+
+    fn skip_nested(&mut self, depth: usize) -> Result<()> {
+        let token = self.token()?;
+        let end = self.end;
+        let (count, extension) = match token {
+            Token::List(n) => (n, false),
+            Token::Map(n) => (n.saturating_mul(2), false),
+            Token::Tuple(n) | Token::Set(n) | Token::Frozenset(n) => (n, true),
+            Token::Named(_) => (1, true),
+            _ => return Ok(()),
+        };
+        if depth >= MAX_DEPTH {
+            return Err(malformed("values nest too deeply"));
         }
-        Ok(())
+        for _ in 0..count {
+            self.skip_nested(depth + 1)?;
+        }
+        if extension { self.close_extension(end) } else { Ok(()) }
     }
 }
 
@@ -374,6 +398,17 @@ mod tests {
         assert!(Decoder::new(&bytes).skip().is_ok());
         for cut in 0..bytes.len() - 8 {
             assert!(Decoder::new(bytes.get(..cut).unwrap_or_default()).skip().is_err(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn an_extension_that_holds_more_or_less_than_it_says_is_malformed() {
+        // A tuple of one integer: ext 32, three bytes long, code 5, array of one, 5.
+        for (len, slug) in
+            [(2, None), (0, Some("malformed")), (1, Some("malformed")), (3, Some("malformed"))]
+        {
+            let bytes = [0xc9, 0, 0, 0, len, 5, 0x91, 5];
+            assert_eq!(Decoder::new(&bytes).skip().err().map(|e| e.slug()), slug, "{len}");
         }
     }
 

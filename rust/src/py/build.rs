@@ -205,9 +205,11 @@ impl<'a, 'py> Build<'a, 'py> {
             }
             Token::Tuple(len) => {
                 *input = ahead;
+                let end = input.extension_end();
                 self.deeper()?;
                 let mut at = 0..;
                 let tuple = raw::tuple(self.py, len, || self.element(input, at.next()))?;
+                input.close_extension(end)?;
                 self.depth -= 1;
                 Ok(tuple.into_any())
             }

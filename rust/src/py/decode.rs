@@ -5,7 +5,7 @@ use super::errors::Attempt;
 use super::raw;
 use super::types::Types;
 use crate::codec::{ArrayHead, Decoder, MAX_DEPTH, Token};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PySet, PyString};
 
@@ -61,6 +61,15 @@ impl Keys {
 #[cold]
 fn unhashable(_: PyErr) -> Error {
     Error::new("malformed", "a dict key or set element that cannot be hashed")
+}
+
+/// A set has as many elements as were read.
+fn distinct(found: usize, read: usize) -> Result<()> {
+    if found == read {
+        Ok(())
+    } else {
+        Err(Error::new("malformed", "a set holds an element twice"))
+    }
 }
 
 fn utf8(text: &[u8]) -> Attempt<&str> {
@@ -143,22 +152,37 @@ impl<'a, 'py> ValueDecoder<'a, 'py> {
         let value = match token {
             Token::List(len) => raw::list(py, len, || self.value())?,
             Token::Map(len) => self.dict(py, len)?,
+            token => self.extension(py, token)?,
+        };
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    /// Values that hold others and have a length of their own.
+    fn extension(&mut self, py: Python<'py>, token: Token<'a>) -> Attempt<Bound<'py, PyAny>> {
+        let end = self.input.extension_end();
+        let value = match token {
             Token::Tuple(len) => raw::tuple(py, len, || self.value())?.into_any(),
             Token::Set(len) => {
                 let elements = raw::tuple(py, len, || self.value())?;
-                PySet::new(py, elements.iter()).map_err(unhashable)?.into_any()
+                let set = PySet::new(py, elements.iter()).map_err(unhashable)?;
+                distinct(set.len(), len)?;
+                set.into_any()
             }
             Token::Frozenset(len) => {
                 let elements = raw::tuple(py, len, || self.value())?;
-                PyFrozenSet::new(py, elements.iter()).map_err(unhashable)?.into_any()
+                let set = PyFrozenSet::new(py, elements.iter()).map_err(unhashable)?;
+                distinct(set.len(), len)?;
+                set.into_any()
             }
             Token::Named(tag) => {
                 let payload = self.value()?;
-                self.types.raised.call1((tag, payload))?
+                self.input.close_extension(end)?;
+                return Ok(self.types.raised.call1((tag, payload))?);
             }
             _ => return Err(Error::new("malformed", "a value cannot be read").into()),
         };
-        self.depth -= 1;
+        self.input.close_extension(end)?;
         Ok(value)
     }
 

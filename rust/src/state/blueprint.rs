@@ -98,14 +98,15 @@ impl<'a> Outline<'a> {
         }
         let mut ahead = input.clone();
         match ahead.token()? {
-            Token::List(len) | Token::Tuple(len) => {
+            Token::List(len) => {
                 *input = ahead;
-                for at in 0..len {
-                    let mark = self.out.len();
-                    self.out.uint(at as u64);
-                    self.below(input, mark, depth)?;
-                }
-                Ok(())
+                self.elements(input, len, depth)
+            }
+            Token::Tuple(len) => {
+                *input = ahead;
+                let end = input.extension_end();
+                self.elements(input, len, depth)?;
+                input.close_extension(end)
             }
             Token::Map(len) => {
                 *input = ahead;
@@ -113,6 +114,15 @@ impl<'a> Outline<'a> {
             }
             _ => input.skip(),
         }
+    }
+
+    fn elements(&mut self, input: &mut Decoder<'a>, len: usize, depth: usize) -> Result<()> {
+        for at in 0..len {
+            let mark = self.out.len();
+            self.out.uint(at as u64);
+            self.below(input, mark, depth)?;
+        }
+        Ok(())
     }
 
     fn pairs(&mut self, input: &mut Decoder<'a>, len: usize, depth: usize) -> Result<()> {
