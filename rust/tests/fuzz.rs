@@ -271,7 +271,7 @@ fn ledger_records_of_any_bytes() {
 #[test]
 fn details_of_any_bytes() {
     let sealer = sealer();
-    let place = Place { kind: kind::LEDGER, id: ledger::node_id(7) };
+    let place = Place { kind: kind::DETAIL, id: ledger::node_id(7) };
     let mut plain = vec![5; 16];
     ["agent", "state", "why", "root"].iter().for_each(|text| plain.put_bytes(text.as_bytes()));
     fuzz("ledger detail", &[plain], |bytes| {

@@ -27,6 +27,7 @@ LEDGER: Final = 9
 KEY_FILE: Final = 10
 WRAPPED: Final = 11
 TILE: Final = 12
+DETAIL: Final = 13
 GARBAGE: Final = 20
 
 # Their envelopes hold a commitment to the key: no hash of a parent binds what they hold.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dachi_fast.errors import KeyringError, Tampered
-from dachi_fast.reader._envelope import LEDGER, TILE, Opener
+from dachi_fast.reader._envelope import DETAIL, LEDGER, TILE, Opener
 from dachi_fast.reader._wire import Take, malformed
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _entry(nodes: Nodes, seq: int, chain: bytes, opener_of: OpenerOf) -> Entry:
         opener = opener_of(namespace)
     except KeyringError:
         return Entry(seq, text, digest, None, b"")
-    detail, salt = _detail(opener.open(LEDGER, entry_id(seq), take.rest))
+    detail, salt = _detail(opener.open(DETAIL, entry_id(seq), take.rest))
     if hashlib.sha256(salt + detail.encode()).digest() != commitment:
         what = "a ledger entry's detail is not the one it names"
         raise Tampered("tampered", what, seq=seq)

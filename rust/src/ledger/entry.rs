@@ -127,7 +127,7 @@ pub fn seal_detail(sealer: &Sealer, seq: u64, detail: &Detail) -> Result<([u8; 3
     plain.put_varint(detail.count);
     plain.put_varint(detail.clock_behind_us);
     let mut out = Vec::new();
-    let place = Place { kind: kind::LEDGER, id: node_id(seq) };
+    let place = Place { kind: kind::DETAIL, id: node_id(seq) };
     with_scratch(|scratch| sealer.seal(scratch, place, Committed::No, &plain, &mut out))?;
     Ok((commitment, out))
 }
@@ -161,7 +161,7 @@ pub fn decode(record: &[u8]) -> Result<(Entry, [u8; 16], Vec<u8>)> {
 impl Detail {
     /// Opens a sealed detail and proves it against its entry.
     pub fn open(sealer: &Sealer, entry: &Entry, sealed: &[u8]) -> Result<(Self, [u8; 16])> {
-        let place = Place { kind: kind::LEDGER, id: node_id(entry.seq) };
+        let place = Place { kind: kind::DETAIL, id: node_id(entry.seq) };
         let plain = with_scratch(|scratch| sealer.open(scratch, place, Committed::No, sealed))?;
         let mut take = Take::new(&plain);
         let salt: [u8; 16] = take.array()?;

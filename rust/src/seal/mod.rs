@@ -58,6 +58,8 @@ pub mod kind {
     pub const WRAPPED: u8 = 11;
     /// Hashes of the ledger's tree.
     pub const TILE: u8 = 12;
+    /// What a ledger entry says that is not for everybody.
+    pub const DETAIL: u8 = 13;
     /// Nodes that a commit lost.
     pub const GARBAGE: u8 = 20;
 }
