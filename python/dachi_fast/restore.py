@@ -6,24 +6,26 @@ in the place of what was there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dachi_fast._core.state import same_structure
 from dachi_fast.errors import SpecError
 from dachi_fast.migrate._report import MigrationReport, noted
 from dachi_fast.migrate._restore import fill, is_current, migrated
-from dachi_fast.module import BaseModule, load_owned
-from dachi_fast.module._fields import ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED
+from dachi_fast.module._fields import ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED, UNSET, Item
 from dachi_fast.module._layout import layout_of
-from dachi_fast.module._views import plain_class
+from dachi_fast.module._load import planned, tell, write
+from dachi_fast.module._state import undeclared
+from dachi_fast.module._views import plain_class, told
 from dachi_fast.spec import full_kind_of, registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from dachi_fast._core.state import LoadPlan
     from dachi_fast._core.store import Loaded
-
-_KEPT = (ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED)
+    from dachi_fast.module import BaseModule
 
 
 def restored(loaded: Loaded) -> tuple[BaseModule, MigrationReport]:
@@ -47,30 +49,65 @@ def restored(loaded: Loaded) -> tuple[BaseModule, MigrationReport]:
     return module, notes.changes()
 
 
-def ready_for(module: BaseModule, loaded: Loaded) -> tuple[Callable[[], None], MigrationReport]:
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One value that a module gets; `UNSET` where there is none."""
+
+    put: Callable[[Any], None]
+    old: Any
+    new: Any
+    tell: Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """What a module is to hold, checked against what it is: only the writing is left."""
+
+    own: tuple[Put, ...]
+    plan: LoadPlan
+
+    def write(self) -> None:
+        """Writes all of it; nothing if it fails."""
+        done: list[Put] = []
+        try:
+            for put in self.own:
+                done.append(put)
+                put.put(put.new)
+            write(self.plan)
+        except BaseException:
+            for put in reversed(done):
+                put.put(put.old)
+            raise
+
+    def tell(self) -> None:
+        """Calls the callbacks of what was written."""
+        for put in self.own:
+            put.tell(put.new)
+        tell(self.plan)
+
+
+def ready_for(module: BaseModule, loaded: Loaded) -> tuple[Callable[[], Swap], MigrationReport]:
     """Reads and migrates all that a module needs to become what was saved.
 
     Fields whose structure differs are rebuilt.
 
     Returns:
-        The step that changes the module, all of it or, when it raises, nothing; and what was
-        changed to fit the classes of this process.
+        What plans how the module, as it is when that is called, becomes what was saved; and what
+        was changed to fit the classes of this process. The plan raises a StateError where the state
+        does not fit.
 
     Raises:
         SpecError: the module is of another class, or a kind is not registered in this process.
-        StateError: the state does not fit; the step raises it, too.
+        StateError: a value does not fit its class.
         MigrationError: as `restored`.
     """
     check_kind(module, loaded)
     if is_current(loaded.schema) and loaded.fits(module):
         with noted() as notes:
             state = loaded.state()
-        return lambda: load_owned(module, state), notes.changes()
+        return lambda: Swap((), planned(module, state)), notes.changes()
     fresh, changes = restored(loaded)
-    if same_structure(module, fresh):
-        state = fresh.state_dict()
-        return lambda: load_owned(module, state), changes
-    return lambda: _adopt(module, fresh), changes
+    return lambda: _into(module, fresh), changes
 
 
 def check_kind(module: BaseModule, loaded: Loaded) -> None:
@@ -87,21 +124,45 @@ def check_kind(module: BaseModule, loaded: Loaded) -> None:
         )
 
 
-def _adopt(module: BaseModule, fresh: BaseModule) -> None:
-    """Moves the declared values of `fresh` into `module`; all of them, or none on an error."""
-    layout = layout_of(plain_class(type(module)))
-    before: list[tuple[str, Any]] = []
-    try:
-        for name, role in zip(layout.names, layout.roles, strict=True):
-            if role in _KEPT:
-                continue
-            if hasattr(module, name):
-                before.append((name, getattr(module, name)))
-            setattr(module, name, getattr(fresh, name))
-        # Items (Attr objects under a name) keep their identity and callbacks: only their value
-        # moves.
-        load_owned(module, fresh.state_dict())
-    except BaseException:
-        for name, value in before:
-            setattr(module, name, value)
-        raise
+def _into(module: BaseModule, fresh: BaseModule) -> Swap:
+    """Plans how a module becomes what another of its class is, which nobody else holds."""
+    cls = plain_class(type(module))
+    # An AdaptModule replaces what it holds by itself.
+    if getattr(cls, "__adapts__", False) or same_structure(module, fresh):
+        return Swap((), planned(module, fresh.state_dict()))
+    # Stands for the module as it will be: what is planned for it is written to what it holds.
+    shadow: BaseModule = object.__new__(cls)
+    layout = layout_of(cls)
+    for name, value in undeclared(module, layout):
+        object.__setattr__(shadow, name, value)
+    own = []
+    for name, role in zip(layout.names, layout.roles, strict=True):
+        if role in (SHARED, ITEM_SHARED):
+            continue
+        old, new = getattr(module, name, UNSET), getattr(fresh, name, UNSET)
+        if role == PLAIN or (role == ITEM_ATTR and old is not UNSET):
+            _put(shadow, name, old)
+        else:
+            _put(shadow, name, new)
+            own.append(_replaced(module, name, old, new))
+    return Swap(tuple(own), planned(shadow, fresh.state_dict()))
+
+
+def _replaced(module: BaseModule, name: str, old: Any, new: Any) -> Put:
+    if isinstance(old, Item) and isinstance(new, Item):
+        # Who holds the item or listens to it goes on doing so: only the value moves.
+        return Put(old._restore, old.data, new.data, partial(_tell_item, old))
+    return Put(partial(_put, module, name), old, new, partial(told, module, name))
+
+
+def _put(module: BaseModule, name: str, value: Any) -> None:
+    """Writes an attribute past callbacks and fixes, or takes it away."""
+    if value is not UNSET:
+        object.__setattr__(module, name, value)
+    elif hasattr(module, name):
+        object.__delattr__(module, name)
+
+
+def _tell_item(item: Item[Any], value: Any) -> None:
+    for callback in item._callbacks:
+        callback(value)

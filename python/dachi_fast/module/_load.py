@@ -71,6 +71,21 @@ def load_owned(module: BaseModule, state: Mapping[str, Any], strict: bool = True
     load(module, state, strict=strict, copy=False)
 
 
+def planned(module: BaseModule, state: dict[str, Any]) -> LoadPlan:
+    """Finds what loading a flat state would write, all of which fits; for `write` and `tell`.
+
+    Args:
+        module: the tree to load into.
+        state: dotted key -> value; the modules own the values afterwards.
+
+    Raises:
+        StateError: as `load_state_dict` does.
+    """
+    plan = plan_load(module, state, (True, True, True), copy=False)
+    _check_keys(module, state, plan)
+    return plan
+
+
 def load_rest(module: BaseModule, state: dict[str, Any]) -> list[str]:
     """Loads a flat state into a tree whose constructors have just made it.
 
@@ -207,6 +222,11 @@ def _check_keys(module: BaseModule, state: Mapping[str, Any], plan: LoadPlan) ->
 
 
 def _swap(plan: LoadPlan) -> None:
+    write(plan)
+    tell(plan)
+
+
+def write(plan: LoadPlan) -> None:
     """Writes everything; on a failure (an item's own class, say) writes back the old."""
     undo: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
     try:
@@ -219,13 +239,12 @@ def _swap(plan: LoadPlan) -> None:
             undo.append((owner._put_adapted, (owner.adapted,)))
             owner._put_adapted(new)
     except BaseException:
-        for write, args in reversed(undo):
-            write(*args)
+        for write_back, args in reversed(undo):
+            write_back(*args)
         raise
-    _tell(plan)
 
 
-def _tell(plan: LoadPlan) -> None:
+def tell(plan: LoadPlan) -> None:
     """Calls the callbacks of what was written."""
     for module, name, value in plan.told:
         told(module, name, value)

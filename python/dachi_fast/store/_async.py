@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from dachi_fast.migrate import MigrationReport
     from dachi_fast.module import BaseModule
+    from dachi_fast.restore import Swap
     from dachi_fast.store._stats import NameStats, Stats
 
 D = TypeVar("D")
@@ -201,9 +202,9 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
         report: Told | None = None,
     ) -> M:
         """Does what `load_into` does; the module changes in one step, between two awaits."""
-        row, change, changes = await run(self._ready_for, module, name, version)
-        change()
-        self._track(module, name, row[0])
+        row, plan, changes = await run(self._ready_for, module, name, version)
+        await run(self._note_migration, name, row[0], changes)
+        self._swap(plan(), module, name, row[0])
         tell(name, row[0], changes, report)
         return module
 
@@ -216,22 +217,25 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
         justification: str = "",
         report: Told | None = None,
     ) -> Version:
-        """Does what `rollback` does; `into` changes in one step, between two awaits."""
+        """Does what `rollback` does; `into` changes in one step, between two awaits.
+
+        Who gives `into` other modules meanwhile may get a StateError after the rollback: then it is
+        as it was, and its next save a Conflict.
+        """
         if into is None:
             return await run(self.rollback, name, to=to, justification=justification)
         check_text(justification)
-        _, change, changes = await run(self._ready_for, into, name, to)
-        row = await run(self._core.rollback, name, to, justification)
-        change()
-        self._track(into, name, row[0])
+        old, plan, changes = await run(self._ready_for, into, name, to)
+        plan()  # what does not fit is refused before anything is written
+        row = await run(self._core.rollback, name, old[0], justification)
+        self._swap(plan(), into, name, row[0])
+        await run(self._note_migration, name, row[0], changes)
         tell(name, row[0], changes, report)
         return version_of(row)
 
     def _ready_for(
         self, module: BaseModule, name: str, version: int | str | None
-    ) -> tuple[Row, Callable[[], None], MigrationReport]:
-        """Reads a version; gives its row, the step that changes the module, what is migrated."""
+    ) -> tuple[Row, Callable[[], Swap], MigrationReport]:
+        """Reads a version; gives its row, what plans the module's change, what is migrated."""
         row, loaded = self._core.load(name, known(version, name))
-        change, changes = ready_for(module, loaded)
-        self._note_migration(name, row[0], changes)
-        return row, change, changes
+        return row, *ready_for(module, loaded)

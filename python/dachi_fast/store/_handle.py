@@ -7,13 +7,16 @@ import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias, overload
 
 from dachi_fast._core import store as _core_store
 from dachi_fast.errors import DachiError, SchemaWarning, StoreError, UnknownName
 from dachi_fast.migrate import MigrationReport
 from dachi_fast.module import BaseModule
 from dachi_fast.store._pending import Failures
+
+if TYPE_CHECKING:
+    from dachi_fast.restore import Swap
 
 # What has versions: a module, or a class with its Shared values.
 Live: TypeAlias = BaseModule | type[BaseModule]
@@ -109,6 +112,12 @@ class Handle:
         """Puts into the ledger that a version was migrated when it was read."""
         if changes:
             self._core.note_migration(name, number, note_of(changes))
+
+    def _swap(self, swap: Swap, module: BaseModule, name: str, number: int) -> None:
+        """Changes a module to what a version is; callbacks that raise find it changed and known."""
+        swap.write()
+        self._track(module, name, number)
+        swap.tell()
 
     def _base(self, live: Live, name: str) -> int:
         return self._mark(live, name).number

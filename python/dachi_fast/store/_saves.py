@@ -172,9 +172,9 @@ class Saves(SharedSaves):
             StoreClosed: the store was closed.
         """
         row, loaded = self._core.load(name, known(version, name))
-        change, changes = ready_for(module, loaded)
+        plan, changes = ready_for(module, loaded)
+        swap = plan()
         self._note_migration(name, row[0], changes)
-        change()
-        self._track(module, name, row[0])
+        self._swap(swap, module, name, row[0])
         tell(name, row[0], changes, report)
         return module

@@ -199,6 +199,7 @@ class Versions(Handle):
         Raises:
             UnknownName: no such name or version; one that was pruned is gone for good.
             SpecError: `into` is not of the saved class; nothing was changed.
+            StateError: a value does not fit `into`; nothing was changed.
             MigrationError: the classes have changed, and what was saved does not fit `into`;
                 nothing was changed.
             IntegrityError: what lies on disk is not what was saved.
@@ -211,11 +212,11 @@ class Versions(Handle):
         if into is None:
             return version_of(self._core.rollback(name, known(to, name), justification))
         old, loaded = self._core.load(name, known(to, name))
-        change, changes = ready_for(into, loaded)
+        plan, changes = ready_for(into, loaded)
+        swap = plan()
         row = self._core.rollback(name, old[0], justification)
+        self._swap(swap, into, name, row[0])
         self._note_migration(name, row[0], changes)
-        change()
-        self._track(into, name, row[0])
         tell(name, row[0], changes, report)
         return version_of(row)
 
