@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from dachi_fast import Attr, BaseModule, KeyFile, Pending, Store, Version
+from dachi_fast._core import store as _core_store
 from dachi_fast.errors import Conflict, StoreClosed, UnknownName
 from dachi_fast.store import _queue
 
@@ -265,3 +266,44 @@ def test_after_a_kill_all_that_was_flushed_is_there_and_a_prefix_of_the_rest(
             assert [state["count"] for state in states] == list(range(1, versions + 1))
         assert flushed == 0 or len(store.names()) == 3
         store.verify()
+
+
+def test_ctrl_c_ends_a_close_that_waits_for_the_disk_and_what_is_queued_is_saved(
+    tmp_path: Path,
+) -> None:
+    """Symptom: `close` could not be interrupted while a disk or a witness hung. Cause: it waited
+    for what is queued in one go. Fix: it looks for Ctrl-C now and then, as `flush` does."""
+    commits, go_on = threading.Event(), threading.Event()
+
+    class Hanging:
+        seen: bytes | None = None
+
+        def newest(self, store_id: bytes) -> bytes | None:  # noqa: ARG002
+            return self.seen
+
+        def advance(self, store_id: bytes, commit: int, record: bytes) -> None:  # noqa: ARG002
+            self.seen = record
+            if commit == 2:
+                commits.set()
+                go_on.wait()
+
+    keys, main = KeyFile(tmp_path / "key"), threading.get_ident()
+    store = Store.open(tmp_path / "store", keys=keys, witness=Hanging(), durability="async")
+    store.save(Agent(), "a")
+    commits.wait()
+
+    def interrupt() -> None:
+        while sys._current_frames()[main].f_code.co_name not in {"_finish", "close"}:
+            os.sched_yield()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        store.close()
+    thread.join()
+    assert store.closed
+    go_on.set()
+    _core_store.drain()
+    with Store.open(tmp_path / "store", keys=keys, witness=None) as store:
+        assert store.names() == ["a"]

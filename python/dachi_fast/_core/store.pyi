@@ -129,7 +129,12 @@ class Store:
     def rest(self) -> None:
         """Waits until no thread works for the store, at most a second."""
 
-    def close(self) -> None: ...
+    def close(self, *, wait: bool = True) -> None:
+        """Lets go of the store when nothing is queued, or at once; what is queued is saved anyway.
+
+        Ctrl-C ends the waiting.
+        """
+
     def save(
         self, name: str, capture: Capture, justification: str, base: Mark | int | None, mark: Mark
     ) -> _Row:
@@ -273,4 +278,7 @@ class Store:
     def public_key(self) -> bytes: ...
     def sign(self, message: bytes) -> bytes: ...
     def finish(self) -> None:
-        """Commits the reads that are not in the ledger yet; does nothing in a fork."""
+        """Waits for what is queued, and commits the reads that are not in the ledger yet.
+
+        Ctrl-C ends the waiting. Does nothing in a fork.
+        """

@@ -56,7 +56,8 @@ class Handle:
 
         Reads that are not in the ledger yet are written first, and a signed checkpoint is put
         beside the witness. The store is closed whatever is raised. On a full disk the reads are
-        lost, which is a warning (`ReadsLost`).
+        lost, which is a warning (`ReadsLost`). Ctrl-C ends the waiting: what is queued is saved all
+        the same, but such reads are not written.
 
         Raises:
             StoreError: the reads could not be written for another reason.
@@ -67,10 +68,14 @@ class Handle:
         """
         if self.closed:
             return
+        wait = True
         try:
             self._finish()
+        except KeyboardInterrupt:
+            wait = False  # it was what ended the waiting for what is queued
+            raise
         finally:
-            self._core.close()
+            self._core.close(wait=wait)
         self._failures.tell()
 
     def _finish(self) -> None:

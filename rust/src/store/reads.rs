@@ -1,7 +1,7 @@
 //! Reads in the ledger: remembered, and written with the next commit.
 
 use super::commit::Change;
-use super::later::FOR_EVER;
+use super::records::memory_type;
 use super::save::check_justification;
 use super::{Store, unknown_name};
 use crate::error::{Error, Result};
@@ -114,7 +114,7 @@ impl Store {
         self.keep(Read {
             operation: "migrate",
             name: name.to_owned(),
-            memory_type: "state",
+            memory_type: memory_type(name),
             version,
             justification: what.to_owned(),
             count: 1,
@@ -154,12 +154,11 @@ impl Store {
         self.write(|_| Ok(()))
     }
 
-    /// What is left to do before the store is let go of; nothing in a fork.
+    /// What is left to do, once it is `idle`, before the store is let go of; nothing in a fork.
     pub fn finish(&self) -> Result<()> {
         if self.process != std::process::id() {
             return Ok(());
         }
-        self.backlog.flushed(FOR_EVER)?;
         if self.unwritten()?.reads.is_empty() {
             return Ok(());
         }

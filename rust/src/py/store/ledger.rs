@@ -1,6 +1,7 @@
 //! The ledger: listed, proved, signed, exported.
 
 use super::Store;
+use super::later::wait;
 use crate::ledger::{Hash, hex, tagged, timestamp};
 use crate::store::LedgerEntry;
 use pyo3::prelude::*;
@@ -127,6 +128,7 @@ impl Store {
 
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
         let core = self.core()?;
+        wait(py, |most| core.idle(most))?;
         Ok(py.detach(|| core.finish())?)
     }
 }

@@ -136,14 +136,15 @@ impl Store {
         Ok(())
     }
 
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
+    #[pyo3(signature = (*, wait=true))]
+    fn close(&self, py: Python<'_>, wait: bool) -> PyResult<()> {
         let mut open =
             self.open.write().map_err(|_| Error::new("store", "the store's handle broke"))?;
         let core = open.take();
         drop(open);
         let Some(core) = core else { return Ok(()) };
         // What is queued is saved first, also when Ctrl-C ends the waiting for it.
-        let waited = later::wait(py, |most| core.idle(most));
+        let waited = if wait { later::wait(py, |most| core.idle(most)) } else { Ok(()) };
         let told = keys::tell(py, &core, 2);
         py.detach(|| drop(core));
         waited.and(told)
