@@ -15,7 +15,6 @@ from dachi_fast import Attr, BaseModule, KeyFile, Limits, Shared, Store, shared_
 from dachi_fast.errors import (
     Conflict,
     StateError,
-    StateKeyError,
     StateTypeError,
     StoreError,
     UnknownName,
@@ -264,20 +263,6 @@ def test_a_value_that_was_assigned_on_the_class_is_not_left_out_in_silence(store
     cls.a = 2
     with pytest.raises(TypeError, match="through an instance"):
         store.save_shared(cls)
-
-
-def test_a_field_that_is_new_keeps_its_value_and_one_that_is_gone_is_told(store: Store) -> None:
-    small = _class({"a": Shared(default=1)})
-    small().a = 5
-    store.save_shared(small)
-    large = _class({"a": Shared(default=1), "b": Shared(default=2)})
-    store.load_shared(large)
-    assert (large.a, large.b) == (5, 2)
-    store.save_shared(large)
-    small().a = 7
-    with pytest.raises(StateKeyError, match="'b'"):
-        store.load_shared(small)
-    assert small.a == 7
 
 
 def test_a_value_that_cannot_be_held_says_where(store: Store) -> None:

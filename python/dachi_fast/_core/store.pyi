@@ -189,6 +189,15 @@ class Store:
     def load(self, name: str, version: int | str | None = None) -> tuple[_Row, Loaded]:
         """Reads and proves a version, its large values excepted: those when they are used."""
 
+    def load_together(
+        self, names: list[list[str]], version: int | str | None = None
+    ) -> list[tuple[str, _Row, Loaded]]:
+        """Reads a version of each, all as of one commit.
+
+        Each comes with the names that it goes by: the first one that something was saved under is
+        read, and given.
+        """
+
     def version(self, name: str, version: int | str | None = None) -> _Row: ...
     def fingerprint(self, name: str, version: int | str | None = None) -> str: ...
     def fork(self, name: str, to: str, version: int | str | None, justification: str) -> _Row: ...

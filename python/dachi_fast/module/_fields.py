@@ -346,6 +346,7 @@ class Shared(Item[T]):
         data: the value of an item.
         default: the value that a declared field starts with; not mutable.
         default_factory: makes that value, once.
+        aliases: earlier names of the field, for migration.
 
     Raises:
         TypeError: an unknown keyword.
@@ -362,10 +363,16 @@ class Shared(Item[T]):
     __slots__ = ()
 
     @overload
-    def __new__(cls, *, default: T, init: Literal[False] = False) -> T: ...  # type: ignore[misc]
+    def __new__(  # type: ignore[misc]
+        cls, *, default: T, aliases: tuple[str, ...] = (), init: Literal[False] = False
+    ) -> T: ...
     @overload
     def __new__(  # type: ignore[misc]
-        cls, *, default_factory: Callable[[], T], init: Literal[False] = False
+        cls,
+        *,
+        default_factory: Callable[[], T],
+        aliases: tuple[str, ...] = (),
+        init: Literal[False] = False,
     ) -> T: ...
     @overload
     def __new__(cls, data: T) -> Self: ...

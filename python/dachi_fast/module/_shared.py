@@ -12,6 +12,7 @@ from dachi_fast.module._layout import LoadField, annotation_of
 from dachi_fast.module._load import fitted
 from dachi_fast.module._views import plain_class
 from dachi_fast.spec import full_kind_of
+from dachi_fast.spec._registry import aliases_of
 
 Values = dict[str, Any]
 
@@ -39,6 +40,12 @@ def shared_name(cls: type[BaseModule]) -> str:
     return PREFIX + full_kind_of(plain_class(cls))
 
 
+def known_names(cls: type[BaseModule]) -> list[str]:
+    """Gives the `shared_name` of a class, then those that it had by its `__aliases__`."""
+    plain = plain_class(cls)
+    return [PREFIX + kind for kind in (full_kind_of(plain), *aliases_of(plain))]
+
+
 def declaring(*classes: object) -> list[type[BaseModule]]:
     """Gives the classes that declare the Shared values of `classes`, bases first, each once.
 
@@ -50,14 +57,15 @@ def declaring(*classes: object) -> list[type[BaseModule]]:
     for cls in classes:
         if not (isinstance(cls, type) and issubclass(cls, BaseModule)):
             raise TypeError(f"{cls!r} is no class of modules (a subclass of BaseModule)")
-        bases = [base for base in reversed(plain_class(cls).__mro__) if _items(base)]
+        bases = [base for base in reversed(plain_class(cls).__mro__) if items_of(base)]
         if not bases:
             raise TypeError(f"{cls.__qualname__} has no Shared values")
         found.update(dict.fromkeys(bases))
     return list(found)
 
 
-def _items(cls: type) -> dict[str, Shared[Any]]:
+def items_of(cls: type) -> dict[str, Shared[Any]]:
+    """Gives the Shared values that a class itself declares, by field name."""
     items: dict[str, Shared[Any]] = {}
     for name, field in cls.__dict__.get("__own_fields__", {}).items():
         if field.kind != "shared":
@@ -74,7 +82,7 @@ def _items(cls: type) -> dict[str, Shared[Any]]:
 
 def values_of(cls: type[BaseModule]) -> Values:
     """Gives the values that a class declares; live references."""
-    return {name: item.__get__(None, cls) for name, item in _items(cls).items()}
+    return {name: item.__get__(None, cls) for name, item in items_of(cls).items()}
 
 
 def carrier(cls: type[BaseModule]) -> SharedValues:
@@ -96,7 +104,7 @@ def ready(cls: type[BaseModule], values: Values) -> list[tuple[Shared[Any], Any]
         StateKeyError: there are values that the class does not declare.
         StateTypeError: a value does not fit its annotation.
     """
-    items = _items(cls)
+    items = items_of(cls)
     extra = sorted(values.keys() - items.keys())
     if extra:
         raise StateKeyError(
@@ -106,12 +114,13 @@ def ready(cls: type[BaseModule], values: Values) -> list[tuple[Shared[Any], Any]
             extra=tuple(extra),
         )
     return [
-        (items[name], fitted(value, _load_field(cls, name), name, copy=False))
+        (items[name], fitted(value, load_field(cls, name), name, copy=False))
         for name, value in values.items()
     ]
 
 
-def _load_field(cls: type[BaseModule], name: str) -> LoadField:
+def load_field(cls: type[BaseModule], name: str) -> LoadField:
+    """Gives what a Shared field takes."""
     field = fields_of(cls)[name]
     annotation = annotation_of(cls, field)
     if field.is_item:

@@ -132,10 +132,11 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
     ) -> Version:
         mark, follows = self._wanted(module, name, justification, base)
         capture = _core_state.capture(module, copy_arrays=True)
-        parts = self._parts(declaring(*shared), "auto", copied=True)
+        owners = declaring(*shared)
+        parts = self._parts(owners, "auto", copied=True)
         parts.insert(0, (name, capture, follows, mark))
         try:
-            rows = await run(self._core.save_together, parts, justification)
+            rows = await run(self._saved_together, parts, owners, justification)
         except Conflict as error:
             error.context["base"] = base
             raise
@@ -154,7 +155,7 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
         for left in reversed(range(MOST_MERGES)):
             parts = self._parts(owners, base, copied=True)
             try:
-                rows = await run(self._core.save_together, parts, justification)
+                rows = await run(self._saved_together, parts, owners, justification)
                 break
             except Conflict as error:
                 error.context["base"] = base
@@ -164,10 +165,13 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
         return dict(zip(owners, map(version_of, rows), strict=True))
 
     async def aload_shared(
-        self, *classes: ModuleClass, version: int | str | None = None
+        self,
+        *classes: ModuleClass,
+        version: int | str | None = None,
+        report: Told | None = None,
     ) -> dict[ModuleClass, Version]:
         """Does what `load_shared` does; the values change in one step, between two awaits."""
-        return self._loaded(await run(self._read, declaring(*classes), version))
+        return self._loaded(await run(self._read, declaring(*classes), version), report)
 
     @overload
     async def aload(

@@ -158,8 +158,10 @@ def note_of(changes: MigrationReport) -> str:
     return str(changes)[:_LONGEST_NOTE]
 
 
-def tell(name: str, number: int, changes: MigrationReport, report: Told | None) -> None:
-    """Tells whoever loads what was changed to fit today's classes."""
+def tell(
+    name: str, number: int, changes: MigrationReport, report: Told | None, *, level: int = 3
+) -> None:
+    """Tells whoever loads, so many frames up, what was changed to fit today's classes."""
     if changes and report is not None:
         report(changes)
     elif changes.dropped:
@@ -174,7 +176,7 @@ def tell(name: str, number: int, changes: MigrationReport, report: Told | None) 
                 version=number,
                 dropped=changes.dropped,
             ),
-            stacklevel=3,
+            stacklevel=level,
         )
 
 

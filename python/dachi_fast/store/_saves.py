@@ -73,8 +73,9 @@ class Saves(SharedSaves):
         capture = _core_state.capture(module)
         try:
             if shared:
-                parts = [(name, capture, follows, mark), *self._parts(declaring(*shared), "auto")]
-                row = self._core.save_together(parts, justification)[0]
+                owners = declaring(*shared)
+                parts = [(name, capture, follows, mark), *self._parts(owners, "auto")]
+                row = self._saved_together(parts, owners, justification)[0]
             else:
                 row = self._core.save(name, capture, justification, follows, mark)
         except Conflict as error:

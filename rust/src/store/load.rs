@@ -57,6 +57,40 @@ impl Store {
         Ok(loaded)
     }
 
+    /// Reads a version of each of several things, all as of one commit. Each comes with the names
+    /// that it goes by, and is read under the first of them that something was saved under.
+    pub fn load_together(
+        &self,
+        names: &[Vec<String>],
+        which: &Which,
+    ) -> Result<Vec<(String, Loaded)>> {
+        names.iter().flatten().try_for_each(|name| self.settled(name))?;
+        let loaded = self.reading(|view| {
+            names
+                .iter()
+                .map(|names| self.load_first(view, names, which))
+                .collect::<Result<Vec<_>>>()
+        })?;
+        for (name, one) in &loaded {
+            self.note_read(name, &one.sealer, memory_type(name), one.version.number)?;
+        }
+        Ok(loaded)
+    }
+
+    fn load_first(
+        &self,
+        view: &Arc<View>,
+        names: &[String],
+        which: &Which,
+    ) -> Result<(String, Loaded)> {
+        for name in names {
+            if self.agent(view, name)?.is_some() {
+                return Ok((name.clone(), self.load_at(view, name, which)?));
+            }
+        }
+        Err(unknown_name(names.first().map_or("", String::as_str)))
+    }
+
     fn load_at(&self, view: &Arc<View>, name: &str, which: &Which) -> Result<Loaded> {
         let (version, sealer) = self.pinned(view, name, which)?;
         let (mut paths, mut values, mut blobs) = (Arena::default(), Arena::default(), Vec::new());

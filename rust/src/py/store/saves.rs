@@ -89,6 +89,22 @@ impl Store {
         let version = py.detach(|| core.load(name, &which))?;
         Ok((row(&version.version), Loaded::new(&self.open, version)))
     }
+
+    #[pyo3(signature = (names, version=None))]
+    fn load_together(
+        &self,
+        py: Python<'_>,
+        names: Vec<Vec<String>>,
+        version: Option<Pick>,
+    ) -> PyResult<Vec<(String, VersionRow, Loaded)>> {
+        let core = self.core()?;
+        let which = which(version);
+        let found = py.detach(|| core.load_together(&names, &which))?;
+        let one = |(name, version): (String, store::Loaded)| {
+            (name, row(&version.version), Loaded::new(&self.open, version))
+        };
+        Ok(found.into_iter().map(one).collect())
+    }
 }
 
 impl Store {
