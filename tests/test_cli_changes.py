@@ -96,6 +96,25 @@ def test_a_dry_run_of_prune_drops_nothing(place: Place) -> None:
         assert len(store.history("critic")) == 3
 
 
+def test_a_dry_run_of_prune_only_reads_the_store(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symptom: a dry run failed on a store that cannot be written. Cause: it was opened to be
+    changed. Fix: to be read."""
+    opened: list[bool] = []
+    core = Store.open
+
+    def noted(*args: Any, **kwargs: Any) -> Store:
+        opened.append(kwargs.get("read_only", False))
+        return core(*args, **kwargs)
+
+    monkeypatch.setattr(Store, "open", noted)
+    keep_one = ("prune", "--keep-last", "1", "--keep-daily", "0")
+    assert "1-2" in place.run(*keep_one, "--dry-run").out
+    place.run(*keep_one, "--yes")
+    assert opened == [True, False]
+
+
 def test_prune_drops_what_is_not_kept(place: Place) -> None:
     done = place.run("prune", "critic", "--keep-last", "1", "--keep-daily", "0", "--yes")
     assert done.out.splitlines()[1].split()[:3] == ["critic", "2", "1-2"]

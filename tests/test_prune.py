@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dachi_fast import Attr, BaseModule, KeyFile, Limits, Store
-from dachi_fast.errors import StoreLocked, UnknownName
+from dachi_fast.errors import StoreLocked, StoreReadOnly, UnknownName
 from tests.conftest import ROOT
 from tests.timed import DAY_S, GRACE_S, Clock, open_timed
 
@@ -130,6 +130,26 @@ def test_a_dry_run_says_what_a_run_then_does(tmp_path: Path, clock: Clock) -> No
         assert store.prune() == said
         assert _numbers(store) == [6, 5]
         assert store.prune("agent")[0].versions == ()
+
+
+def test_a_store_that_is_only_read_says_what_a_run_would_drop(tmp_path: Path, clock: Clock) -> None:
+    """Symptom: a dry run was refused where a store is only read. Cause: it was a write that changed
+    nothing. Fix: it reads."""
+    with open_timed(tmp_path, clock, None) as store:
+        agent = Agent()
+        for agent.count in range(6):
+            store.save(agent, "agent")
+    limits = Limits(versions=2, days=0)
+    with open_timed(tmp_path, clock, limits, read_only=True) as store:
+        said = store.prune(dry_run=True)
+        assert said[0].versions == (1, 2, 3, 4)
+        with pytest.raises(UnknownName):
+            store.prune("nobody", dry_run=True)
+        with pytest.raises(StoreReadOnly):
+            store.prune()
+        assert _numbers(store) == [6, 5, 4, 3, 2, 1]
+    with open_timed(tmp_path, clock, limits) as store:
+        assert store.prune() == said
 
 
 def test_what_was_dropped_is_deleted_ten_minutes_later(tmp_path: Path, clock: Clock) -> None:

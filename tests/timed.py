@@ -25,9 +25,17 @@ class Clock:
         return self.ask()
 
 
-def open_timed(folder: Path, clock: Clock, limits: Limits | None = None) -> Store:
+def open_timed(
+    folder: Path, clock: Clock, limits: Limits | None = None, *, read_only: bool = False
+) -> Store:
     """Opens or makes the store in a folder; its key lies beside it, and it has no witness."""
     keys = KeyFile(folder / "key")
     return Store.open(
-        folder / "store", keys=keys, witness=None, limits=limits, clock=clock, audit_reads="off"
+        folder / "store",
+        keys=keys,
+        witness=None,
+        limits=limits,
+        clock=clock,
+        audit_reads="off",
+        read_only=read_only,
     )

@@ -96,7 +96,7 @@ class Session:
                 self.out.note(
                     "the store cannot be written here: its ledger will not name this read"
                 )
-        return Store.open(self.path, keys=keys, witness=witness, read_only=True)
+        return Store.open(self.path, keys=keys, witness=witness, limits=limits, read_only=True)
 
     def check(self) -> None:
         """Refuses a folder without a store: opening it would make one."""

@@ -59,7 +59,7 @@ def prune(
     """Drop old versions, of one agent or all; the newest and tagged ones stay."""
     age = None if max_age_days is None else datetime.timedelta(days=max_age_days)
     limits = Limits(versions=keep_last, days=keep_daily, size_bytes=max_bytes, age=age)
-    with session.open("write", limits=limits) as store:
+    with session.open("read" if dry_run else "write", limits=limits) as store:
         pruned = store.prune(name, dry_run=True)
         if not dry_run:
             pruned = _prune(session, store, name, pruned, yes=yes)

@@ -21,13 +21,15 @@ class Upkeep(Handle):
 
         Args:
             name: prune this name; None for all.
-            dry_run: only say what would be dropped.
+            dry_run: only say what would be dropped; a store that is only read does, too.
 
         Returns:
             For each name what was, or would be, dropped and freed.
 
         Raises:
             UnknownName: nothing was saved under the name.
+            StoreReadOnly: the store was opened to be read only, and it is no dry run.
+            StoreFull: there is no room; the names before are pruned.
             IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
 

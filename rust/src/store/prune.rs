@@ -172,26 +172,38 @@ impl Store {
 
     fn prune_one(&self, name: String, dry_run: bool) -> Result<Pruned> {
         self.settled(&name)?;
+        if dry_run {
+            return self.reading(|view| {
+                let agent = self.agent(view, &name)?.ok_or_else(|| unknown_name(&name))?;
+                let now_ns = self.clock.now_ns()?.max(view.head.created_ns);
+                Ok(self.due(&name, &agent, now_ns)?.0)
+            });
+        }
         // A view of what is on disk: otherwise nobody would know that it was rolled back.
         self.view()?;
         self.write(move |change| {
-            let (store, now_ns) = (change.store, change.created_ns);
             let agent = change.agent(&name)?.ok_or_else(|| unknown_name(&name))?;
-            let surplus = store.surplus(&agent, now_ns, 0, usize::MAX)?;
-            let mut pruning = Pruning::default();
-            store.sweep(&agent, 1, now_ns, &mut pruning)?;
-            let pruned = Pruned {
-                name: name.clone(),
-                versions: surplus.iter().map(|version| version.number).collect(),
-                size_bytes: store.size_of(&store.only_of(&agent, &surplus)?)?,
-                freed_bytes: store.size_of(&pruning.dead)?,
-            };
-            pruning.drop_versions(&agent, &surplus, now_ns);
-            if !dry_run && !pruning.edits.is_empty() {
+            let (pruned, pruning) = change.store.due(&name, &agent, change.created_ns)?;
+            if !pruning.edits.is_empty() {
                 prune_now(change, &name, &agent, pruning)?;
             }
             Ok(pruned)
         })
+    }
+
+    /// What pruning a name does now.
+    fn due(&self, name: &str, agent: &Agent, now_ns: u64) -> Result<(Pruned, Pruning)> {
+        let surplus = self.surplus(agent, now_ns, 0, usize::MAX)?;
+        let mut pruning = Pruning::default();
+        self.sweep(agent, 1, now_ns, &mut pruning)?;
+        let pruned = Pruned {
+            name: name.to_owned(),
+            versions: surplus.iter().map(|version| version.number).collect(),
+            size_bytes: self.size_of(&self.only_of(agent, &surplus)?)?,
+            freed_bytes: self.size_of(&pruning.dead)?,
+        };
+        pruning.drop_versions(agent, &surplus, now_ns);
+        Ok((pruned, pruning))
     }
 
     /// The nodes that no other version of the namespace refers to.
