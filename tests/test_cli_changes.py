@@ -86,7 +86,7 @@ def test_verify_says_what_it_proved(place: Place) -> None:
     assert set(report) == {
         *("names", "versions", "ledger_entries", "nodes", "size_bytes", "unused_nodes"),
     }
-    assert "1 names, 3 versions" in place.run("verify").out
+    assert "proved: 1 name, 3 versions, " in place.run("verify").out
 
 
 def test_a_dry_run_of_prune_drops_nothing(place: Place) -> None:

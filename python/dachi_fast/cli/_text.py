@@ -46,6 +46,16 @@ def size(size_bytes: int) -> str:
     return f"{amount / 1000:.1f} TB"
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Gives a number of things; their plural, where it is not given, ends in s.
+
+    Example:
+        >>> counted(1, "name"), counted(2000, "entry", "entries")
+        ('1 name', '2,000 entries')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def moment(at: datetime.datetime) -> str:
     """Gives a time as the ledger writes it: RFC 3339, UTC, six digits."""
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

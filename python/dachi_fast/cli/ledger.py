@@ -12,6 +12,7 @@ from dachi_fast.cli._options import Justification
 from dachi_fast.cli._output import Column, Record
 from dachi_fast.cli._progress import progress
 from dachi_fast.cli._session import Session
+from dachi_fast.cli._text import counted
 from dachi_fast.ledger import Checkpoint, ConsistencyProof, InclusionProof, encoded
 
 _ENTRIES = (
@@ -102,7 +103,7 @@ def export(
         made = store.export(target, disclose=details, justification=justification, progress=advance)
     if not to_stdout:
         record = {"path": str(file), "entries": made.size, **_signed(made)}
-        session.out.document(record, f"{file}: {made.size:,} entries")
+        session.out.document(record, f"{file}: {counted(made.size, 'entry', 'entries')}")
 
 
 def _signed(made: Checkpoint) -> Record:

@@ -10,7 +10,7 @@ from dachi_fast.cli._options import Justification, PerhapsName, Yes
 from dachi_fast.cli._output import Column, Output
 from dachi_fast.cli._progress import progress
 from dachi_fast.cli._session import Session
-from dachi_fast.cli._text import size
+from dachi_fast.cli._text import counted, size
 from dachi_fast.store import Limits, Pruned, Store
 
 _DEFAULTS = Limits()
@@ -28,9 +28,10 @@ def verify(session: Session) -> None:
     with session.open("read") as store, progress("proving") as advance:
         report = store.verify(progress=advance)
     text = (
-        f"proved: {report.names:,} names, {report.versions:,} versions, {report.ledger_entries:,} "
-        f"ledger entries, in {report.nodes:,} records of {size(report.size_bytes)}; "
-        f"{report.unused_nodes:,} records are not needed any more"
+        f"proved: {counted(report.names, 'name')}, {counted(report.versions, 'version')}, "
+        f"{counted(report.ledger_entries, 'ledger entry', 'ledger entries')}, in "
+        f"{counted(report.nodes, 'record')} of {size(report.size_bytes)}; "
+        f"{counted(report.unused_nodes, 'record is', 'records are')} not needed any more"
     )
     session.out.document(dataclasses.asdict(report), text)
 
@@ -73,7 +74,8 @@ def _prune(
     count = sum(len(pruned.versions) for pruned in would)
     if count:
         agents = sum(bool(pruned.versions) for pruned in would)
-        session.confirm(f"drop {count:,} versions of {agents:,} agents?", yes=yes)
+        what = f"{counted(count, 'version')} of {counted(agents, 'agent')}"
+        session.confirm(f"drop {what}?", yes=yes)
     with progress("pruning"):
         return store.prune(name)
 
