@@ -11,7 +11,7 @@ import pydantic
 import pytest
 
 from dachi_fast import Attr, BaseModule, Param, Registry, registry
-from dachi_fast.errors import SpecError
+from dachi_fast.errors import DeclarationError, SpecError
 from dachi_fast.module import layout_of
 from dachi_fast.spec import full_kind_of
 
@@ -45,6 +45,29 @@ def test_defining_a_class_again_replaces_it() -> None:
     first, second = cell(), cell()
     assert first is not second
     assert registry.find_kind("Repeated") is second
+
+
+def test_a_module_class_that_is_refused_is_not_known() -> None:
+    """Symptom: from_spec built a class whose definition had raised. Cause: it was entered before
+    its aliases were read. Fix: they are read first."""
+    with pytest.raises(DeclarationError, match="__aliases__"):
+
+        class Refused(BaseModule):
+            __aliases__ = 3
+
+    assert registry.candidates("Refused") == []
+
+
+def test_a_value_type_that_is_refused_is_not_known() -> None:
+    """As above: states with it were saved under a class that no decorator had returned."""
+
+    class Refused(enum.Enum):
+        ONE = 1
+
+    type.__setattr__(Refused, "__aliases__", 3)
+    with pytest.raises(DeclarationError, match="__aliases__"):
+        registry.value(Refused)
+    assert registry.value_name(Refused) is None
 
 
 def test_classes_of_a_function_go_with_it() -> None:

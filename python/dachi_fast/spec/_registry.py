@@ -111,9 +111,10 @@ class Registry:
 
     def add_kind(self, cls: type) -> None:
         """Enters a module class under its kind; the same full kind is replaced."""
+        aliases = aliases_of(cls)  # first: a class that is refused is not known
         held: Callable[[], type | None] = ref(cls) if _is_local(cls) else lambda: cls
         self._kinds.setdefault(kind_of(cls), {})[full_kind_of(cls)] = held
-        for alias in aliases_of(cls):
+        for alias in aliases:
             for known_by in (alias, _short(alias)):
                 self._aliases.setdefault(known_by, {})[full_kind_of(cls)] = held
         self.generation += 1
@@ -215,8 +216,9 @@ class Registry:
             True
         """
         check_steps(cls)
+        aliases = aliases_of(cls)  # first: a class that is refused is not known
         self._values[full_kind_of(cls)] = cls
-        for alias in aliases_of(cls):
+        for alias in aliases:
             self._value_aliases[alias] = cls
         return cls
 
