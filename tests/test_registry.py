@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import gc
-from typing import Any
+from typing import Any, ClassVar
 
 import pydantic
 import pytest
@@ -45,6 +45,47 @@ def test_defining_a_class_again_replaces_it() -> None:
     first, second = cell(), cell()
     assert first is not second
     assert registry.find_kind("Repeated") is second
+
+
+def test_an_alias_goes_with_the_definition_that_had_it() -> None:
+    """Symptom: a cell run again without its `__aliases__` left the old name to the old class, and
+    blueprints built that. Cause: only the kind was looked for, not whose it is now. Fix: an alias
+    counts while its class is what the kind means."""
+
+    def define(aliases: tuple[str, ...]) -> type[BaseModule]:
+        class Renamed(BaseModule):
+            __aliases__ = aliases
+
+        return Renamed
+
+    first = define(("BeforeRenamed",))
+    assert registry.find_kind("BeforeRenamed") is first
+    second = define(())
+    with pytest.raises(SpecError, match="unknown kind"):
+        registry.find_kind("BeforeRenamed")
+    third = define(("BeforeRenamed",))
+    assert registry.find_kind("BeforeRenamed") is third
+    assert second is not third
+
+
+def test_an_alias_of_a_value_type_goes_with_the_definition_that_had_it() -> None:
+    """As above, for the types of values."""
+
+    def define(aliases: tuple[str, ...]) -> type:
+        @registry.value
+        @dataclasses.dataclass
+        class Spot:
+            x: int
+
+            __aliases__: ClassVar[tuple[str, ...]] = aliases
+
+        return Spot
+
+    first = define(("old:BeforeSpot",))
+    assert registry.value_class("old:BeforeSpot") is first
+    second = define(())
+    assert registry.value_class("old:BeforeSpot") is None
+    assert registry.value_class(full_kind_of(second)) is second
 
 
 def test_a_module_class_that_is_refused_is_not_known() -> None:

@@ -137,13 +137,17 @@ class Registry:
         if ":" not in kind:
             found = self.candidates(kind)
         else:
-            held = self._kinds.get(_short(kind), {}).get(kind)
-            found = [cls for cls in (held(),) if cls is not None] if held is not None else []
+            found = [cls for cls in (self._means(kind),) if cls is not None]
         return found or [
             cls
             for cls in (held() for held in self._aliases.get(kind, {}).values())
-            if cls is not None and full_kind_of(cls) in self._kinds.get(kind_of(cls), {})
+            if cls is not None and self._means(full_kind_of(cls)) is cls
         ]
+
+    def _means(self, full_kind: str) -> type | None:
+        """Gives the class that has this full kind now: the one defined last."""
+        held = self._kinds.get(_short(full_kind), {}).get(full_kind)
+        return None if held is None else held()
 
     def settle(self) -> None:
         """Resolves the annotations of every module class, which registers the types in them."""
@@ -252,7 +256,12 @@ class Registry:
 
     def value_class(self, name: str) -> type | None:
         """Gives the value type of a full name or alias, None where none is registered."""
-        return self._values.get(name) or self._value_aliases.get(name)
+        found = self._values.get(name)
+        if found is None:
+            found = self._value_aliases.get(name)
+            if found is not None and self.value_name(found) is None:  # defined again since
+                found = None
+        return found
 
     def converter_for(self, cls: type) -> tuple[str, Callable[[Any], Any]] | None:
         """Gives the name and the `to` of the converter of exactly this type."""
