@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 from weakref import WeakValueDictionary, ref
@@ -80,6 +81,11 @@ def _is_local(cls: type) -> bool:
     return "<locals>" in cls.__qualname__
 
 
+def _alive(entered: dict[str, Callable[[], type | None]]) -> list[type]:
+    """Gives the classes that still exist; other threads may enter more meanwhile."""
+    return [cls for cls in (held() for held in entered.copy().values()) if cls is not None]
+
+
 class Registry:
     """Classes and functions by name, module classes by kind, value types by full name.
 
@@ -101,6 +107,7 @@ class Registry:
         self._kinds: dict[str, dict[str, Callable[[], type | None]]] = {}
         # short or full kind that classes were known by -> full kind -> the class
         self._aliases: dict[str, dict[str, Callable[[], type | None]]] = {}
+        self._changes = itertools.count(1)
         self.generation = 0  # another one whenever a kind may mean another class
         self._values: WeakValueDictionary[str, type] = WeakValueDictionary()
         self._value_aliases: WeakValueDictionary[str, type] = WeakValueDictionary()
@@ -117,16 +124,16 @@ class Registry:
         for alias in aliases:
             for known_by in (alias, _short(alias)):
                 self._aliases.setdefault(known_by, {})[full_kind_of(cls)] = held
-        self.generation += 1
+        self.generation = next(self._changes)  # `+= 1` of two threads may count once
 
     def candidates(self, kind: str) -> list[type]:
         """Gives the module classes that a short kind may mean, oldest first."""
         entered = self._kinds.get(kind, {})
-        found = [cls for cls in (held() for held in entered.values()) if cls is not None]
+        found = _alive(entered)
         if len(found) > 1 and any(map(_is_local, found)):
             del found
             gc.collect()  # classes of functions that returned are garbage in cycles
-            found = [cls for cls in (held() for held in entered.values()) if cls is not None]
+            found = _alive(entered)
         return found
 
     def named(self, kind: str) -> list[type]:
@@ -140,8 +147,8 @@ class Registry:
             found = [cls for cls in (self._means(kind),) if cls is not None]
         return found or [
             cls
-            for cls in (held() for held in self._aliases.get(kind, {}).values())
-            if cls is not None and self._means(full_kind_of(cls)) is cls
+            for cls in _alive(self._aliases.get(kind, {}))
+            if self._means(full_kind_of(cls)) is cls
         ]
 
     def _means(self, full_kind: str) -> type | None:
@@ -184,9 +191,7 @@ class Registry:
         raise self._unknown(kind)
 
     def _unknown(self, kind: str) -> SpecError:
-        known = [
-            k for k, held in self._kinds.items() if any(h() is not None for h in held.values())
-        ]
+        known = [k for k, entered in self._kinds.copy().items() if _alive(entered)]
         import difflib
 
         near = difflib.get_close_matches(kind.rpartition(":")[2], known, n=3, cutoff=0.5)
@@ -309,7 +314,7 @@ class Registry:
         """Removes an entry, or a module kind of that name; an unknown name is ignored."""
         if self._entries.pop(name, None) is None:
             self._kinds.pop(name, None)
-            self.generation += 1
+            self.generation = next(self._changes)
 
     @overload
     def __getitem__(self, key: str) -> Entry: ...
@@ -329,7 +334,7 @@ class Registry:
         return isinstance(key, str) and (key in self._entries or bool(self.candidates(key)))
 
     def _all(self) -> dict[str, Entry]:
-        kinds = {k: _as_entry(c) for k in self._kinds for c in self.candidates(k)[-1:]}
+        kinds = {k: _as_entry(c) for k in list(self._kinds) for c in self.candidates(k)[-1:]}
         return kinds | self._entries
 
     def filter(
