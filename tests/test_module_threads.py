@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dachi_fast import BaseModule, Registry, registry
+from dachi_fast import BaseModule, KeyFile, Param, Registry, Store, registry
 from dachi_fast.errors import SpecError
 
 _THREADS = 6
+
+
+class Part(BaseModule):
+    x: int = Param(default=1)
+
+
+class Saved(BaseModule):
+    part: Part = Param(default_factory=Part)
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +73,65 @@ def test_the_registry_is_read_while_threads_define_classes() -> None:
     _together(work)
     assert len(own.candidates("Repeated")) == _THREADS * 40
     registry.deregister("Repeated")
+
+
+def test_what_there_is_once_is_one_for_all_threads() -> None:
+    """Symptom: two threads that met a new class or module first got two schemas, ids and Param
+    objects, and of two callbacks one was lost. Cause: each made its own, the last was kept. Fix:
+    they are made under a lock."""
+    for _ in range(20):
+        cls: Any = _define("First", x=Param(default=1), __annotations__={"x": int})
+        module = cls()
+        heard: list[int] = []
+
+        def work(number: int, cls: Any = cls, module: Any = module, heard: Any = heard) -> Any:
+            view = next(module.parameters())
+            view.register_callback(lambda _value: heard.append(number))
+            return module.id, view, cls.schema(), type(cls().spec())
+
+        ids, views, schemas, made = zip(*_together(work), strict=True)
+        assert set(ids) == {module.id}
+        assert len(set(map(id, views))) == 1
+        assert set(schemas) == set(made) == {cls.schema()}
+        module.x = 2
+        assert sorted(heard) == list(range(_THREADS))
+
+
+def test_threads_that_make_schemas_leave_the_filters_of_warnings_as_they_were() -> None:
+    """Symptom: warnings were silent for the rest of the process. Cause: `catch_warnings` of two
+    threads restored each other's filters. Fix: one at a time."""
+    before = list(warnings.filters)
+
+    def work(number: int) -> None:
+        for step in range(10):
+            cls = _define(f"Shadow{number}", json=Param(default=step), __annotations__={"json": int})
+            cls.schema()
+
+    _together(work)
+    assert warnings.filters == before
+
+
+def test_threads_build_modules_of_classes_that_others_define() -> None:
+    def work(number: int) -> list[int]:
+        found = []
+        for step in range(30):
+            body = {"x": Param(default=step), "__annotations__": {"x": int}}
+            cls: Any = _define(f"Own{number}", **body)
+            made: Any = cls.from_spec({"kind": f"Own{number}"})
+            made.load_state_dict(cls(x=step + 1).state_dict())
+            found.append(made.x)
+            with pytest.raises(SpecError, match="unknown kind"):
+                BaseModule.from_spec({"kind": f"Nothing{number}"})
+        return found
+
+    assert _together(work) == [list(range(1, 31))] * _THREADS
+
+
+def test_threads_save_one_module_under_one_id(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
+        for step in range(5):
+            module = Saved()
+            _together(lambda number, m=module, s=step: store.save(m, f"{s} of {number}"))
+            loaded = [store.load(f"{step} of {number}") for number in range(_THREADS)]
+            assert {each.id for each in loaded} == {module.id}
+            assert {each.part.id for each in loaded} == {module.part.id}

@@ -15,6 +15,7 @@ from dachi_fast.module._declare import declare, fields_of, initialise
 from dachi_fast.module._fields import SHARED, UNSET, Attr, Node, Param, Shared
 from dachi_fast.module._layout import layout_of
 from dachi_fast.module._load import load
+from dachi_fast.module._once import ONCE
 from dachi_fast.module._views import fixed_names, plain_class, view
 from dachi_fast.spec._registry import kind_of, registry
 
@@ -77,7 +78,9 @@ class BaseModule(Node):
         try:
             return self._module_id
         except AttributeError:
-            self._module_id: str = new_id()
+            with ONCE:
+                if not hasattr(self, "_module_id"):
+                    self._module_id: str = new_id()
             return self._module_id
 
     @overload

@@ -24,6 +24,7 @@ from typing import (
 from dachi_fast._core.state import Layout as Layout  # noqa: PLC0414 - public here
 from dachi_fast.errors import FixedError
 from dachi_fast.module._conform import Check, checker
+from dachi_fast.module._once import ONCE
 
 T = TypeVar("T")
 
@@ -187,11 +188,13 @@ class Item(Generic[T]):
 
     def register_callback(self, callback: Callable[[T], object]) -> None:
         """Calls `callback` with each new value from now on."""
-        self._callbacks = (*self._callbacks, callback)
+        with ONCE:
+            self._callbacks = (*self._callbacks, callback)
 
     def unregister_callback(self, callback: Callable[[T], object]) -> None:
         """Ends what `register_callback` began; an unknown callback is ignored."""
-        self._callbacks = tuple(c for c in self._callbacks if c != callback)
+        with ONCE:
+            self._callbacks = tuple(c for c in self._callbacks if c != callback)
 
     def _restore(self, value: T) -> None:
         """Writes without callbacks and past a fix: the swap of a load."""

@@ -13,6 +13,7 @@ from dachi_fast.errors import StateKeyError, StateTypeError
 from dachi_fast.module._copy import ATOMS, copied
 from dachi_fast.module._fields import ITEM_PARAM, UNSET, Item, item_bound
 from dachi_fast.module._layout import LoadField
+from dachi_fast.module._once import ONCE
 from dachi_fast.module._state import is_module
 from dachi_fast.module._views import told
 
@@ -188,7 +189,7 @@ def _validator(annotation: Any) -> Callable[..., Any] | None:
     own_config = own_config or hasattr(annotation, "model_config")
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         own_config = False
-    with warnings.catch_warnings():
+    with ONCE, warnings.catch_warnings():  # two threads in it would leave each other's filters
         warnings.simplefilter("ignore")
         for config in (None,) if own_config else (ConfigDict(arbitrary_types_allowed=True), None):
             try:

@@ -8,14 +8,16 @@ or is fixed does its module move to an intercepting class, which alone has a `__
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dachi_fast.errors import FixedError
 from dachi_fast.module._fields import Attr, Item, Param
+from dachi_fast.module._once import ONCE
 
 if TYPE_CHECKING:
     from dachi_fast.module._base import BaseModule
 
+_NONE: dict[str, Any] = {}
 _new = object.__new__
 _setattr = object.__setattr__
 
@@ -71,20 +73,19 @@ class _Attr(_View, Attr[Any]):
 
 def view(module: BaseModule, name: str, *, param: bool) -> Item[Any]:
     """Gives the one Param (or Attr) object of a declared field of a module."""
-    views = getattr(module, "_module_views", None)
-    if views is None:
-        views = {}
-        _setattr(module, "_module_views", views)
-    found: Item[Any] | None = views.get(name)
-    if found is None:
-        made: Any = _new(_Param if param else _Attr)
-        Item.__init__(made)
-        if param:
-            made._fixed = False
-        made._module, made._name = module, name
-        views[name] = made
-        return made  # type: ignore[no-any-return]
-    return found
+    found: Item[Any] | None = getattr(module, "_module_views", _NONE).get(name)
+    if found is not None:
+        return found
+    made: Any = _new(_Param if param else _Attr)
+    Item.__init__(made)
+    if param:
+        made._fixed = False
+    made._module, made._name = module, name
+    with ONCE:
+        if not hasattr(module, "_module_views"):
+            _setattr(module, "_module_views", {})
+        first: Item[Any] = cast("Any", module)._module_views.setdefault(name, made)
+    return first
 
 
 def told(module: BaseModule, name: str, value: Any) -> None:

@@ -19,6 +19,7 @@ from dachi_fast.module._annotations import Names, resolve, usable
 from dachi_fast.module._declare import fields_of, type_argument
 from dachi_fast.module._fields import UNSET, item_bound
 from dachi_fast.module._layout import adopt_values, annotation_of, is_module_class
+from dachi_fast.module._once import ONCE
 from dachi_fast.spec._registry import kind_of, registry
 from dachi_fast.spec._spec import BaseSpec
 
@@ -125,8 +126,11 @@ def schema_of(cls: type) -> type[BaseSpec]:
     """Gives the pydantic class of a module class's blueprints; made at the first call."""
     found: type[BaseSpec] | None = cls.__dict__.get("__schema__")
     if found is None:
-        found = _made(cls)
-        type.__setattr__(cls, "__schema__", found)
+        with ONCE:  # else threads would compare specs of two classes, and lose a filter of warnings
+            found = cls.__dict__.get("__schema__")
+            if found is None:
+                found = _made(cls)
+                type.__setattr__(cls, "__schema__", found)
     return found
 
 
