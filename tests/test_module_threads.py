@@ -104,7 +104,9 @@ def test_threads_that_make_schemas_leave_the_filters_of_warnings_as_they_were() 
 
     def work(number: int) -> None:
         for step in range(10):
-            cls = _define(f"Shadow{number}", json=Param(default=step), __annotations__={"json": int})
+            cls = _define(
+                f"Shadow{number}", json=Param(default=step), __annotations__={"json": int}
+            )
             cls.schema()
 
     _together(work)

@@ -6,13 +6,13 @@ from typing import Any
 
 from dachi_fast.act._serial import listed
 from dachi_fast.act._status import TaskStatus
-from dachi_fast.act._task import Task, bare, checked
+from dachi_fast.act._task import Task, _Around, _Compound, bare
 from dachi_fast.containers import ModuleList  # noqa: TC001 - annotations are read at run time
 from dachi_fast.errors import SpecError
 from dachi_fast.module import Param
 
 
-class Decorator(Task):
+class Decorator(_Around, _Compound):
     """Base of tasks around one task.
 
     Args:
@@ -21,21 +21,6 @@ class Decorator(Task):
     Raises:
         ValueError: `task` is none.
     """
-
-    task: Task = Param()
-
-    def __post_init__(self) -> None:
-        checked(self, self.task)
-
-    def subtasks(self) -> list[Any]:
-        """Gives the task in a list; of an AdaptModule what it holds now."""
-        return [bare(self.task)]
-
-    def reset(self) -> None:
-        """Goes back to READY, with the task."""
-        super().reset()
-        for task in self.subtasks():
-            task.reset()
 
 
 class Not(Decorator):

@@ -6,7 +6,7 @@ from typing import Any
 
 from dachi_fast.act._process import AsyncProcess, Process
 from dachi_fast.act._status import TaskStatus
-from dachi_fast.act._task import Task, bare, checked
+from dachi_fast.act._task import Task, _Around, bare
 from dachi_fast.errors import SpecError
 from dachi_fast.module import Attr, BaseModule, Param
 
@@ -29,7 +29,7 @@ class State(BaseModule):
         """Goes back to the beginning, as the machine does with each state that it enters."""
 
 
-class TaskState(State):
+class TaskState(_Around, State):
     """A state in which a task is run; its result is the outcome.
 
     Args:
@@ -38,11 +38,6 @@ class TaskState(State):
     Raises:
         ValueError: `task` is none.
     """
-
-    task: Task = Param()
-
-    def __post_init__(self) -> None:
-        checked(self, self.task)
 
     async def update(self) -> TaskStatus:
         """Ticks the task."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from dachi_fast.act._status import TaskStatus
-from dachi_fast.act._task import Task, bare, checked
+from dachi_fast.act._task import Task, _Compound, bare, checked
 from dachi_fast.module import Param
 
 
-class BT(Task):
+class BT(_Compound):
     """A behaviour tree: what holds the task that everything begins with.
 
     Args:
@@ -41,9 +41,3 @@ class BT(Task):
             status = await root.tick()
         self._status = status
         return status
-
-    def reset(self) -> None:
-        """Goes back to READY, with the root."""
-        super().reset()
-        for root in self.subtasks():
-            root.reset()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from dachi_fast.act._status import TaskStatus
-from dachi_fast.act._task import Task, bare, checked
+from dachi_fast.act._task import Task, _Compound, bare, checked
 from dachi_fast.containers import ModuleList
 from dachi_fast.errors import SpecError
 from dachi_fast.module import Attr, Param
 
 
-class Composite(Task):
+class Composite(_Compound):
     """Base of tasks made of tasks.
 
     Args:
@@ -29,12 +29,6 @@ class Composite(Task):
     def subtasks(self) -> list[Any]:
         """Gives the tasks in order; of AdaptModules what they hold now."""
         return [bare(task) for task in self.tasks or ()]
-
-    def reset(self) -> None:
-        """Goes back to READY, with all tasks."""
-        super().reset()
-        for task in self.subtasks():
-            task.reset()
 
 
 def listed(owner: Task, field: str, tasks: Any) -> list[Task] | ModuleList:

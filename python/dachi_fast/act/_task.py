@@ -9,7 +9,7 @@ from dachi_fast.act._drive import drive
 from dachi_fast.act._status import TaskStatus
 from dachi_fast.adapt import AdaptModule
 from dachi_fast.errors import SpecError
-from dachi_fast.module import Attr, BaseModule
+from dachi_fast.module import Attr, BaseModule, Param
 
 
 class Task(BaseModule):
@@ -65,6 +65,40 @@ class Task(BaseModule):
 def bare(task: Any) -> Any:
     """Gives the task itself, for an AdaptModule the one that it holds."""
     return task.adapted if isinstance(task, AdaptModule) else task
+
+
+class _Compound(Task):
+    """Base of tasks made of tasks."""
+
+    def subtasks(self) -> list[Any]:
+        """Gives the tasks in order; of AdaptModules what they hold now."""
+        raise NotImplementedError(f"{type(self).__name__} has no subtasks()")
+
+    def reset(self) -> None:
+        """Goes back to READY, with all tasks."""
+        super().reset()
+        for task in self.subtasks():
+            task.reset()
+
+
+class _Around(BaseModule):
+    """What a decorator and a state have in common: one task, which they are around.
+
+    Args:
+        task: the task.
+
+    Raises:
+        ValueError: `task` is none.
+    """
+
+    task: Task = Param()
+
+    def __post_init__(self) -> None:
+        checked(self, self.task)
+
+    def subtasks(self) -> list[Any]:
+        """Gives the task in a list; of an AdaptModule what it holds now."""
+        return [bare(self.task)]
 
 
 def checked(owner: BaseModule, task: Any) -> None:
