@@ -133,7 +133,11 @@ def test_threads_save_one_module_under_one_id(tmp_path: Path) -> None:
     with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
         for step in range(5):
             module = Saved()
-            _together(lambda number, m=module, s=step: store.save(m, f"{s} of {number}"))
+
+            def work(number: int, module: Saved = module, step: int = step) -> None:
+                store.save(module, f"{step} of {number}")
+
+            _together(work)
             loaded = [store.load(f"{step} of {number}") for number in range(_THREADS)]
             assert {each.id for each in loaded} == {module.id}
             assert {each.part.id for each in loaded} == {module.part.id}

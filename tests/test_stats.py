@@ -24,7 +24,7 @@ class Part(BaseModule):
 class Agent(BaseModule):
     count: int = Attr(default=0)
     memory: Any = Attr(default=None)
-    parts: Any = Param(default_factory=ModuleList)
+    parts: ModuleList[Any] = Param(default_factory=ModuleList)
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ if TYPE_CHECKING or find_spec("dachi_fast._core") is not None:
     from dachi_fast.act import Until as Until
     from dachi_fast.act import WaitCondition as WaitCondition
     from dachi_fast.adapt import AdaptModule as AdaptModule
+    from dachi_fast.containers import ModuleDict as ModuleDict
     from dachi_fast.containers import ModuleList as ModuleList
     from dachi_fast.errors import DachiError as DachiError
     from dachi_fast.keys import KeyFile as KeyFile
