@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin, overload
 
@@ -10,7 +11,7 @@ from dachi_fast.errors import FixedError, SpecError, StateTypeError
 from dachi_fast.module import BaseModule
 from dachi_fast.module._annotations import parts, usable
 from dachi_fast.module._declare import ADAPT, fields_of
-from dachi_fast.module._fields import CHILD, ITEM_PARAM, UNSET, Node, Param
+from dachi_fast.module._fields import CHILD, ITEM_PARAM, UNSET, Node, Param, call_all
 from dachi_fast.module._layout import annotation_of, is_module_class
 from dachi_fast.module._views import plain_class
 from dachi_fast.spec import from_spec, kind_of, registry
@@ -223,12 +224,11 @@ class AdaptModule(BaseModule, Generic[T]):
 
     def _swapped(self, new: BaseModule) -> None:
         held: Any = new
-        self.on_swap(held)
-        callbacks = self._adapted_param._callbacks
-        if callbacks:
-            spec = self._adapted_param.data
-            for callback in callbacks:
-                callback(spec)
+        param = self._adapted_param
+        calls = [partial(self.on_swap, held)]
+        if param._callbacks:
+            calls.append(partial(param._tell, param.data))
+        call_all(calls)
 
     def _adapted_for(self, state: Mapping[str, Any], prefix: str) -> BaseModule | None:
         """Gives the new module that a state's blueprint asks for; None where it is the same."""

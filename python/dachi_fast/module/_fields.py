@@ -7,7 +7,8 @@ that holds a value. `Layout` tells a walk what each declared name of a class is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from operator import attrgetter
 from typing import (
     TYPE_CHECKING,
@@ -77,6 +78,21 @@ def equal(a: object, b: object) -> bool:
         held: Any = b
         return a.keys() == held.keys() and all(equal(v, held[k]) for k, v in a.items())
     return bool(a == b)
+
+
+def call_all(calls: Iterable[Callable[[], object]]) -> None:
+    """Calls each, also after one raised; then raises the first error, which tells of the others."""
+    first: Exception | None = None
+    for call in calls:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - raised below
+            if first is None:
+                first = error
+            else:
+                first.add_note(f"another callback raised, too: {error!r:.200}")
+    if first is not None:
+        raise first
 
 
 def item_bound(item: type[Item[Any]]) -> object | None:
@@ -151,8 +167,11 @@ class Item(Generic[T]):
 
     def _write(self, value: T) -> None:
         self._data = value
-        for callback in self._callbacks:
-            callback(value)
+        if self._callbacks:
+            self._tell(value)
+
+    def _tell(self, value: T) -> None:
+        call_all(partial(callback, value) for callback in self._callbacks)
 
     if TYPE_CHECKING:
 
@@ -187,7 +206,11 @@ class Item(Generic[T]):
         self.data = value
 
     def register_callback(self, callback: Callable[[T], object]) -> None:
-        """Calls `callback` with each new value from now on."""
+        """Calls `callback` with each new value from now on.
+
+        One that raises takes nothing back: the value stays written, the other callbacks are called,
+        and then the write (or the load) raises its error.
+        """
         with ONCE:
             self._callbacks = (*self._callbacks, callback)
 
@@ -275,8 +298,8 @@ class Param(Item[T]):
         if self._fixed:
             raise FixedError("fixed", "this Param is fixed: call unfix() before writing it")
         self._data = value
-        for callback in self._callbacks:
-            callback(value)
+        if self._callbacks:
+            self._tell(value)
 
     if not TYPE_CHECKING:
         data = property(attrgetter("_data"), _write, doc="The value; writing calls callbacks.")

@@ -6,12 +6,13 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dachi_fast._core.state import LoadPlan, plan_load
 from dachi_fast.errors import StateKeyError, StateTypeError
 from dachi_fast.module._copy import ATOMS, copied
-from dachi_fast.module._fields import ITEM_PARAM, UNSET, Item, item_bound
+from dachi_fast.module._fields import ITEM_PARAM, UNSET, Item, call_all, item_bound
 from dachi_fast.module._layout import LoadField
 from dachi_fast.module._once import ONCE
 from dachi_fast.module._state import is_module
@@ -46,6 +47,7 @@ def load(
         TypeError: `state` is not a mapping.
         StateKeyError: strict, and keys are missing or extra; all are listed.
         StateTypeError: a value does not fit the annotation of its field.
+        Exception: what a callback raised, when all is loaded and every callback was called.
     """
     if not isinstance(state, Mapping):
         raise StateTypeError(
@@ -247,10 +249,10 @@ def write(plan: LoadPlan) -> None:
 
 def tell(plan: LoadPlan) -> None:
     """Calls the callbacks of what was written."""
-    for module, name, value in plan.told:
-        told(module, name, value)
-    for item, value in plan.items:
-        for callback in item._callbacks:
-            callback(value)
-    for owner, new in plan.swaps:
-        owner._swapped(new)
+    call_all(
+        (
+            *(partial(told, module, name, value) for module, name, value in plan.told),
+            *(partial(item._tell, value) for item, value in plan.items),
+            *(partial(owner._swapped, new) for owner, new in plan.swaps),
+        )
+    )

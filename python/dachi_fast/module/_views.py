@@ -42,10 +42,6 @@ class _View(Item[Any]):
     def _restore(self, value: Any) -> None:
         _setattr(self._module, self._name, value)
 
-    def _told(self, value: Any) -> None:
-        for callback in self._callbacks:
-            callback(value)
-
     def register_callback(self, callback: Callable[[Any], object]) -> None:
         super().register_callback(callback)
         _intercept(self._module)
@@ -92,7 +88,7 @@ def told(module: BaseModule, name: str, value: Any) -> None:
     """Calls the callbacks of a declared field after a load wrote it."""
     views = getattr(module, "_module_views", None)
     if views is not None and name in views:
-        views[name]._told(value)
+        views[name]._tell(value)
 
 
 def plain_class(cls: type) -> type:
@@ -125,7 +121,7 @@ def _intercepting(cls: type[BaseModule]) -> type[BaseModule]:
                 path=name,
             )
         cls.__setattr__(self, name, value)
-        held._told(value)
+        held._tell(value)
         return None
 
     def __reduce_ex__(self: Any, _protocol: Any) -> Any:  # noqa: N807

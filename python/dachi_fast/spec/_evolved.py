@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dachi_fast.errors import SpecError, StateTypeError
-from dachi_fast.module._fields import UNSET
+from dachi_fast.module._fields import UNSET, call_all
 from dachi_fast.module._views import plain_class, told
 from dachi_fast.spec._build import built
 from dachi_fast.spec._registry import kind_of
@@ -126,10 +127,12 @@ def become(module: BaseModule, other: BaseModule) -> None:
         if theirs is not None:
             first[name] = theirs
     module.__dict__, other.__dict__ = second, first
-    for (each, name), old in zip(watched, before, strict=True):
-        new = getattr(each, name, UNSET)
-        if new is not old and new is not UNSET:
-            told(each, name, new)
+    now = [getattr(each, name, UNSET) for each, name in watched]
+    call_all(
+        partial(told, each, name, new)
+        for (each, name), old, new in zip(watched, before, now, strict=True)
+        if new is not old and new is not UNSET
+    )
 
 
 def _views(module: BaseModule) -> list[str]:
