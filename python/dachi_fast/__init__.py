@@ -47,6 +47,7 @@ if TYPE_CHECKING or find_spec("dachi_fast._core") is not None:
     from dachi_fast.module import Shared as Shared
     from dachi_fast.module import shared_name as shared_name
     from dachi_fast.opaque import Opaque as Opaque
+    from dachi_fast.param_set import ParamSet as ParamSet
     from dachi_fast.spec import Registry as Registry
     from dachi_fast.spec import registry as registry
     from dachi_fast.store import ABSENT as ABSENT

@@ -333,16 +333,18 @@ class BaseModule(Node):
             >>> [p.data for p in Pair().parameters()]
             [1, 2]
         """
-        for _, item in _walk.named_items(self, "", recurse, False, set()):
+        for _, item, _ in _walk.named_items(self, "", recurse, False, set()):
             yield item
 
     def named_parameters(self, recurse: bool = True) -> Iterator[tuple[str, Param[Any]]]:
         """Yields `(dotted name, Param)` as `parameters` does."""
-        yield from _walk.named_items(self, "", recurse, False, set())
+        for name, item, _ in _walk.named_items(self, "", recurse, False, set()):
+            yield name, item
 
     def named_states(self, recurse: bool = True) -> Iterator[tuple[str, Attr[Any]]]:
         """Yields `(dotted name, Attr)` of this module, then of its children."""
-        yield from _walk.named_items(self, "", recurse, True, set())
+        for name, item, _ in _walk.named_items(self, "", recurse, True, set()):
+            yield name, item
 
     def modules(self) -> Iterator[BaseModule]:
         """Yields this module, then all below it, each once."""

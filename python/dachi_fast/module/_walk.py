@@ -114,8 +114,11 @@ def walk(module: BaseModule, prefix: str, seen: set[int]) -> Iterator[tuple[str,
 
 def named_items(
     module: BaseModule, prefix: str, recurse: bool, attrs: bool, seen: set[int]
-) -> Iterator[tuple[str, Any]]:
-    """Yields the Params (or Attrs) of a tree, each once by identity, with their dotted names."""
+) -> Iterator[tuple[str, Any, BaseModule]]:
+    """Yields the Params (or Attrs) of a tree, each once by identity.
+
+    Each comes with its dotted name and the module that holds it.
+    """
     if id(module) in seen:
         return
     seen.add(id(module))
@@ -124,7 +127,7 @@ def named_items(
     for name, item in visible:
         if id(item) not in seen:
             seen.add(id(item))
-            yield prefix + name, item
+            yield prefix + name, item, module
     if recurse:
         for name, child in module._visible_children(held.children, attrs):
             yield from named_items(child, f"{prefix}{name}.", recurse, attrs, seen)
