@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dachi_fast import Checkpoint, InclusionProof
+from dachi_fast import InclusionProof, SignedCheckpoint
 from dachi_fast.ledger import ConsistencyProof
 from tests.commands import Place
 
@@ -51,7 +51,7 @@ def test_what_was_forgotten_is_erased(place: Place) -> None:
 
 
 def test_a_checkpoint_is_a_note_that_verifies(place: Place) -> None:
-    checkpoint = Checkpoint.parse(place.run("checkpoint").out)
+    checkpoint = SignedCheckpoint.parse(place.run("checkpoint").out)
     checkpoint.verify(_key(place))
     assert checkpoint.size == 4
     said = place.run("checkpoint", "--json").json
@@ -71,8 +71,8 @@ def test_a_proof_of_an_entry_verifies(place: Place) -> None:
 def test_a_proof_that_the_ledger_only_grew_verifies(place: Place) -> None:
     said = place.run("proof", "--since", "2", "--until", "3", "--json").json
     ConsistencyProof(
-        Checkpoint.parse(said["old_checkpoint"]),
-        Checkpoint.parse(said["new_checkpoint"]),
+        SignedCheckpoint.parse(said["old_checkpoint"]),
+        SignedCheckpoint.parse(said["new_checkpoint"]),
         tuple(map(base64.b64decode, said["hashes"])),
     ).verify(said["verifier_key"])
     assert (said["since"], said["until"]) == (2, 3)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, Checkpoint, KeyFile, Passphrase, Store
+from dachi_fast import Attr, BaseModule, KeyFile, Passphrase, SignedCheckpoint, Store
 from tests.children import INSTALLED
 from tests.commands import Place
 
@@ -267,7 +267,7 @@ def _ended_by_a_closed_pipe(place: Place, arguments: Sequence[str]) -> None:
 def test_notes_are_the_same_bytes_whatever_the_encoding(place: Place) -> None:
     note = _piped(place, "checkpoint", PYTHONIOENCODING="ascii").stdout
     key = _piped(place, "checkpoint", "--verifier-key").stdout.decode().strip()
-    Checkpoint.parse(note.decode()).verify(key)
+    SignedCheckpoint.parse(note.decode()).verify(key)
     exported = _piped(place, "export", "-", PYTHONIOENCODING="ascii").stdout
     assert json.loads(exported.decode().splitlines()[-1])["checkpoint"].count("\u2014") == 1
 

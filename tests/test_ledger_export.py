@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, Checkpoint, KeyFile, Store
+from dachi_fast import Attr, BaseModule, KeyFile, SignedCheckpoint, Store
 from dachi_fast.errors import Missing
 from tests.ledgers import grow, unsynced
 
@@ -127,7 +127,7 @@ def test_an_export_holds_what_happened_and_itself(export: Export) -> None:
     else:
         assert all(set(line) == {"entry", "hash"} for line in lines)
         assert "caf\u00e9" not in "".join(export.lines)
-    checkpoint = Checkpoint.parse(last["checkpoint"])
+    checkpoint = SignedCheckpoint.parse(last["checkpoint"])
     checkpoint.verify(export.key)
     assert checkpoint.root == export.store.checkpoint().root
     [entry] = export.store.ledger(limit=1)
@@ -285,7 +285,7 @@ def test_a_file_appears_only_when_the_export_is_complete(tmp_path: Path) -> None
         assert target.read_text() == "before"
         checkpoint = store.export(target, justification="for the auditor")
         last = json.loads(target.read_text().splitlines()[-1])
-        assert Checkpoint.parse(last["checkpoint"]) == checkpoint
+        assert SignedCheckpoint.parse(last["checkpoint"]) == checkpoint
         assert target.stat().st_mode & 0o777 == 0o600
         assert store.ledger()[0].justification == "for the auditor"
         assert checkpoint.size == 3

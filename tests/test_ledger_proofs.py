@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 
-from dachi_fast import Checkpoint, ConsistencyProof, FileWitness, InclusionProof, KeyFile, Store
+from dachi_fast import (
+    ConsistencyProof,
+    FileWitness,
+    InclusionProof,
+    KeyFile,
+    SignedCheckpoint,
+    Store,
+)
 from dachi_fast import ledger as ledgers_of_the_package
 from dachi_fast.errors import DachiError, IntegrityError, Malformed, ProofError, UnknownEntry
 from tests.ledgers import consistency, grow, leaf_hash, path, root, unsynced
@@ -77,7 +84,9 @@ def test_the_known_answers_of_certificate_transparency_hold() -> None:
         assert path(index, leaves[:size]) == list(hashes)
     for vector in known["consistency"]:
         hashes = tuple(map(bytes.fromhex, vector["hashes"]))
-        old, new = (Checkpoint("", "", vector[at], roots[vector[at]]) for at in ("old", "new"))
+        old, new = (
+            SignedCheckpoint("", "", vector[at], roots[vector[at]]) for at in ("old", "new")
+        )
         assert ledgers_of_the_package._continues(old, new, hashes)
         assert consistency(old.size, leaves[: new.size]) == list(hashes)
 
@@ -94,14 +103,14 @@ def test_notes_are_signed_as_others_sign_them() -> None:
 
 def test_checkpoints_have_the_form_that_others_give_them(store: Store) -> None:
     known = json.loads((VECTORS / "notes.json").read_text())["checkpoint"]
-    other = Checkpoint.parse(known["text"])
+    other = SignedCheckpoint.parse(known["text"])
     assert (other.origin, other.size) == (known["origin"], known["size"])
     assert other.root.hex() == known["root"]
     own = store.checkpoint()
     name = f"dachi_fast/{store._core.store_id.hex()}"
     root64 = base64.b64encode(own.root).decode()
     assert own.text.startswith(f"{name}\n1\n{root64}\n\n\u2014 {name} ")
-    assert Checkpoint.parse(own.text) == own
+    assert SignedCheckpoint.parse(own.text) == own
 
 
 def test_a_checkpoint_is_the_same_whenever_it_is_signed(store: Store) -> None:
@@ -125,7 +134,7 @@ def test_closing_leaves_a_checkpoint_beside_the_witness(tmp_path: Path) -> None:
     with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key"), witness=witness) as store:
         expected, key = store.checkpoint(), store.verifier_key
         name = f"{store._core.store_id.hex()}.checkpoint"
-    kept = Checkpoint.parse((tmp_path / "seen" / name).read_text())
+    kept = SignedCheckpoint.parse((tmp_path / "seen" / name).read_text())
     assert kept == expected
     kept.verify(key)
     assert not list((tmp_path / "seen").glob("*.part"))
@@ -144,7 +153,7 @@ def test_closing_leaves_a_checkpoint_beside_the_witness(tmp_path: Path) -> None:
 )
 def test_what_is_no_checkpoint_is_malformed(text: str) -> None:
     with pytest.raises(Malformed):
-        Checkpoint.parse(text)
+        SignedCheckpoint.parse(text)
 
 
 def test_the_key_of_another_store_opens_nothing(store: Store, tmp_path: Path) -> None:
@@ -191,7 +200,7 @@ def test_a_consistency_proof_with_any_byte_changed_is_refused(store: Store) -> N
             edited = text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :]
 
             def parse(text: str, side: str = side) -> ConsistencyProof:
-                changed: dict[str, Any] = {side: Checkpoint.parse(text)}
+                changed: dict[str, Any] = {side: SignedCheckpoint.parse(text)}
                 return dataclasses.replace(proof, **changed)
 
             _refused(parse, edited, key)

@@ -32,13 +32,14 @@ if TYPE_CHECKING or find_spec("dachi_fast._core") is not None:
     from dachi_fast.act import Until as Until
     from dachi_fast.act import WaitCondition as WaitCondition
     from dachi_fast.adapt import AdaptModule as AdaptModule
+    from dachi_fast.checkpoint import Checkpoint as Checkpoint
     from dachi_fast.containers import ModuleDict as ModuleDict
     from dachi_fast.containers import ModuleList as ModuleList
     from dachi_fast.errors import DachiError as DachiError
     from dachi_fast.keys import KeyFile as KeyFile
-    from dachi_fast.ledger import Checkpoint as Checkpoint
     from dachi_fast.ledger import ConsistencyProof as ConsistencyProof
     from dachi_fast.ledger import InclusionProof as InclusionProof
+    from dachi_fast.ledger import SignedCheckpoint as SignedCheckpoint
     from dachi_fast.migrate import MigrationReport as MigrationReport
     from dachi_fast.migrate import migration as migration
     from dachi_fast.module import Attr as Attr

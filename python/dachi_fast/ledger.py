@@ -23,7 +23,7 @@ _PROOF: Final = "c2sp.org/tlog-proof@v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class SignedCheckpoint:
     """Size and root of a ledger, signed.
 
     Attributes:
@@ -63,7 +63,7 @@ class Checkpoint:
             ProofError: not signed by that key, or not in this form.
             Malformed: the key or the text is none.
         """
-        if Checkpoint.parse(self.text) != self:
+        if SignedCheckpoint.parse(self.text) != self:
             raise ProofError("proof", "the checkpoint's fields are not those of its text")
         name, hashed, public_key = _verifier(verifier_key)
         if not _is_signed(self.text, name, hashed, public_key):
@@ -98,7 +98,7 @@ class InclusionProof:
     leaf: str
     index: int
     hashes: tuple[bytes, ...]
-    checkpoint: Checkpoint
+    checkpoint: SignedCheckpoint
 
     @property
     def size(self) -> int:
@@ -140,7 +140,7 @@ class InclusionProof:
             raise Malformed("malformed", "a proof of inclusion begins with its format's name")
         leaf = _base64(_after("extra ", lines[1])).decode(errors="replace")
         index = _decimal(_after("index ", lines[2]))
-        return cls(leaf, index, tuple(map(_hash, lines[3:])), Checkpoint.parse(checkpoint))
+        return cls(leaf, index, tuple(map(_hash, lines[3:])), SignedCheckpoint.parse(checkpoint))
 
     def __str__(self) -> str:
         """Gives it in the form of C2SP tlog-proof, with the entry as extra data."""
@@ -158,8 +158,8 @@ class ConsistencyProof:
         hashes: RFC 6962 section 2.1.2, 32 bytes each.
     """
 
-    old: Checkpoint
-    new: Checkpoint
+    old: SignedCheckpoint
+    new: SignedCheckpoint
     hashes: tuple[bytes, ...]
 
     def verify(self, verifier_key: str) -> None:
@@ -281,7 +281,7 @@ def _root_above(index: int, size: int, leaf: bytes, hashes: tuple[bytes, ...]) -
     return root if last == 0 else None
 
 
-def _continues(old: Checkpoint, new: Checkpoint, hashes: tuple[bytes, ...]) -> bool:
+def _continues(old: SignedCheckpoint, new: SignedCheckpoint, hashes: tuple[bytes, ...]) -> bool:
     """RFC 9162 section 2.1.4.2; the empty ledger is continued by every other."""
     if old.size == 0:
         return not hashes and old.root == hashlib.sha256(b"").digest()

@@ -13,7 +13,7 @@ from dachi_fast.cli._output import Column, Record
 from dachi_fast.cli._progress import progress
 from dachi_fast.cli._session import Session
 from dachi_fast.cli._text import counted
-from dachi_fast.ledger import Checkpoint, ConsistencyProof, InclusionProof, encoded
+from dachi_fast.ledger import ConsistencyProof, InclusionProof, SignedCheckpoint, encoded
 
 _ENTRIES = (
     Column("entry", lambda e: str(e["seq"]), "r", "cyan"),
@@ -106,7 +106,7 @@ def export(
         session.out.document(record, f"{file}: {counted(made.size, 'entry', 'entries')}")
 
 
-def _signed(made: Checkpoint) -> Record:
+def _signed(made: SignedCheckpoint) -> Record:
     return {
         "origin": made.origin,
         "size": made.size,

@@ -11,9 +11,9 @@ from typing import IO, TYPE_CHECKING, Final
 
 from dachi_fast.errors import DachiError, Tampered, UnknownEntry
 from dachi_fast.ledger import (
-    Checkpoint,
     ConsistencyProof,
     InclusionProof,
+    SignedCheckpoint,
     encoded,
     key_hash,
     verifier_key,
@@ -51,7 +51,7 @@ class Ledger(Handle):
         """
         return verifier_key(self._origin, self._core.public_key())
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> SignedCheckpoint:
         """Gives size and root of the ledger, signed (C2SP tlog-checkpoint).
 
         Who keeps it can have it proved later that nothing was changed since.
@@ -120,7 +120,7 @@ class Ledger(Handle):
         disclose: bool = True,
         justification: str = "",
         progress: Callable[[int, int], object] | None = None,
-    ) -> Checkpoint:
+    ) -> SignedCheckpoint:
         """Writes the ledger as JSON lines that an auditor can check with SHA-256 alone.
 
         A line of what it is, a line for each entry, a line with the signed checkpoint, which also
@@ -157,7 +157,7 @@ class Ledger(Handle):
         file: IO[str],
         disclose: bool,  # noqa: FBT001 - given by name above
         progress: Callable[[int, int], object] | None,
-    ) -> Checkpoint:
+    ) -> SignedCheckpoint:
         size, root, head_chain = self._core.tree_head()
         digest = hashlib.sha256()
 
@@ -186,13 +186,13 @@ class Ledger(Handle):
         file.write(_line({"checkpoint": checkpoint.text}))
         return checkpoint
 
-    def _signed(self, size: int, root: bytes, *extensions: str) -> Checkpoint:
+    def _signed(self, size: int, root: bytes, *extensions: str) -> SignedCheckpoint:
         """Gives a checkpoint as a note with the store's signature."""
         name = self._origin
         body = "\n".join([name, str(size), encoded(root), *extensions, ""])
         signature = key_hash(name, self._core.public_key()) + self._core.sign(body.encode())
         text = f"{body}\n\u2014 {name} {encoded(signature)}\n"
-        return Checkpoint(text, name, size, root, extensions)
+        return SignedCheckpoint(text, name, size, root, extensions)
 
     @property
     def _origin(self) -> str:
