@@ -194,6 +194,10 @@ class Finished(TransactionError, ValueError):
     """The transaction was already committed or rolled back."""
 
 
+class VectorError(DachiError, ValueError):
+    """A vector, an id or a search that an index cannot take; nothing was changed."""
+
+
 class BackendError(DachiError):
     """An engine or service outside the process failed."""
 
@@ -249,6 +253,11 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "item-in-raw-field": StateTypeError,
     "module-key": StateTypeError,
     "unset": StateError,
+    "vector-setting": VectorError,
+    "vector-dimension": VectorError,
+    "vector-value": VectorError,
+    "vector-zero": VectorError,
+    "vector-memory": VectorError,
 }
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 class Clock(Protocol):
@@ -143,4 +146,63 @@ class Witness(Protocol):
                 than they committed.
             record: about 100 bytes.
         """
+        ...
+
+
+@runtime_checkable
+class VectorIndex(Protocol):
+    """Finds the vectors that are nearest to a query.
+
+    Any number of threads may search while one writes; what a call has written, every search that
+    begins later sees. `dachi_fast.vectors` has the ones that come with the package.
+    """
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector."""
+        ...
+
+    @property
+    def metric(self) -> str:
+        """How vectors are compared: "cosine", "dot" or "euclidean"."""
+        ...
+
+    def insert(self, ids: ArrayLike, vectors: ArrayLike) -> None:
+        """Puts vectors, all or none; an id that is there gets the new one.
+
+        Args:
+            ids: integers from 0 to 2**64 - 1, shape ``(n,)``.
+            vectors: float32 or what becomes it, shape ``(n, dimension)``.
+
+        Raises:
+            VectorError: an id or vector cannot be taken.
+        """
+        ...
+
+    def delete(self, ids: ArrayLike) -> int:
+        """Takes vectors out and gives how many were there."""
+        ...
+
+    def search(self, queries: ArrayLike, k: int = 10, *, within: Any = None) -> Any:
+        """Gives ids and scores of the k nearest, the nearest first.
+
+        Args:
+            queries: shape ``(dimension,)`` or ``(n, dimension)``.
+            k: how many each; where there are fewer, all of them.
+            within: only these ids may be found; None for all.
+
+        Returns:
+            A `dachi_fast.vectors.Found`.
+
+        Raises:
+            VectorError: a query cannot be answered.
+        """
+        ...
+
+    def __len__(self) -> int:
+        """Gives how many vectors there are."""
+        ...
+
+    def __contains__(self, one: int) -> bool:
+        """Tells whether an id has a vector."""
         ...

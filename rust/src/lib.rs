@@ -13,6 +13,7 @@ pub mod seal;
 pub mod state;
 pub mod store;
 pub mod tree;
+pub mod vector;
 pub mod witness;
 
 #[cfg(feature = "python")]

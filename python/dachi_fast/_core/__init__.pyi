@@ -5,3 +5,4 @@ from dachi_fast._core import keys as keys
 from dachi_fast._core import ledger as ledger
 from dachi_fast._core import state as state
 from dachi_fast._core import store as store
+from dachi_fast._core import vector as vector

@@ -24,6 +24,7 @@ mod spec;
 mod state;
 mod store;
 mod types;
+mod vector;
 mod walk;
 mod witness;
 
@@ -34,12 +35,13 @@ type Fill = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    let parts: [(&str, Fill); 5] = [
+    let parts: [(&str, Fill); 6] = [
         ("codec", codec::module),
         ("keys", keys::module),
         ("ledger", ledger::module),
         ("state", state::module),
         ("store", store::module),
+        ("vector", vector::module),
     ];
     let modules = py.import("sys")?.getattr("modules")?;
     for (name, fill) in parts {

@@ -1,0 +1,261 @@
+//! An index that many threads search while one writes.
+//!
+//! Searches share a lock; a writer takes it for itself only to put what it made beforehand.
+
+use super::kernel::Floats;
+use super::metric::Metric;
+use super::scan::{self, Codes};
+use super::slots::Slots;
+use super::table::Table;
+use crate::error::{Error, Result};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Which structure answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// All rows as they are.
+    Exact,
+    /// All rows in eight bits, then the best of them as they are.
+    Int8,
+    /// Whichever is fastest at this size.
+    Auto,
+}
+
+/// Below this many vectors quantised ones are not faster.
+const FEW: usize = 300;
+
+impl Plan {
+    /// The plan of a name.
+    pub fn named(name: &str) -> Result<Plan> {
+        match name {
+            "exact" => Ok(Plan::Exact),
+            "int8" => Ok(Plan::Int8),
+            "auto" => Ok(Plan::Auto),
+            _ => Err(Error::new("vector-setting", format!("there is no plan {name:?}"))),
+        }
+    }
+
+    /// Whether `rows` are to be quantised.
+    fn codes(self, rows: usize) -> bool {
+        match self {
+            Plan::Exact => false,
+            Plan::Int8 => true,
+            Plan::Auto => rows >= FEW,
+        }
+    }
+}
+
+/// Vectors by label, and what makes searching them fast.
+#[derive(Debug)]
+pub struct Index {
+    dimension: usize,
+    metric: Metric,
+    plan: Plan,
+    /// Held by a writer from beginning to end, without keeping searches off.
+    writing: Mutex<()>,
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    table: Table,
+    codes: Option<Codes>,
+    /// Another one after each change, in all indexes: tells a subset that its slots are old.
+    version: u64,
+}
+
+fn next_version() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// What a search gives for one query: labels and scores, the nearest first.
+pub type Found = Vec<(u64, f32)>;
+
+/// What an index holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Stats {
+    /// How many vectors.
+    pub vectors: usize,
+    /// Bytes of memory.
+    pub size_bytes: usize,
+    /// What answers a search at present.
+    pub method: &'static str,
+}
+
+impl Index {
+    /// An empty one.
+    pub fn new(dimension: usize, metric: Metric, plan: Plan) -> Result<Index> {
+        let state =
+            State { table: Table::new(dimension, metric)?, codes: None, version: next_version() };
+        Ok(Index { dimension, metric, plan, writing: Mutex::new(()), state: RwLock::new(state) })
+    }
+
+    /// Components of a vector.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// How vectors are compared.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// Puts vectors, one a label; a label that is there gets a new one. All or none.
+    pub fn insert(&self, labels: &[u64], vectors: &[f32]) -> Result<()> {
+        let rows = self.prepared(vectors, Some(labels.len()))?;
+        let lines = self.dimension.div_ceil(16);
+        let _writing = self.writing();
+        let mut state = self.write();
+        state.table.reserve(labels.len())?;
+        state.version = next_version();
+        for (&label, row) in labels.iter().zip(rows.chunks_exact(lines)) {
+            state.replace(label, row);
+        }
+        drop(state);
+        self.settle();
+        Ok(())
+    }
+
+    /// Takes vectors out; gives how many were there.
+    pub fn delete(&self, labels: &[u64]) -> usize {
+        let _writing = self.writing();
+        let mut state = self.write();
+        state.version = next_version();
+        let gone = labels.iter().filter(|&&label| state.remove(label)).count();
+        drop(state);
+        self.settle();
+        gone
+    }
+
+    /// The nearest vectors to each query, at most `k`, of those that `subset` has.
+    pub fn search(&self, queries: &[f32], k: usize, subset: Option<&Subset>) -> Result<Vec<Found>> {
+        let rows = self.prepared(queries, None)?;
+        let state = self.read();
+        let allowed = subset.map(|subset| subset.slots(&state));
+        let queries = rows.chunks_exact(self.dimension.div_ceil(16));
+        Ok(scan::with_room(|room| {
+            queries.map(|query| state.search(query, k, allowed.as_deref(), room)).collect()
+        }))
+    }
+
+    /// What it holds at present.
+    pub fn stats(&self) -> Stats {
+        let state = self.read();
+        let codes = state.codes.as_ref();
+        Stats {
+            vectors: state.table.count(),
+            size_bytes: state.table.size_bytes() + codes.map_or(0, Codes::size_bytes),
+            method: codes.map_or("exact", Codes::method),
+        }
+    }
+
+    /// Whether a label has a vector.
+    pub fn has(&self, label: u64) -> bool {
+        self.read().table.slot(label).is_some()
+    }
+
+    /// Checks vectors and makes rows of them; `count` is how many there must be.
+    fn prepared(&self, vectors: &[f32], count: Option<usize>) -> Result<Vec<Floats>> {
+        let given = vectors.len() / self.dimension;
+        if count.is_some_and(|count| count != given) || given * self.dimension != vectors.len() {
+            return Err(Error::new("vector-dimension", "the vectors are of another dimension")
+                .with("dimension", self.dimension as u64));
+        }
+        let mut rows = Vec::with_capacity(given * self.dimension.div_ceil(16));
+        for (at, vector) in vectors.chunks_exact(self.dimension).enumerate() {
+            let made = self.metric.prepare(vector, &mut rows);
+            made.map_err(|error| error.with("vector", at as u64))?;
+        }
+        Ok(rows)
+    }
+
+    /// Quantises anew where so much has changed that mean and calibration are of other vectors.
+    fn settle(&self) {
+        let state = self.read();
+        let wanted = self.plan.codes(state.table.count());
+        let codes = match &state.codes {
+            Some(codes) if wanted && !codes.is_stale(&state.table) => return,
+            None if !wanted => return,
+            _ => wanted.then(|| Codes::build(&state.table)),
+        };
+        drop(state);
+        self.write().codes = codes;
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn replace(&mut self, label: u64, row: &[Floats]) {
+        self.remove(label);
+        let slot = self.table.put(label, row);
+        if let Some(codes) = &mut self.codes {
+            codes.put(slot, row);
+        }
+    }
+
+    fn remove(&mut self, label: u64) -> bool {
+        let Some(slot) = self.table.take(label) else {
+            return false;
+        };
+        self.table.release(slot);
+        true
+    }
+
+    fn search(
+        &self,
+        query: &[Floats],
+        k: usize,
+        allowed: Option<&Slots>,
+        room: &mut scan::Room,
+    ) -> Found {
+        let k = k.min(allowed.map_or(self.table.count(), Slots::count));
+        scan::search(&self.table, self.codes.as_ref(), query, k, allowed, room)
+    }
+}
+
+/// A set of labels that searches are narrowed to.
+///
+/// Finding their slots takes longer than a search, so they are kept until the index changes.
+#[derive(Debug)]
+pub struct Subset {
+    labels: Vec<u64>,
+    /// Of the index in that version.
+    found: Mutex<Option<(u64, Arc<Slots>)>>,
+}
+
+impl Subset {
+    /// Lets through what has one of these labels; one that no vector has lets through nothing.
+    pub fn new(labels: Vec<u64>) -> Subset {
+        Subset { labels, found: Mutex::new(None) }
+    }
+
+    fn slots(&self, state: &State) -> Arc<Slots> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((version, slots)) = &*found
+            && *version == state.version
+        {
+            return slots.clone();
+        }
+        let mut slots = Slots::default();
+        self.labels
+            .iter()
+            .filter_map(|&label| state.table.slot(label))
+            .for_each(|slot| slots.add(slot));
+        let slots = Arc::new(slots);
+        *found = Some((state.version, slots.clone()));
+        slots
+    }
+}

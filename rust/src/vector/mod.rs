@@ -1,0 +1,16 @@
+//! Vectors by label, and searching them by nearness.
+//!
+//! Nothing here knows a store: what is searched is in memory and made anew from vectors that somebody
+//! else keeps.
+
+pub mod best;
+pub mod index;
+pub mod int8;
+pub mod kernel;
+pub mod metric;
+pub mod scan;
+pub mod slots;
+pub mod table;
+
+pub use index::{Found, Index, Plan, Stats, Subset};
+pub use metric::Metric;
