@@ -15,7 +15,7 @@ from dachi_fast.errors import SpecError, StateKeyError
 from dachi_fast.spec import from_spec
 
 
-class Tool(BaseModule):
+class ContainedTool(BaseModule):
     cost: int = Param(default=1)
     uses: int = Attr(default=0)
 
@@ -36,9 +36,11 @@ class Hand(BaseModule):
 
     def __init__(self, count: int = 2) -> None:
         self.tools: ModuleDict[Any] = ModuleDict(
-            items={f"t{n}": Tool(cost=n) for n in range(count)}
+            items={f"t{n}": ContainedTool(cost=n) for n in range(count)}
         )
-        self.steps: ModuleList[Any] = ModuleList(items=[Tool(cost=n) for n in range(count)])
+        self.steps: ModuleList[Any] = ModuleList(
+            items=[ContainedTool(cost=n) for n in range(count)]
+        )
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_a_list_has_length_iteration_and_indices_from_both_ends() -> None:
-    parts = [Tool(cost=1), Tool(cost=2), Tool(cost=3)]
+    parts = [ContainedTool(cost=1), ContainedTool(cost=2), ContainedTool(cost=3)]
     steps = ModuleList(items=parts)
     assert len(steps) == 3
     assert list(steps) == parts
@@ -62,37 +64,37 @@ def test_a_list_has_length_iteration_and_indices_from_both_ends() -> None:
 
 @pytest.mark.parametrize("index", [3, -4, 100])
 def test_an_index_past_the_ends_is_an_index_error(index: int) -> None:
-    steps = ModuleList(items=[Tool(), Tool(), Tool()])
+    steps = ModuleList(items=[ContainedTool(), ContainedTool(), ContainedTool()])
     with pytest.raises(IndexError):
         steps[index]
     with pytest.raises(IndexError):
-        steps[index] = Tool()
+        steps[index] = ContainedTool()
 
 
-@pytest.mark.parametrize("other", [3, None, {"kind": "Tool"}, Tool])
+@pytest.mark.parametrize("other", [3, None, {"kind": "ContainedTool"}, ContainedTool])
 def test_a_list_takes_modules_only(other: Any) -> None:
     with pytest.raises(TypeError, match="modules"):
-        ModuleList(items=[Tool(), other])
-    steps = ModuleList(items=[Tool()])
+        ModuleList(items=[ContainedTool(), other])
+    steps = ModuleList(items=[ContainedTool()])
     with pytest.raises(TypeError, match="modules"):
         steps.append(other)
     with pytest.raises(TypeError, match="modules"):
         steps[0] = other
-    assert [type(step) for step in steps] == [Tool]
+    assert [type(step) for step in steps] == [ContainedTool]
 
 
 def test_children_of_a_list_are_named_by_their_place_and_are_attributes() -> None:
-    steps: Any = ModuleList(items=[Tool(cost=1), Tool(cost=2)])
-    steps.append(Tool(cost=3))
+    steps: Any = ModuleList(items=[ContainedTool(cost=1), ContainedTool(cost=2)])
+    steps.append(ContainedTool(cost=3))
     assert [name for name, _ in steps.named_children()] == ["0", "1", "2"]
     assert getattr(steps, "2") is steps[2]
     assert list(steps.state_dict()) == ["0.cost", "0.uses", "1.cost", "1.uses", "2.cost", "2.uses"]
 
 
 def test_what_is_replaced_in_a_list_keeps_its_name() -> None:
-    steps = ModuleList(items=[Tool(cost=1), Tool(cost=2)])
-    steps[0] = Tool(cost=9)
-    steps[-1] = Tool(cost=8)
+    steps = ModuleList(items=[ContainedTool(cost=1), ContainedTool(cost=2)])
+    steps[0] = ContainedTool(cost=9)
+    steps[-1] = ContainedTool(cost=8)
     assert [(name, tool.data) for name, tool in steps.named_parameters()] == [
         ("0.cost", 9),
         ("1.cost", 8),
@@ -100,7 +102,7 @@ def test_what_is_replaced_in_a_list_keeps_its_name() -> None:
 
 
 def test_a_module_that_is_twice_in_a_list_is_one_param_two_entries_and_one_object_again() -> None:
-    tool = Tool(cost=5)
+    tool = ContainedTool(cost=5)
     steps = ModuleList(items=[tool, tool])
     assert len(list(steps.parameters())) == 1
     assert steps.state_dict() == {"0.cost": 5, "0.uses": 0, "1.cost": 5, "1.uses": 0}
@@ -110,7 +112,7 @@ def test_a_module_that_is_twice_in_a_list_is_one_param_two_entries_and_one_objec
 
 
 def test_the_items_of_a_lists_spec_are_a_list() -> None:
-    spec: Any = ModuleList(items=[Tool(cost=2)]).spec()
+    spec: Any = ModuleList(items=[ContainedTool(cost=2)]).spec()
     assert isinstance(spec.items, list)
     assert spec.items[0].cost == 2
 
@@ -119,7 +121,7 @@ def test_the_items_of_a_lists_spec_are_a_list() -> None:
 
 
 def test_a_dict_has_the_methods_of_a_mapping() -> None:
-    search, rank = Tool(cost=1), Tool(cost=2)
+    search, rank = ContainedTool(cost=1), ContainedTool(cost=2)
     tools: ModuleDict[Any] = ModuleDict(items={"search": search, "limit": 5})
     tools["rank"] = rank
     assert list(tools) == list(tools.keys()) == ["search", "limit", "rank"]
@@ -141,7 +143,7 @@ def test_a_dict_has_the_methods_of_a_mapping() -> None:
 
 @pytest.mark.parametrize("key", ["other", "items", "cost", 3])
 def test_a_key_that_is_not_there_is_a_key_error(key: Any) -> None:
-    tools: ModuleDict[Any] = ModuleDict(items={"search": Tool()})
+    tools: ModuleDict[Any] = ModuleDict(items={"search": ContainedTool()})
     with pytest.raises(KeyError):
         tools[key]
     with pytest.raises(KeyError):
@@ -153,12 +155,14 @@ def test_a_key_that_is_not_there_is_a_key_error(key: Any) -> None:
 @pytest.mark.parametrize("key", [3, None, ("a",), b"a"])
 def test_keys_of_a_dict_are_texts(key: Any) -> None:
     with pytest.raises(TypeError, match="keys of text"):
-        ModuleDict(items={key: Tool()})
+        ModuleDict(items={key: ContainedTool()})
     with pytest.raises(TypeError, match="keys of text"):
-        ModuleDict()[key] = Tool()
+        ModuleDict()[key] = ContainedTool()
 
 
-@pytest.mark.parametrize("value", [[Tool()], {"kind": "Tool"}, object(), Tool, b"x"])
+@pytest.mark.parametrize(
+    "value", [[ContainedTool()], {"kind": "ContainedTool"}, object(), ContainedTool, b"x"]
+)
 def test_values_of_a_dict_are_modules_or_primitives(value: Any) -> None:
     with pytest.raises(TypeError, match="modules and primitives"):
         ModuleDict(items={"a": value})
@@ -171,22 +175,24 @@ def test_values_of_a_dict_are_modules_or_primitives(value: Any) -> None:
 @pytest.mark.parametrize("key", ["", "a.b", "keys", "spec", "id", "training", "_keys", "$data"])
 def test_a_key_that_cannot_name_a_child_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match="cannot be a key"):
-        ModuleDict(items={key: Tool()})
+        ModuleDict(items={key: ContainedTool()})
 
 
 def test_children_of_a_dict_are_named_by_their_keys_and_are_attributes() -> None:
-    tools: Any = ModuleDict(items={"search": Tool(cost=1), "limit": 5, "rank": Tool(cost=2)})
+    tools: Any = ModuleDict(
+        items={"search": ContainedTool(cost=1), "limit": 5, "rank": ContainedTool(cost=2)}
+    )
     assert [name for name, _ in tools.named_children()] == ["search", "rank"]
     assert tools.rank is tools["rank"]
     assert list(tools.state_dict()) == ["search.cost", "search.uses", "rank.cost", "rank.uses"]
-    tools["search"] = Tool(cost=9)
+    tools["search"] = ContainedTool(cost=9)
     assert next(tools.named_parameters())[1].data == 9
 
 
 @pytest.mark.parametrize("key", ["kind", "same", "items_", "0", "na\u00efve", "two words"])
 def test_a_dict_goes_round_whatever_its_keys(key: str, store: Store) -> None:
     tools: Any = ModuleDict(
-        items={key: Tool(cost=7), "more": ModuleDict(items={key: Strict(size=3)})}
+        items={key: ContainedTool(cost=7), "more": ModuleDict(items={key: Strict(size=3)})}
     )
     tools[key].uses = 4
     twin: Any = from_spec(tools.spec(to_dict=True))
@@ -207,7 +213,7 @@ def test_a_dict_goes_round_whatever_its_keys(key: str, store: Store) -> None:
 def test_primitives_are_in_the_spec_as_they_are_and_never_in_the_state(
     value: Any, store: Store
 ) -> None:
-    tools: Any = ModuleDict(items={"limit": value, "tool": Tool()})
+    tools: Any = ModuleDict(items={"limit": value, "tool": ContainedTool()})
     assert tools.state_keys() == {"tool.cost", "tool.uses"}
     store.save(tools, "tools")
     for again in (
@@ -219,7 +225,7 @@ def test_primitives_are_in_the_spec_as_they_are_and_never_in_the_state(
 
 
 def test_the_items_of_a_dicts_spec_are_a_dict() -> None:
-    spec: Any = ModuleDict(items={"a": Tool(cost=2), "n": 1}).spec()
+    spec: Any = ModuleDict(items={"a": ContainedTool(cost=2), "n": 1}).spec()
     assert isinstance(spec.items, dict)
     assert (spec.items["a"].cost, spec.items["n"]) == (2, 1)
     assert type(spec).__name__ == "ModuleDictSpec"
@@ -237,7 +243,9 @@ def test_what_is_wrong_in_the_spec_of_a_dict_says_where() -> None:
 def test_containers_in_fields_and_in_written_constructors_are_saved_loaded_and_diffed(
     store: Store,
 ) -> None:
-    declared = Box(tools=ModuleDict(items={"t": Tool()}), steps=ModuleList(items=[Tool()]))
+    declared = Box(
+        tools=ModuleDict(items={"t": ContainedTool()}), steps=ModuleList(items=[ContainedTool()])
+    )
     for name, module in (("declared", declared), ("by hand", Hand())):
         held: Any = module
         store.save(held, name)
@@ -262,8 +270,8 @@ def test_a_load_into_containers_of_another_size_rebuilds_them(into: int, store: 
         "box",
     )
     box = Box(
-        tools=ModuleDict(items={f"k{n}": Tool() for n in range(into)}),
-        steps=ModuleList(items=[Tool() for _ in range(into)]),
+        tools=ModuleDict(items={f"k{n}": ContainedTool() for n in range(into)}),
+        steps=ModuleList(items=[ContainedTool() for _ in range(into)]),
     )
     store.load_into(box, "box")
     assert dict(box.tools.items()).keys() == {"a", "n", "b"}
@@ -273,7 +281,7 @@ def test_a_load_into_containers_of_another_size_rebuilds_them(into: int, store: 
 @pytest.mark.parametrize("kind", [ModuleList, ModuleDict])
 def test_a_state_of_another_size_does_not_load(kind: Any) -> None:
     def holding(count: int) -> Any:
-        parts = [Tool() for _ in range(count)]
+        parts = [ContainedTool() for _ in range(count)]
         return kind(items=parts if kind is ModuleList else {str(n): p for n, p in enumerate(parts)})
 
     with pytest.raises(StateKeyError, match="missing"):
