@@ -121,6 +121,16 @@ def test_a_lenient_load_takes_what_fits() -> None:
     assert (agent.name, agent.note) == ("x", "plain")
 
 
+@pytest.mark.parametrize("path", ["more.x.a", "leaf.a"])
+def test_the_path_of_a_value_that_does_not_fit_is_said_once(path: str) -> None:
+    """Symptom: a path in the error's context that repeated itself. Cause: the walk put where it was
+    before a path that was whole already. Fix: it leaves such errors as they are."""
+    agent = Agent(more={"x": Leaf()})
+    with pytest.raises(StateTypeError) as caught:
+        agent.load_state_dict({**agent.snapshot(), path: "wrong"})
+    assert caught.value.context["path"] == path
+
+
 def test_a_load_that_fails_halfway_changes_nothing() -> None:
     agent = Agent(more={"x": Leaf()})
     before = agent.snapshot()

@@ -19,6 +19,8 @@ enum Cause {
     Core(Error),
     /// Raised by a hook, a provider or the interpreter; with where in the state, innermost first.
     Python(PyErr, Vec<String>),
+    /// The same, but it says itself where in the whole state.
+    Placed(PyErr),
 }
 
 /// What border functions give back before the last conversion.
@@ -37,6 +39,12 @@ impl From<PyErr> for Fail {
 }
 
 impl Fail {
+    /// A failure of Python's that says where in the whole state it lies.
+    #[cold]
+    pub fn placed(error: PyErr) -> Self {
+        Fail(Box::new(Cause::Placed(error)))
+    }
+
     /// Says inside which element the failure lies.
     #[cold]
     pub fn inside(self, segment: impl Into<String>) -> Self {
@@ -46,6 +54,7 @@ impl Fail {
                 path.push(segment.into());
                 Cause::Python(error, path)
             }
+            placed @ Cause::Placed(_) => placed,
         }))
     }
 }
@@ -64,6 +73,7 @@ impl From<Fail> for PyErr {
                 }
                 error
             }
+            Cause::Placed(error) => error,
         })
     }
 }

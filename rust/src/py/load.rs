@@ -1,6 +1,6 @@
 //! Loading a flat state into a tree of modules: finding what would be written.
 
-use super::errors::Attempt;
+use super::errors::{Attempt, Fail};
 use super::layout::Layout;
 use super::load_plan::{LoadPlan, Write};
 use super::plan::{Plan, PlanField};
@@ -107,7 +107,8 @@ impl<'py> LoadSink<'_, 'py> {
         let Some(plan) = layout.get().known_plan(py) else { return Ok(()) };
         let Some(field) = Self::field(&mut self.next, plan, name) else { return Ok(()) };
         let new = if !field.shape.fits(&new) {
-            self.side.fitted.bind(py).call1((new, &field.load_field, key, self.copy))?
+            let fitted = self.side.fitted.bind(py);
+            fitted.call1((new, &field.load_field, key, self.copy)).map_err(Fail::placed)?
         } else if self.copy {
             copied(self.side, new)?
         } else {
@@ -177,7 +178,7 @@ impl<'py> Sink<'py> for LoadSink<'_, 'py> {
         let field = plan.and_then(|plan| Self::field(&mut self.next, plan, name));
         let field = field.map(|field| &field.load_field);
         let fitted = self.side.fitted_item.bind(py);
-        let new = fitted.call1((item, new, field, key, self.copy))?;
+        let new = fitted.call1((item, new, field, key, self.copy)).map_err(Fail::placed)?;
         Ok(self.plan.items.bind(py).append((item, new))?)
     }
 
