@@ -157,6 +157,38 @@ def test_what_cannot_be_asked_for_is_refused(store: Store, tmp_path: Path) -> No
             reader.upgrade()
 
 
+def test_what_a_constructor_raises_and_a_name_that_vanishes_stop_no_other(store: Store) -> None:
+    """Symptom: a constructor's ValueError came out of `upgrade`, which said nothing of the names
+    that it had upgraded before. Cause: only errors of this package were told name by name. Fix: all
+    of them are, but for those of the store itself."""
+
+    class Picky(BaseModule):
+        seen: list[int] = Attr(default_factory=list)
+
+        def __post_init__(self) -> None:
+            if refuses:
+                raise ValueError("not today")
+
+    refuses = False
+    store.save(Picky(), "b")
+    for name in "acd":
+        store.save(_old()(), name)
+    _new()
+    refuses = True
+
+    def forget(done: int, _: int) -> None:
+        if done == 2:
+            store.forget("c")
+
+    up = {one.name: one for one in store.upgrade(progress=forget)}
+    assert isinstance(up["b"].error, ValueError)
+    assert isinstance(up["c"].error, UnknownName)
+    assert (up["b"].number, up["c"].number) == (1, None)
+    assert [name for name in up if up[name].version is not None] == ["a", "d"]
+    with pytest.raises(UnknownName):
+        store.upgrade(names=["a", "c"])
+
+
 async def test_the_async_twin_does_the_same(store: Store) -> None:
     _filled(store)
     _new()

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dachi_fast._core import state as _core_state
-from dachi_fast.errors import Conflict, DachiError, MigrationError, SpecError, StateError
+from dachi_fast.errors import (
+    Conflict,
+    IntegrityError,
+    KeyringError,
+    SnapshotExpired,
+    StoreError,
+    UnknownName,
+)
 from dachi_fast.migrate._restore import is_current
 from dachi_fast.restore import restored
 from dachi_fast.store._handle import Handle, check_text, note_of
@@ -26,7 +33,7 @@ class Upgraded:
 
     Attributes:
         name: the name.
-        number: of the version that was looked at, the newest.
+        number: of the version that was looked at, the newest; None if there was none any more.
         version: the new version; None if there is none, because it is not needed, failed, or was
             only tried.
         changes: what was, or would be, changed; None where nothing is to be done, or it failed.
@@ -34,10 +41,10 @@ class Upgraded:
     """
 
     name: str
-    number: int
+    number: int | None
     version: Version | None = None
     changes: MigrationReport | None = None
-    error: DachiError | None = None
+    error: Exception | None = None
 
 
 class Upgrades(Handle):
@@ -53,9 +60,10 @@ class Upgrades(Handle):
     ) -> list[Upgraded]:
         """Saves the newest version of every name anew, as the classes of this process have it.
 
-        Each name is upgraded as a whole, by one commit, or not at all; one that fails stops no
-        other. A run that was interrupted is taken up by the next: names that are done need nothing.
-        Modules that were loaded before are behind afterwards, so upgrade first.
+        Each name is upgraded as a whole, by one commit, or not at all; one that fails, whatever its
+        classes raise, stops no other, and neither does one that is forgotten meanwhile. A run that
+        was interrupted is taken up by the next: names that are done need nothing. Modules that were
+        loaded before are behind afterwards, so upgrade first.
 
         Args:
             dry_run: only say what would be done; every name is read, migrated and checked all the
@@ -68,7 +76,8 @@ class Upgrades(Handle):
             What was done, or would be, for each name.
 
         Raises:
-            UnknownName: nothing was saved under one of `names`.
+            TypeError: `names` is one text.
+            UnknownName: nothing was saved under one of `names`; nothing was done.
             StoreReadOnly: something is to be upgraded, but the store was opened to be read only.
             StoreFull: no room; the names before are upgraded.
             IntegrityError: what lies on disk is not what was saved.
@@ -95,6 +104,8 @@ class Upgrades(Handle):
             raise TypeError(f"names is a list of names: write [{names!r}]")
         wanted = self._core.names() if names is None else list(names)
         check_text(*wanted)
+        for missing in set(wanted) - set(self._core.names()):
+            self._core.version(missing)
         done: list[Upgraded] = []
         for name in wanted:
             done.append(self._upgraded(name, justification, dry_run=dry_run))
@@ -103,23 +114,28 @@ class Upgrades(Handle):
         return done
 
     def _upgraded(self, name: str, justification: str, *, dry_run: bool) -> Upgraded:
-        attempts = 0
+        number, attempts = None, 0
         while True:
             attempts += 1
-            row, loaded = self._core.load(name)
             try:
+                row, loaded = self._core.load(name)
+                number = row[0]
                 module, changes = restored(loaded)
                 if is_current(loaded.schema) and not changes:
-                    return Upgraded(name, row[0])
+                    return Upgraded(name, number)
                 capture = _core_state.capture(module)
                 if dry_run:
-                    return Upgraded(name, row[0], changes=changes)
+                    return Upgraded(name, number, changes=changes)
                 why = justification or note_of(changes)
-                new = self._core.migrate(name, capture, why, row[0])
+                new = self._core.migrate(name, capture, why, number)
             except Conflict as error:  # somebody has saved meanwhile: there is a newer version
                 if attempts == _ATTEMPTS:
-                    return Upgraded(name, row[0], error=error)
-            except (MigrationError, SpecError, StateError) as error:
-                return Upgraded(name, row[0], error=error)
+                    return Upgraded(name, number, error=error)
+            except (UnknownName, SnapshotExpired) as error:
+                return Upgraded(name, number, error=error)
+            except (IntegrityError, KeyringError, StoreError):
+                raise  # it is the store that cannot go on, not this name
+            except Exception as error:  # noqa: BLE001 - of a constructor, for instance
+                return Upgraded(name, number, error=error)
             else:
-                return Upgraded(name, row[0], version_of(new), changes)
+                return Upgraded(name, number, version_of(new), changes)
