@@ -275,6 +275,13 @@ def _raising(_: Any, __: Any) -> Any:
         (lambda spec, state: ({**spec, "unknown": 1}, state), "extra: 'unknown'"),
         (lambda spec, state: (spec, {"size": "large"}), "str does not fit int"),
         (lambda spec, state: ({**spec, "part": {"same": "x"}}, state), "put the id of a module"),
+        (
+            lambda spec, state: (
+                {**spec, "part": {"kind": "tests.evolving:Holder", "id": []}},
+                state,
+            ),
+            r"a saved tests\.evolving:Holder at 'items\.0\.part' does not fit",
+        ),
     ],
 )
 def test_a_migration_that_gives_junk_is_an_error_that_names_it_and_nothing_changes(

@@ -223,6 +223,7 @@ def test_changed_types_are_converted_where_nothing_is_lost(
         (str, "one", int),
         (int, 3, str),
         (list[int], [2, 1], set[int]),
+        (set[tuple[int, ...]], {(1, 2)}, list[list[int]]),
         (list[str], ["1", "02"], list[int]),
         (str, "a//b", pathlib.PurePosixPath),
         (int | None, None, int),

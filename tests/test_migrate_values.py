@@ -71,18 +71,23 @@ def test_fields_of_models_and_what_they_keep_privately_come_and_go(store: Store)
         gone: int = 2
         _count: int = pydantic.PrivateAttr(default=5)
 
+        _kept: int = pydantic.PrivateAttr(default=5)
+        _last: int = pydantic.PrivateAttr(default=5)
+
     _save(store, _known_as("Model", Old)(kept=1, gone=3))
 
     class New(pydantic.BaseModel):
         kept: int
         new: list[int] = pydantic.Field(default_factory=list)
         _other: int = pydantic.PrivateAttr(default=6)
+        _kept: int = pydantic.PrivateAttr(default=6)
 
     _known_as("Model", New)
     found, changes = loaded(store)
-    assert (found.value, found.value._other) == (New(kept=1), 6)
+    assert (found.value._kept, found.value._other) == (5, 6)
     assert found.value.model_fields_set == {"kept"}
-    assert changes.dropped == (f"{HERE}:Model.gone", f"{HERE}:Model._count")
+    dropped = (f"{HERE}:Model.{name}" for name in ("gone", "_count", "_last"))
+    assert changes.dropped == tuple(dropped)
     assert changes.defaulted == (f"{HERE}:Model.new", f"{HERE}:Model._other")
 
 
@@ -118,6 +123,27 @@ def test_a_new_field_of_a_value_without_a_default_is_refused_with_its_path(store
 
     _known_as("Needing", New)
     with pytest.raises(MigrationError, match="new field 'needed' without a default") as caught:
+        store.load("agent")
+    assert caught.value.context["path"] == "value"
+
+
+def test_a_default_that_raises_is_an_error_with_its_path(store: Store) -> None:
+    """Symptom: a ZeroDivisionError out of a load. Cause: defaults of new fields ran unguarded.
+    Fix: what code of others raises while classes are followed is a MigrationError."""
+
+    @dataclasses.dataclass
+    class Old:
+        kept: int
+
+    _save(store, _known_as("Failing", Old)(1))
+
+    @dataclasses.dataclass
+    class New:
+        kept: int
+        new: float = dataclasses.field(default_factory=lambda: 1 / 0)
+
+    _known_as("Failing", New)
+    with pytest.raises(MigrationError, match="'new', whose default raised ZeroDiv") as caught:
         store.load("agent")
     assert caught.value.context["path"] == "value"
 

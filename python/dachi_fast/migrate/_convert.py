@@ -24,26 +24,31 @@ def converted(value: Any, field: LoadField, path: str) -> Any:
         MigrationError: it does not fit, or would lose something.
     """
     fits = field.check is None or field.check(value)
-    validate = validator(field)
-    if validate is not None:
-        try:
-            new = validate(value, strict=fits)
-        except ValueError:
-            pass
-        else:
-            if fits and type(new) is type(value) and repr(new) == repr(value):
-                return value
-            kept = _widened(value, new) if fits else _kept(value, new)
-            if kept and (field.check is None or field.check(new)):
-                return new
-    if fits:
-        return value
+    cause: Exception | None = None
+    try:
+        new = _made(value, field, fits=fits)
+    except Exception as error:  # noqa: BLE001 - of validators and comparisons that others wrote
+        new, cause = value, error
+    if fits or new is not value:
+        return new
     raise MigrationError(
         "schema-misfit",
         f"{path!r}: a saved {type(value).__name__} cannot become {shown(field.annotation)} without "
         f"loss; write a migration",
         path=path,
-    )
+    ) from cause
+
+
+def _made(value: Any, field: LoadField, *, fits: bool) -> Any:
+    """Gives what pydantic makes of a value for a field; the value itself where that loses some."""
+    validate = validator(field)
+    if validate is None:
+        return value
+    new = validate(value, strict=fits)
+    if fits and type(new) is type(value) and repr(new) == repr(value):
+        return value
+    kept = _widened(value, new) if fits else _kept(value, new)
+    return new if kept and (field.check is None or field.check(new)) else value
 
 
 def _widened(old: Any, new: Any) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dachi_fast.errors import MigrationError, SpecError
+from dachi_fast.errors import DachiError, MigrationError, SpecError
 from dachi_fast.migrate._fields import Alignment
 from dachi_fast.migrate._report import Migrated, Notes
 from dachi_fast.migrate._steps import FIRST, Step, chain
@@ -62,7 +62,26 @@ class _Run:
         self.notes = notes
 
     def module(self, spec: Spec, state: Branch, path: str) -> tuple[Spec, Branch]:
-        """Gives a module with all below it."""
+        """Gives a module with all below it.
+
+        Raises:
+            SpecError: a kind is not known in this process.
+            MigrationError: whatever else fails, in code that others wrote as well.
+        """
+        try:
+            return self._module(spec, state, path)
+        except DachiError:
+            raise
+        except Exception as error:
+            kind, where = spec.get("kind"), f" at {path!r}" if path else ""
+            raise MigrationError(
+                "schema-misfit",
+                f"a saved {kind}{where} does not fit the classes of this process: {error!r}",
+                path=path,
+                kind=kind,
+            ) from error
+
+    def _module(self, spec: Spec, state: Branch, path: str) -> tuple[Spec, Branch]:
         kind = spec["kind"]
         cls = _class_of(kind, path)
         then = self.table.get(kind) if spec.get("id") in self.saved_ids else None

@@ -59,7 +59,12 @@ def migrated(
     # Where classes have changed: it brings the first pydantic class, which is slow to make.
     from dachi_fast.migrate._evolve import evolved
 
-    spec, values = evolved(blueprint, state, _read(table), notes)
+    try:
+        spec, values = evolved(blueprint, state, _read(table), notes)
+    except DachiError:
+        raise
+    except Exception as error:
+        raise _misfit(error, kind=blueprint["kind"]) from error
     try:
         module, whole = rebuild(spec, values)
         if not whole:
@@ -69,18 +74,19 @@ def migrated(
     except DachiError as error:
         extra: Any = error.context.get("extra")
         where = {"path": extra[0]} if extra else {}
-        raise MigrationError(
-            "schema-misfit",
-            f"what was saved does not fit the classes of this process: {error.message}",
-            **{**where, **error.context},
-        ) from error
+        raise _misfit(error, **{**where, **error.context}) from error
     except Exception as error:  # of a constructor
-        raise MigrationError(
-            "schema-misfit",
-            f"what was saved does not fit the classes of this process: {error!r}",
-            kind=blueprint["kind"],
-        ) from error
+        raise _misfit(error, kind=blueprint["kind"]) from error
     return module
+
+
+def _misfit(error: Exception, **context: Any) -> MigrationError:
+    what = error.message if isinstance(error, DachiError) else repr(error)
+    return MigrationError(
+        "schema-misfit",
+        f"what was saved does not fit the classes of this process: {what}",
+        **context,
+    )
 
 
 def fill(module: BaseModule, state: dict[str, Any], notes: Notes) -> None:

@@ -7,7 +7,7 @@ known of what they were.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dachi_fast.errors import MigrationError
@@ -55,7 +55,7 @@ def with_fields(cls: Any, name: str, fields: dict[str, Any]) -> dict[str, Any]:
     """Gives the fields that a class has today; new ones take their defaults, others are dropped.
 
     Raises:
-        MigrationError: a new field has no default.
+        MigrationError: a new field has no default, or one that raises.
     """
     wanted = _defaults(cls)
     made = {field: value for field, value in fields.items() if field in wanted}
@@ -73,7 +73,7 @@ def with_fields(cls: Any, name: str, fields: dict[str, Any]) -> dict[str, Any]:
                 kind=name,
                 field=field,
             )
-        made[field] = default()
+        made[field] = _defaulted(default, name, field)
         notes().defaulted[f"{name}.{field}"] = None
     return made
 
@@ -87,17 +87,22 @@ def with_model_fields(cls: Any, name: str, fields: dict[str, Any]) -> dict[str, 
 
 
 def with_private(cls: Any, name: str, private: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Gives the private attributes that a pydantic model has today."""
+    """Gives the private attributes that a pydantic model has today.
+
+    Raises:
+        MigrationError: the default of a new one raises.
+    """
     from pydantic_core import PydanticUndefined
 
     wanted = cls.__private_attributes__
     made = {n: v for n, v in (private or {}).items() if n in wanted}
-    for attribute in (private or {}).keys() - made.keys():
-        notes().dropped[f"{name}.{attribute}"] = None
+    for attribute in private or {}:
+        if attribute not in made:
+            notes().dropped[f"{name}.{attribute}"] = None
     for attribute, declared in wanted.items():
         if attribute in made:
             continue
-        default = declared.get_default()
+        default = _defaulted(declared.get_default, name, attribute)
         if default is not PydanticUndefined:
             made[attribute] = default
             notes().defaulted[f"{name}.{attribute}"] = None
@@ -125,6 +130,18 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory
     return _REQUIRED if field.init else _UNSET
+
+
+def _defaulted(default: Callable[[], Any], name: str, field: str) -> Any:
+    try:
+        return default()
+    except Exception as cause:
+        raise MigrationError(
+            "schema-misfit",
+            f"{name} has a new field {field!r}, whose default raised {cause!r}",
+            kind=name,
+            field=field,
+        ) from cause
 
 
 def _giving(value: Any) -> Any:
