@@ -214,6 +214,12 @@ store.save(Agent(), "rival")
 store.save(Agent(), "rival")
 del store
 """
+_FAILS_TWICE = """
+other = Store.open({other!r}, keys=KeyFile({key!r}), durability="async")
+for where, name in ((store, "first"), (other, "second")):
+    where.save(Agent(), name)
+    where.save(Agent(), name)
+"""
 _STORM = """
 for step in range(1, 10**6):
     for number, agent in enumerate(agents):
@@ -241,6 +247,15 @@ def test_a_process_that_ends_saves_what_is_queued(tmp_path: Path) -> None:
 def test_a_process_that_ends_says_what_failed(tmp_path: Path) -> None:
     done = subprocess.run(_child(tmp_path, _FAILS), check=False, capture_output=True, text=True)
     assert "Conflict" in done.stderr
+
+
+def test_a_process_that_ends_says_what_failed_in_each_of_its_stores(tmp_path: Path) -> None:
+    """Symptom: of two stores only what failed in the first was told. Cause: telling it ended the
+    telling. Fix: all of it is told at once."""
+    code = _FAILS_TWICE.format(other=str(tmp_path / "other"), key=str(tmp_path / "key"))
+    done = subprocess.run(_child(tmp_path, code), check=False, capture_output=True, text=True)
+    assert '"first"' in done.stderr
+    assert '"second"' in done.stderr
 
 
 @pytest.mark.timeout(120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from concurrent.futures import Future
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
@@ -79,14 +80,23 @@ class Failures:
         self._errors.append(error)
         _untold[id(self)] = self
 
-    def tell(self) -> None:
-        """Raises what was noted since the last time: one error, or an ExceptionGroup of several."""
+    def taken(self) -> list[Exception]:
+        """Gives what was noted since the last time."""
         _untold.pop(id(self), None)
         errors, self._errors = self._errors, []
-        if len(errors) == 1:
-            raise errors[0]
-        if errors:
-            raise ExceptionGroup("saves failed in the background", errors)
+        return errors
+
+    def tell(self) -> None:
+        """Raises what was noted since the last time: one error, or an ExceptionGroup of several."""
+        error = _one(self.taken())
+        if error is not None:
+            raise error
+
+
+def _one(errors: list[Exception]) -> Exception | None:
+    if len(errors) > 1:
+        return ExceptionGroup("saves failed in the background", errors)
+    return errors[0] if errors else None
 
 
 _untold: Final[dict[int, Failures]] = {}
@@ -97,9 +107,13 @@ def _finish() -> None:
     """Waits at exit for what is queued, and says what failed that nobody has asked about."""
     if os.getpid() != _process:
         return  # a fork has neither the threads nor the duty
-    _core_store.drain()
-    for failures in list(_untold.values()):
-        failures.tell()
+    try:
+        _core_store.drain()
+    finally:
+        error = _one([each for failures in list(_untold.values()) for each in failures.taken()])
+        if error is not None:
+            # What is raised at exit is printed without what a group holds.
+            sys.excepthook(type(error), error, error.__traceback__)
 
 
 atexit.register(_finish)
