@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dachi_fast import Attr, BaseModule, KeyFile, Store
-from dachi_fast.errors import Conflict, StateError
+from dachi_fast.errors import Conflict, StateError, StateTypeError
 from dachi_fast.store._autosave import Timer
 
 
@@ -185,6 +185,43 @@ def test_a_save_that_fails_in_the_background_is_told_and_tried_again(store: Stor
         assert _counts(store) == [0, 1]
 
 
+def _refuse(_: Exception) -> None:
+    raise LookupError("nobody listens")
+
+
+def test_an_on_error_that_raises_stops_no_save(store: Store) -> None:
+    """Symptom: nothing was saved any more, off the loop not even at the end. Cause: what `on_error`
+    raised ended the thread, or the task. Fix: saves go on, and who leaves the block hears of it."""
+    agent, clock = Agent(), Hand()
+    saving = store.autosave(agent, "a", timer=clock, on_error=_refuse)
+    saving.__enter__()
+    agent.extra = object()
+    clock.tick()
+    agent.extra, agent.count = None, 1
+    clock.tick()
+    assert _counts(store) == [0, 1]
+    agent.count = 2
+    with pytest.raises(LookupError, match="nobody listens"):
+        saving.__exit__(None, None, None)
+    assert _counts(store) == [0, 1, 2]
+
+
+async def test_in_a_loop_an_on_error_that_raises_stops_no_save(store: Store) -> None:
+    agent, clock = Agent(), Hand()
+    saving = store.autosave(agent, "a", timer=clock, on_error=_refuse)
+    await saving.__aenter__()
+    agent.extra = object()
+    await clock.atick()
+    with pytest.raises(ExceptionGroup) as caught:
+        await saving.__aexit__(None, None, None)
+    assert [type(error) for error in caught.value.exceptions] == [StateTypeError, LookupError]
+    agent.extra, agent.count = None, 2
+    saving = store.autosave(agent, "a", timer=Hand())
+    async with saving:
+        pass
+    assert _counts(store) == [0, 2]
+
+
 def test_saves_are_due_at_multiples_of_the_period_however_late_one_was(store: Store) -> None:
     agent, clock = Agent(), Hand()
     with store.autosave(agent, "a", every_s=10, timer=clock):
@@ -207,8 +244,9 @@ def test_changes_that_belong_together_are_saved_together(store: Store) -> None:
 
 
 def test_a_period_is_more_than_nothing_and_a_block_is_entered_once(store: Store) -> None:
-    with pytest.raises(ValueError, match="every_s"):
-        store.autosave(Agent(), "a", every_s=0)
+    for wrong in (0, -1, float("inf"), float("nan"), 1e300):
+        with pytest.raises(ValueError, match="every_s is more than 0 seconds and at most"):
+            store.autosave(Agent(), "a", every_s=wrong)
     saving = store.autosave(Agent(), "a")
     with saving, pytest.raises(RuntimeError, match="runs already"):
         saving.__enter__()

@@ -54,8 +54,9 @@ class Autosave:
         on_error: Callable[[Exception], object] | None,
         timer: Timer,
     ) -> None:
-        if not every_s > 0:
-            raise ValueError(f"every_s is more than 0 seconds, not {every_s!r}")
+        if not 0 < every_s <= threading.TIMEOUT_MAX:
+            most = f"at most {threading.TIMEOUT_MAX:.0f}"
+            raise ValueError(f"every_s is more than 0 seconds and {most}, not {every_s!r}")
         self._store = store
         self._module = module
         self._name = name
@@ -70,6 +71,7 @@ class Autosave:
         self._task: tuple[asyncio.Task[None], asyncio.Event] | None = None
         self._version: Version | None = None
         self._error: Exception | None = None
+        self._callback_error: Exception | None = None
 
     @property
     def version(self) -> Version | None:
@@ -107,7 +109,8 @@ class Autosave:
         try:
             self._save(self._last(raised))
         except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
-            self._noted(error, raised)
+            self._error = error
+        self._end(raised)
 
     def _run(self) -> None:
         start_s = self._timer.now_s()
@@ -143,7 +146,8 @@ class Autosave:
         try:
             await self._asave(self._last(raised))
         except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
-            self._noted(error, raised)
+            self._error = error
+        self._end(raised)
 
     async def _arun(self, stop: asyncio.Event) -> None:
         start_s = self._timer.now_s()
@@ -190,15 +194,29 @@ class Autosave:
 
     def _failed(self, error: Exception) -> None:
         self._error = error
-        if self._on_error is not None:
+        if self._on_error is None:
+            return
+        try:
             self._on_error(error)
+        except Exception as raised:  # noqa: BLE001 - saves go on; who leaves the block hears of it
+            self._callback_error = self._callback_error or raised
 
-    def _noted(self, error: Exception, raised: BaseException | None) -> None:
-        """Raises what the last save raised, unless the block has raised something itself."""
-        self._error = error
-        if raised is None:
-            raise error
-        raised.add_note(f"the last save of {self._name!r} failed, too: {error!r}")
+    def _end(self, raised: BaseException | None) -> None:
+        """Raises what the last save and `on_error` raised, unless the block did so itself."""
+        failed = {
+            f"the last save of {self._name!r} failed, too": self._error,
+            f"on_error of the autosave of {self._name!r} failed, too": self._callback_error,
+        }
+        self._callback_error = None
+        errors = [error for error in failed.values() if error is not None]
+        if raised is not None:
+            for what, error in failed.items():
+                if error is not None:
+                    raised.add_note(f"{what}: {error!r}")
+        elif len(errors) == 1:
+            raise errors[0]
+        elif errors:
+            raise ExceptionGroup(f"the autosave of {self._name!r} failed", errors)
 
 
 class Autosaves(Queued):
@@ -223,20 +241,25 @@ class Autosaves(Queued):
         Args:
             module: the root of the agent.
             name: the name to save it under.
-            every_s: seconds from one save to the next; a save that is late moves no other.
+            every_s: seconds from one save to the next, more than 0 and finite; a save that is late
+                moves no other.
             justification: why, for the ledger and the history.
             on_error: called with what a save in the background raised, in the thread (`with`) or
                 the task (`async with`) that saved. Such a save is tried again when the next one is
-                due; entering and leaving the block raise what their own saves raise.
+                due; entering and leaving the block raise what their own saves raise. What it
+                raises itself stops no save, and leaving the block raises the first such error.
             timer: says when a save is due; for tests.
 
         Returns:
             The block; see `Autosave.hold` for changes that belong together.
 
         Raises:
+            ValueError: `every_s` is no such number.
+            RuntimeError: on entering: it was entered before, and not left.
             Conflict: on entering or leaving: the latest version is not what the agent came from.
             DachiError: on entering or leaving: what else `save` raises. When the block itself
                 raised, that goes on, with a note of what the last save raised.
+            ExceptionGroup: on leaving: the last save and `on_error` both failed.
 
         Example:
             >>> from dachi_fast import Attr, BaseModule, KeyFile, Store
