@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dachi_fast import Attr, BaseModule, KeyFile, Param, Store, default_store
 from dachi_fast.errors import StateValueError, StoreClosed, StoreError
+from dachi_fast.store import _handle
+from dachi_fast.store._handle import Handle
+from tests.children import environment
 
 
 class Counter(BaseModule):
@@ -76,6 +83,45 @@ def test_only_a_module_can_be_saved(store: Store) -> None:
             store.save(wrong, "agent")  # type: ignore[arg-type]
 
 
+def test_threads_that_save_an_agent_for_the_first_time_share_what_is_known_of_it(
+    store: Store,
+) -> None:
+    """Symptom: a Conflict with oneself. Cause: each of two threads made a note of its own which
+    version the agent is of, and one was lost. Fix: the second gets the first one's."""
+    counter, meanwhile = Counter(), list[Any]()
+
+    class Raced(dict[Any, Any]):
+        """Lets another thread in as soon as one has seen that there is nothing."""
+
+        def get(self, key: Any, default: Any = None) -> Any:
+            found = super().get(key, default)
+            if not meanwhile:
+                meanwhile.append(None)
+                meanwhile.append(store._mark(counter, "agent"))
+            return found
+
+    store._bases = Raced()
+    assert store._mark(counter, "agent") is meanwhile[1]
+
+
+def test_a_store_that_cannot_come_to_rest_before_a_fork_keeps_no_other_from_it() -> None:
+    """Symptom: a forked child that hung. Cause: an error of one store left those after it at work.
+    Fix: it is told when all of them rest."""
+    rested = []
+
+    def broken() -> None:
+        raise StoreError("store", "broken")
+
+    def handle(rest: Any) -> Handle:
+        core: Any = types.SimpleNamespace(read_only=False, rest=rest)
+        return Handle(core, Path("none"))
+
+    handles = [handle(broken), handle(lambda: rested.append(1)), handle(broken)]
+    with pytest.raises(ExceptionGroup, match="rest before a fork") as caught:
+        _handle._rest()
+    assert (len(caught.value.exceptions), rested, len(handles)) == (2, [1], 3)
+
+
 def test_a_store_is_as_it_was_when_it_is_opened_again(tmp_path: Path) -> None:
     keys = KeyFile(tmp_path / "key")
     with Store.open(tmp_path / "store", keys=keys, audit_reads="off") as store:
@@ -120,6 +166,44 @@ def test_leaving_the_with_block_by_an_error_closes_the_store(tmp_path: Path) -> 
     with pytest.raises(ZeroDivisionError), store:
         1 / 0
     assert store.closed
+
+
+_FORKS_WHILE_IT_IS_OPENED = """
+import os, signal, threading, warnings
+warnings.simplefilter("ignore")
+from dachi_fast import default_store
+from dachi_fast.store import _store
+held, done = threading.Event(), threading.Event()
+def hold():
+    lock = _store._default_locks.setdefault(os.getpid(), threading.Lock())
+    with lock:
+        held.set()
+        done.wait()
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    default_store().close()
+    os._exit(0)
+done.set()
+thread.join()
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_child_that_was_forked_while_the_default_store_was_opened_opens_its_own(
+    tmp_path: Path,
+) -> None:
+    """Symptom: `default_store` hung in the child. Cause: a thread that the child does not have held
+    the lock. Fix: the child has a lock of its own."""
+    here = {"DACHI_FAST_STORE": str(tmp_path / "store")}
+    command = [sys.executable, "-c", _FORKS_WHILE_IT_IS_OPENED]
+    done = subprocess.run(
+        command, env=environment() | here, check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_default_store_lies_where_the_environment_says(

@@ -49,7 +49,7 @@ class Handle:
         self._bases: Bases = {} if bases is None else bases
         self._durability: Final = durability
         self._failures: Final = Failures()
-        _open.add(self)
+        _open[id(self)] = weakref.ref(self, _forgotten(id(self)))
 
     def close(self) -> None:
         """Closes the store when what is queued is on disk; closing twice is harmless.
@@ -132,22 +132,36 @@ class Handle:
 
     def _mark(self, live: Live, name: str) -> _core_store.Mark:
         """Gives what the core sets as soon as a save of the module or class is on disk."""
-        key = id(live)
-        held = self._bases.get(key)
-        if held is None or held[0]() is not live:
-            bases = self._bases
+        # Each step is one of the interpreter's: of threads that come at once, all get one mark.
+        key, bases = id(live), self._bases
+        held = bases.get(key)
+        if held is None:
             gone = weakref.ref(live, lambda _: bases.pop(key, None))
-            held = self._bases[key] = (gone, {})
+            held = bases.setdefault(key, (gone, {}))
         return held[1].setdefault(name, _core_store.Mark())
 
 
 # A fork waits for the threads that save, or what they hold could never be let go of in the child.
-_open: Final[weakref.WeakSet[Handle]] = weakref.WeakSet()
+# No WeakSet: it cannot be gone through while other threads add to it.
+_open: Final[dict[int, weakref.ref[Handle]]] = {}
+
+
+def _forgotten(key: int) -> Callable[[weakref.ref[Handle]], object]:
+    return lambda _: _open.pop(key, None)
 
 
 def _rest() -> None:
-    for handle in tuple(_open):
-        handle._core.rest()
+    errors = []
+    for held in list(_open.values()):
+        handle = held()
+        if handle is None:
+            continue
+        try:
+            handle._core.rest()
+        except Exception as error:  # noqa: BLE001 - the others must come to rest all the same
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("stores did not come to rest before a fork", errors)
 
 
 os.register_at_fork(before=_rest)

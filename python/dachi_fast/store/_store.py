@@ -314,7 +314,8 @@ def purpose(store_id: bytes) -> bytes:
 
 
 _default: dict[int, Store] = {}
-_default_lock = threading.Lock()
+# By process, too: one that another thread held at a fork would be held in the child for ever.
+_default_locks: dict[int, threading.Lock] = {}
 
 
 @atexit.register
@@ -336,9 +337,10 @@ def default_store() -> Store:
         StoreError: it cannot be opened.
         KeyringError: its key is missing or another one.
     """
-    with _default_lock:
-        store = _default.get(os.getpid())
+    process = os.getpid()
+    with _default_locks.setdefault(process, threading.Lock()):
+        store = _default.get(process)
         if store is None or store.closed:
             path = os.environ.get("DACHI_FAST_STORE") or data_folder() / "default.store"
-            _default[os.getpid()] = store = Store.open(path, keys=KeyFile())
+            _default[process] = store = Store.open(path, keys=KeyFile())
         return store
