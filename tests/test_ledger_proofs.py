@@ -190,6 +190,28 @@ def test_a_proof_with_any_byte_changed_is_refused(store: Store) -> None:
             _refused(InclusionProof.parse, text[:at], key)
 
 
+@pytest.mark.parametrize("leaf", ["[" * 1_000_000, '{"seq": 0}' + " " * 10_000])
+def test_an_entry_is_not_read_before_it_is_known_to_be_the_ledgers(store: Store, leaf: str) -> None:
+    """Symptom: a RecursionError out of `verify`. Cause: the entry was parsed before anything of it
+    was proved. Fix: it is parsed afterwards, and only if it is as small as entries are."""
+    proof = dataclasses.replace(store.prove(0), leaf=leaf)
+    with pytest.raises(ProofError, match="does not lead to the root"):
+        InclusionProof.parse(str(proof)).verify(store.verifier_key)
+    assert ledgers_of_the_package._seq(leaf) is None
+
+
+def test_text_that_utf_8_cannot_write_is_malformed(store: Store) -> None:
+    """Symptom: a UnicodeEncodeError. Cause: halves of surrogate pairs. Fix: no proof has any."""
+    key, proof = store.verifier_key, store.prove(0)
+    with pytest.raises(Malformed):
+        dataclasses.replace(proof, leaf="\ud800").verify(key)
+    with pytest.raises(Malformed):
+        proof.verify("\ud800" + key)
+    text = proof.checkpoint.text.replace("\n\n", "\n\ud800\n\n")
+    with pytest.raises(Malformed):
+        SignedCheckpoint.parse(text).verify(key)
+
+
 def test_a_consistency_proof_with_any_byte_changed_is_refused(store: Store) -> None:
     grow(store, 13)
     key = store.verifier_key

@@ -20,6 +20,8 @@ from dachi_fast.errors import Malformed, ProofError
 
 _ED25519: Final = b"\x01"  # signature type of C2SP signed-note
 _PROOF: Final = "c2sp.org/tlog-proof@v1"
+# An entry has six members of at most 71 characters and their names: some 400 in all.
+_MOST_LEAF: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,12 @@ class InclusionProof:
             Malformed: the proof or the key is none.
         """
         self.checkpoint.verify(verifier_key)
-        if _seq(self.leaf) != self.index:
-            raise ProofError("proof", "the entry does not have the number that the proof names")
-        leaf = hashlib.sha256(b"\0" + self.leaf.encode()).digest()
+        # Nothing of the entry is read before it is known to be the ledger's.
+        leaf = hashlib.sha256(b"\0" + _utf8(self.leaf)).digest()
         if _root_above(self.index, self.size, leaf, self.hashes) != self.root:
             raise ProofError("proof", "the path does not lead to the root", index=self.index)
+        if _seq(self.leaf) != self.index:
+            raise ProofError("proof", "the entry does not have the number that the proof names")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -188,7 +191,7 @@ def encoded(data: bytes) -> str:
 
 def key_hash(name: str, public_key: bytes) -> bytes:
     """Gives the four bytes that tell a name's Ed25519 keys apart (C2SP signed-note)."""
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:4]
+    return hashlib.sha256(_utf8(name) + b"\n" + _ED25519 + public_key).digest()[:4]
 
 
 def verifier_key(name: str, public_key: bytes) -> str:
@@ -213,12 +216,19 @@ def _is_signed(note: str, name: str, hashed: bytes, public_key: bytes) -> bool:
     if end or len(lines) != sum(line.startswith("\u2014 ") for line in lines):
         return False
     found = [_base64(line.rpartition(" ")[2]) for line in own]
-    message = f"{body}\n".encode()
+    message = _utf8(f"{body}\n")
     return any(
         _core_ledger.is_signed(public_key, message, signature[4:])
         for signature in found
         if signature[:4] == hashed
     )
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as cause:
+        raise Malformed("malformed", f"{text[:80]!r} is no text that UTF-8 can write") from cause
 
 
 def _base64(text: str) -> bytes:
@@ -251,10 +261,12 @@ def _after(name: str, line: str) -> str:
 
 
 def _seq(leaf: str) -> object:
-    """Gives the number that an entry says it has."""
+    """Gives the number that an entry says it has; None where it is no entry."""
+    if len(leaf) > _MOST_LEAF:
+        return None
     try:
         entry = json.loads(leaf)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry.get("seq") if isinstance(entry, dict) else None
 
