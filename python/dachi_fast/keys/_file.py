@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dachi_fast._dirs import config_folder
+from dachi_fast._files import beside, replacing, sync, sync_folder
 from dachi_fast.errors import KeyAccessError, KeyringError
 from dachi_fast.keys._table import Row, TableProvider, parsed, rendered
 
@@ -51,7 +52,8 @@ class KeyFile(TableProvider):
                 before = self._parsed(file)
                 after = change(before)
                 if after != before:
-                    self._replace(after)
+                    with replacing(self.path) as fresh:
+                        fresh.write(rendered(after))
                 return after
         except KeyringError:
             raise
@@ -69,7 +71,9 @@ class KeyFile(TableProvider):
     def _create(self) -> None:
         """Makes the file, without keys yet, unless another process is first."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _written_beside(self.path, rendered([])) as fresh:
+        with beside(self.path) as (file, fresh):
+            file.write(rendered([]))
+            sync(file)
             try:
                 os.link(fresh, self.path)
             except FileExistsError:
@@ -80,14 +84,7 @@ class KeyFile(TableProvider):
                 except FileExistsError:
                     return
                 fresh.replace(self.path)
-        _sync_folder(self.path.parent)
-
-    def _replace(self, rows: list[Row]) -> None:
-        # Whoever linked the file elsewhere wants the file itself replaced.
-        path = self.path.resolve()
-        with _written_beside(path, rendered(rows)) as fresh:
-            fresh.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(self.path.parent)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -148,25 +145,3 @@ def _is_at(file: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(file), path.stat())
     except FileNotFoundError:
         return False
-
-
-@contextmanager
-def _written_beside(path: Path, text: str) -> Iterator[Path]:
-    """Writes a file of another name in the same folder, on disk when it is given."""
-    fresh = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        yield fresh
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from dachi_fast._files import replacing
 from dachi_fast.errors import DachiError, Tampered, UnknownEntry
 from dachi_fast.ledger import (
     ConsistencyProof,
@@ -22,7 +23,7 @@ from dachi_fast.store._handle import MOST, Handle, check_text
 from dachi_fast.store._records import LedgerEntry, entry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 EXPORT_FORMAT: Final = "dachi_fast ledger export 1"
 _PAGE: Final = 1_000  # entries that are read at once: some 600 KB of lines
@@ -149,7 +150,7 @@ class Ledger(Handle):
         self._core.note("export", "ledger", justification)
         if not isinstance(target, str | os.PathLike):
             return self._write_export(target, disclose, progress)
-        with _replacing(Path(target)) as file:
+        with replacing(Path(target)) as file:
             return self._write_export(file, disclose, progress)
 
     def _write_export(
@@ -206,25 +207,8 @@ class Ledger(Handle):
         # said to who used it, and the store can sign another one.
         with contextlib.suppress(DachiError, OSError):
             text = self.checkpoint().text
-            with _replacing(self._seen / f"{self._core.store_id.hex()}.checkpoint") as file:
+            with replacing(self._seen / f"{self._core.store_id.hex()}.checkpoint") as file:
                 file.write(text)
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[IO[str]]:
-    """Gives a file for its owner only, that takes another one's place if nothing fails."""
-    beside = path.with_name(f"{path.name}.part")
-
-    def private(name: str, flags: int) -> int:
-        return os.open(name, flags, 0o600)
-
-    try:
-        with open(beside, "w", encoding="utf-8", newline="\n", opener=private) as file:
-            yield file
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def _line(members: Mapping[str, object]) -> str:
