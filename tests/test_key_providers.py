@@ -141,6 +141,18 @@ def test_a_keyring_that_is_out_of_reach_says_so() -> None:
     assert isinstance(caught.value, ConnectionError)
 
 
+def test_a_state_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symptom: a bare OSError out of a provider. Cause: only what the keyring raised was told as
+    the protocol says. Fix: what the lock beside it raises is, too."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(KeyAccessError, match=r"keyring\.lock") as caught:
+        KeyringKey("service", "user").wrap(b"k" * 32, CONTEXT)
+    assert isinstance(caught.value.__cause__, OSError)
+
+
 @pytest.mark.parametrize(
     ("module", "provider", "extra"),
     [

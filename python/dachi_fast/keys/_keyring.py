@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dachi_fast._dirs import state_folder
-from dachi_fast.errors import KeyringError, KeyServiceError
+from dachi_fast.errors import KeyAccessError, KeyringError, KeyServiceError
 from dachi_fast.keys._table import Row, TableProvider, parsed, rendered
 
 
@@ -45,12 +45,8 @@ class KeyringKey(TableProvider):
         return self._parsed(text)
 
     def _changed(self, change: Callable[[list[Row]], list[Row]]) -> list[Row]:
-        # Keyrings have no transactions: our own processes wait for one another.
-        folder = state_folder()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(folder / "keyring.lock", os.O_WRONLY | os.O_CREAT, 0o600)
+        lock = self._locked()
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
             text = self._asked("get_password")
             before = [] if text is None else self._parsed(text)
             after = change(before)
@@ -59,6 +55,21 @@ class KeyringKey(TableProvider):
             return after
         finally:
             os.close(lock)
+
+    def _locked(self) -> int:
+        """Gives an open file; until it is closed no other process of ours changes a keyring.
+
+        Keyrings have no transactions.
+        """
+        path = state_folder() / "keyring.lock"
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as cause:
+            what = f"cannot lock {path}, so that processes do not change the keyring at once"
+            raise KeyAccessError("key-access", f"{what}: {cause}", path=str(path)) from cause
+        return lock
 
     def _wrong(self, what: str) -> KeyringError:
         return self._error("wrong-key", f"the key in the keyring's entry {self._where} {what}")
