@@ -135,6 +135,17 @@ def test_a_store_is_as_it_was_when_it_is_opened_again(tmp_path: Path) -> None:
         assert store.path == tmp_path / "store"
 
 
+def test_a_store_that_is_reached_by_a_link_knows_what_it_loaded(tmp_path: Path) -> None:
+    """Symptom: a Conflict with oneself. Cause: what is known of live modules was kept by the path
+    that the store was opened by. Fix: by the path without links."""
+    keys = KeyFile(tmp_path / "key")
+    with Store.open(tmp_path / "store", keys=keys) as store:
+        counter = _saved(store, 1)
+    (tmp_path / "link").symlink_to(tmp_path / "store")
+    with Store.open(tmp_path / "link", keys=keys) as store:
+        assert store.save(counter, "agent").number == 2
+
+
 def test_a_closed_store_refuses_everything_and_may_be_closed_twice(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key"))
     counter = _saved(store, 1)

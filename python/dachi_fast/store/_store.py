@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from dachi_fast.types import Clock, KeyProvider, Witness
     from dachi_fast.witness import FileWitness
 
-# By store id and folder: a store that is closed and opened again still knows what it loaded; a copy
-# of it, which goes its own way, does not.
+# By store id and folder, without links: a store that is closed and opened again still knows what it
+# loaded; a copy of it, which goes its own way, does not.
 _bases: dict[tuple[bytes, Path], Bases] = {}
 
 DEFAULT_LIMITS: Final = Limits()
@@ -187,11 +187,12 @@ class Store(Async, Autosaves):
                     raise
         if how.adopt is not None:
             # What was loaded from this folder may have come from another history.
-            _bases.pop((store_id, folder), None)
+            _bases.pop(where, None)
         seen = how.watched_by if isinstance(how.watched_by, Path) else None
-        bases = _bases.setdefault((store_id, folder), {})
+        bases = _bases.setdefault(where, {})
         store = cls(core, folder, bases, seen, durability=how.durability)
         store._purpose = purpose(store_id)
+        where = store_id, folder.resolve()
         return store
 
     @classmethod
