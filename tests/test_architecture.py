@@ -9,11 +9,12 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import dachi_fast
-from dachi_fast import errors
+from dachi_fast import errors, keys
 from tests.children import environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,6 +97,16 @@ def _first_names(text: str) -> list[str]:
         if level == 1:
             top += letter
     return [part.split("::")[0].strip() for part in top.split(",")]
+
+
+def test_the_packages_list_nothing_of_their_own_making() -> None:
+    """Symptom: `dir(dachi_fast)` showed `import_module`. Cause: it was imported under that name.
+    Fix: under a private one."""
+    for package in (dachi_fast, keys):
+        shown = {name: getattr(package, name) for name in dir(package) if name[0] != "_"}
+        for name, found in shown.items():
+            home = found.__name__ if isinstance(found, ModuleType) else found.__module__
+            assert home.split(".")[0] == "dachi_fast", name
 
 
 def test_every_rust_file_belongs_to_a_layer() -> None:
@@ -231,10 +242,12 @@ def test_the_package_root_only_names_what_is_public() -> None:
                     assert alias.asname == alias.name
                     home = importlib.import_module(str(named.module))
                     assert getattr(dachi_fast, alias.name) is getattr(home, alias.name)
-                    if ast.unparse(node.test) == "TYPE_CHECKING":
+                    if ast.unparse(node.test) == "_typing.TYPE_CHECKING":
                         late.add((alias.name, str(named.module)))
         elif isinstance(node, ast.ImportFrom):
-            assert node.module in {"importlib", "importlib.util", "typing"}
+            assert node.module in {"importlib", "importlib.util"}
+        elif isinstance(node, ast.Import):
+            assert [alias.name for alias in node.names] == ["typing"]
         elif isinstance(node, ast.FunctionDef):
             assert node.name in {"__getattr__", "__dir__"}
         else:

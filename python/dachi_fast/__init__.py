@@ -1,12 +1,12 @@
 """Memory for AI agents that learn."""
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+import typing as _typing
+from importlib import import_module as _import_module
+from importlib.util import find_spec as _find_spec
 
 # All of it at once, so that every kind of module that comes with the package is registered. Without
 # the compiled core, `dachi_fast.reader` still works.
-if TYPE_CHECKING or find_spec("dachi_fast._core") is not None:
+if _typing.TYPE_CHECKING or _find_spec("dachi_fast._core") is not None:
     from dachi_fast.act import BT as BT
     from dachi_fast.act import Action as Action
     from dachi_fast.act import AsLongAs as AsLongAs
@@ -68,7 +68,7 @@ if TYPE_CHECKING or find_spec("dachi_fast._core") is not None:
     from dachi_fast.store import default_store as default_store
     from dachi_fast.witness import FileWitness as FileWitness
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from dachi_fast.keys import AwsKms as AwsKms
     from dachi_fast.keys import EnvKey as EnvKey
     from dachi_fast.keys import KeyringKey as KeyringKey
@@ -88,10 +88,10 @@ _LATE = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found = getattr(import_module(f"dachi_fast.{_LATE[name]}"), name)
+    globals()[name] = found = getattr(_import_module(f"dachi_fast.{_LATE[name]}"), name)
     return found
 
 

@@ -1,11 +1,11 @@
 """Key providers: what wraps a store's root key."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import typing as _typing
+from importlib import import_module as _import_module
 
 from dachi_fast.keys._file import KeyFile as KeyFile
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from dachi_fast.keys._env import EnvKey as EnvKey
     from dachi_fast.keys._keyring import KeyringKey as KeyringKey
     from dachi_fast.keys._kms import AwsKms as AwsKms
@@ -20,9 +20,9 @@ _LATE = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     if name in _LATE:
-        found = getattr(import_module(f"dachi_fast.keys.{_LATE[name]}"), name)
+        found = getattr(_import_module(f"dachi_fast.keys.{_LATE[name]}"), name)
         globals()[name] = found
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
