@@ -15,7 +15,7 @@ from dachi_fast._core.state import same_structure
 from dachi_fast.errors import SpecError
 from dachi_fast.migrate._report import MigrationReport, noted
 from dachi_fast.migrate._restore import fill, is_current, migrated
-from dachi_fast.module._fields import ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED, UNSET, Item
+from dachi_fast.module._fields import ITEM_ATTR, ITEM_SHARED, PLAIN, SHARED, UNSET, Item, call_all
 from dachi_fast.module._layout import layout_of
 from dachi_fast.module._load import planned, tell, write
 from dachi_fast.module._state import undeclared
@@ -81,9 +81,7 @@ class Swap:
 
     def tell(self) -> None:
         """Calls the callbacks of what was written."""
-        for put in self.own:
-            put.tell(put.new)
-        tell(self.plan)
+        call_all((*(partial(put.tell, put.new) for put in self.own), partial(tell, self.plan)))
 
 
 def ready_for(module: BaseModule, loaded: Loaded) -> tuple[Callable[[], Swap], MigrationReport]:
@@ -151,7 +149,7 @@ def _into(module: BaseModule, fresh: BaseModule) -> Swap:
 def _replaced(module: BaseModule, name: str, old: Any, new: Any) -> Put:
     if isinstance(old, Item) and isinstance(new, Item):
         # Who holds the item or listens to it goes on doing so: only the value moves.
-        return Put(old._restore, old.data, new.data, partial(_tell_item, old))
+        return Put(old._restore, old.data, new.data, old._tell)
     return Put(partial(_put, module, name), old, new, partial(told, module, name))
 
 
@@ -161,8 +159,3 @@ def _put(module: BaseModule, name: str, value: Any) -> None:
         object.__setattr__(module, name, value)
     elif hasattr(module, name):
         object.__delattr__(module, name)
-
-
-def _tell_item(item: Item[Any], value: Any) -> None:
-    for callback in item._callbacks:
-        callback(value)
