@@ -210,7 +210,8 @@ class BaseModule(Node):
         of both are slower afterwards.
 
         Raises:
-            SpecError: the other is of another class; nothing is changed.
+            SpecError: the other is of another class, or they are AdaptModules; nothing is changed.
+            Exception: what a callback raised, when all were told; the exchange stands.
 
         Example:
             >>> from dachi_fast import BaseModule, Param
@@ -425,9 +426,8 @@ class BaseModule(Node):
 
     def __getstate__(self) -> dict[str, Any]:
         state = {k: v for k, v in self.__dict__.items() if k != "_module_views"}
-        state["_module_id"] = (
-            self.id
-        )  # drawn now if nobody asked for it: each copy would draw its own
+        # Drawn now if nobody asked for it: each copy would draw its own.
+        state["_module_id"] = self.id
         fixed = fixed_names(self)
         if fixed:
             state["_module_fixed"] = fixed

@@ -140,6 +140,9 @@ class Ledger(Handle):
             The checkpoint in the last line.
 
         Raises:
+            OSError: the target cannot be written; nothing takes the place of a path.
+            StoreReadOnly: the store was opened to be read only.
+            StoreFull: there is no room for the entry.
             IntegrityError: what lies on disk is not what was written.
             StoreClosed: the store was closed.
 

@@ -58,8 +58,11 @@ class Saves(SharedSaves):
             The new version.
 
         Raises:
-            StateError: a value cannot be held; its path is in ``context["path"]`` and nothing was
-                written.
+            TypeError: `module` is no module, or a class of `shared` has no Shared values.
+            ValueError: `base` is none of these.
+            StoreError: `name` is none (``name``), or the reason is no text that UTF-8 can write.
+            StateError: a value cannot be held, or the reason is too long; the path of a value is in
+                ``context["path"]``, and nothing was written.
             Conflict: the latest version is not the base; ``context["name"]`` says of what.
             StoreFull: no room; nothing acknowledged was lost.
             StoreClosed: the store was closed.

@@ -93,7 +93,8 @@ class Store(Async, Autosaves):
 
         Raises:
             NotAStore: the path is a file, or a folder of other things.
-            StoreLocked: this process has it open already; share that handle.
+            StoreLocked: this process has it open already: share that handle. Or somebody reads it
+                where nothing can be written, so that nobody can be told of readers.
             FormatTooNew: a newer dachi_fast wrote it.
             KeyringError: the key is missing or another one; `KeyAccessError` if its protection is
                 too weak.
@@ -101,6 +102,9 @@ class Store(Async, Autosaves):
             WitnessMissing: the witness does not know it, and refuses such.
             IntegrityError: it was edited or damaged.
             StoreIO: no permission, or the disk or the witness failed.
+            StoreFull: it is new, and there is no room.
+            ValueError: `durability` or `audit_reads` is none of these words, or reads are to be
+                ``"strict"`` where nothing is written.
 
         Example:
             >>> from dachi_fast import KeyFile, Store
@@ -153,8 +157,11 @@ class Store(Async, Autosaves):
             NotAStore: there is no store.
             StoreLocked: somebody has it open.
             KeyringError: the key is missing or another one.
+            FormatTooNew: a newer dachi_fast wrote it.
             IntegrityError: it, or the witness's record, was edited or damaged.
+            StoreFull: there is no room.
             StoreIO: no permission, or the disk or the witness failed.
+            ValueError: `durability` or `audit_reads` is none of these words.
 
         Example:
             >>> import shutil
@@ -185,6 +192,7 @@ class Store(Async, Autosaves):
                 before, found = found, _core_store.probe(folder)
                 if found is None or found == before:
                     raise
+        where = store_id, folder.resolve()
         if how.adopt is not None:
             # What was loaded from this folder may have come from another history.
             _bases.pop(where, None)
@@ -192,7 +200,6 @@ class Store(Async, Autosaves):
         bases = _bases.setdefault(where, {})
         store = cls(core, folder, bases, seen, durability=how.durability)
         store._purpose = purpose(store_id)
-        where = store_id, folder.resolve()
         return store
 
     @classmethod
@@ -334,9 +341,10 @@ def default_store() -> Store:
     (``$XDG_DATA_HOME/dachi_fast/default.store``); its key is the default `KeyFile`.
 
     Raises:
-        StoreLocked: another process has it open.
-        StoreError: it cannot be opened.
+        StoreLocked: this process has opened it by itself; share that handle.
+        StoreError: it cannot be opened, for one of the other reasons that `Store.open` gives.
         KeyringError: its key is missing or another one.
+        IntegrityError: it was edited or damaged, or an older copy lies in its place.
     """
     process = os.getpid()
     with _default_locks.setdefault(process, threading.Lock()):

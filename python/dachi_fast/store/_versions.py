@@ -202,6 +202,7 @@ class Versions(Handle):
             StateError: a value does not fit `into`; nothing was changed.
             MigrationError: the classes have changed, and what was saved does not fit `into`;
                 nothing was changed.
+            StoreFull: no room; nothing was changed.
             IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
 
@@ -240,6 +241,7 @@ class Versions(Handle):
         Raises:
             UnknownName: no such name or version.
             AlreadyExists: something was saved under the new name.
+            StoreFull: no room; nothing was changed.
             IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
 
@@ -313,6 +315,8 @@ class Versions(Handle):
             UnknownName: no such name or version.
             AlreadyExists: the tag is on a version already; ``context["version"]`` says which.
             StoreError: not a tag (``name``).
+            StoreFull: no room; nothing was changed.
+            IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
 
         Example:
@@ -340,6 +344,8 @@ class Versions(Handle):
 
         Raises:
             UnknownName: no such name or tag.
+            StoreFull: no room; nothing was changed.
+            IntegrityError: what lies on disk is not what was saved.
             StoreClosed: the store was closed.
         """
         check_text(name, tag)
