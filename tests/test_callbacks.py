@@ -10,7 +10,7 @@ import pytest
 from dachi_fast import AdaptModule, Attr, BaseModule, Param
 
 
-class Agent(BaseModule):
+class HeardAgent(BaseModule):
     name: str = Param(default="a")
     size: int = Param(default=1)
     weight: Param[float]
@@ -21,7 +21,7 @@ class Agent(BaseModule):
 
 
 class Holder(BaseModule):
-    part: AdaptModule[Agent] = Param()
+    part: AdaptModule[HeardAgent] = Param()
 
 
 def raising(message: str) -> Callable[[object], None]:
@@ -32,7 +32,7 @@ def raising(message: str) -> Callable[[object], None]:
 
 
 def agent() -> Any:
-    return Agent(weight=Param(data=0.5))
+    return HeardAgent(weight=Param(data=0.5))
 
 
 def _items(module: Any) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def test_a_held_module_is_replaced_though_its_hook_raises(write: str) -> None:
     heard: list[Any] = []
     holder.part.on_swap = raising("hook")  # type: ignore[method-assign,assignment]
     holder.part.adapted_param.register_callback(heard.append)
-    new = Holder(part=Louder(weight=Param(data=1.0)))
+    new = Holder(part=HeardLouder(weight=Param(data=1.0)))
     spec = new.part.adapted.spec(to_dict=True)
     writes: dict[str, Callable[[], None]] = {
         "update_adapted": lambda: holder.part.update_adapted(spec),
@@ -106,12 +106,12 @@ def test_a_held_module_is_replaced_though_its_hook_raises(write: str) -> None:
     }
     with pytest.raises(LookupError, match="hook"):
         writes[write]()
-    assert isinstance(holder.part.adapted, Louder)
+    assert isinstance(holder.part.adapted, HeardLouder)
     assert holder.part.adapted is not before
     assert len(heard) == 1
 
 
-class Louder(Agent):
+class HeardLouder(HeardAgent):
     volume: int = 3
 
 

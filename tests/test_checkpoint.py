@@ -16,16 +16,16 @@ from tests.samples import CASES, Holder
 from tests.tokens import same
 
 
-class Leaf(BaseModule):
+class KeptLeaf(BaseModule):
     size: int = Param()
     seen: list[int] = Attr(default_factory=list)
 
 
-class Tree(BaseModule):
+class KeptTree(BaseModule):
     name: str = Param(default="t")
     note: str = "plain"
-    leaves: list[Leaf] = Param(default_factory=list)
-    held: AdaptModule[Leaf] | None = Param(default=None)
+    leaves: list[KeptLeaf] = Param(default_factory=list)
+    held: AdaptModule[KeptLeaf] | None = Param(default=None)
     memory: dict[Any, Any] = Attr(default_factory=dict)
     weight: Param[float]
 
@@ -36,7 +36,7 @@ class Tree(BaseModule):
 class Written(BaseModule):
     def __init__(self, size: int) -> None:
         self.weights = Param(data=[0.0] * size)
-        self.leaf = Leaf(size=size)
+        self.leaf = KeptLeaf(size=size)
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def path(tmp_path: Path) -> Path:
 
 
 def tree() -> Any:
-    made: Any = Tree(
+    made: Any = KeptTree(
         note="other",
-        leaves=[Leaf(size=1), Leaf(size=2)],
-        held=AdaptModule(Leaf(size=3)),
+        leaves=[KeptLeaf(size=1), KeptLeaf(size=2)],
+        held=AdaptModule(KeptLeaf(size=3)),
         weight=Param(data=0.5),
     )
     made.memory = {1: ("a", b"b"), "x": np.arange(3.0), (2, 3): {4}}
@@ -62,7 +62,9 @@ def tree() -> Any:
     [
         tree,
         lambda: Written(3),
-        lambda: ModuleList(items=[Leaf(size=1), ModuleDict(items={"a": Leaf(size=2), "n": 3})]),
+        lambda: ModuleList(
+            items=[KeptLeaf(size=1), ModuleDict(items={"a": KeptLeaf(size=2), "n": 3})]
+        ),
     ],
     ids=["declared and made", "written constructor", "containers"],
 )
@@ -98,20 +100,20 @@ def test_blueprint_and_state_can_be_had_apart(path: Path) -> None:
     Checkpoint.save_module(module, path)
     found = Checkpoint.load(path)
     spec: Any = found.spec
-    assert spec.load_cls() is Tree
+    assert spec.load_cls() is KeptTree
     assert (spec.id, spec.note, spec.leaves[0].size) == (module.id, "other", 1)
     assert same(found.state_dict, module.state_dict())
-    twin = Tree.from_spec(spec)
+    twin = KeptTree.from_spec(spec)
     twin.load_state_dict(found.state_dict)
     assert same(twin.state_dict(), module.state_dict())
 
 
 def test_what_is_one_object_inside_is_one_again(path: Path) -> None:
-    leaf = Leaf(size=1)
-    module = Tree(leaves=[leaf, leaf], weight=Param(data=1.0))
+    leaf = KeptLeaf(size=1)
+    module = KeptTree(leaves=[leaf, leaf], weight=Param(data=1.0))
     log: list[Any] = [1]
     module.memory = {"a": log, "b": (log, {"c": log})}
-    other = Leaf(size=2)
+    other = KeptLeaf(size=2)
     module.made.data = (other, [other], log)  # type: ignore[assignment]
     Checkpoint.save_module(module, path)
     twin: Any = Checkpoint.load_module(path)
@@ -122,7 +124,7 @@ def test_what_is_one_object_inside_is_one_again(path: Path) -> None:
 
 
 def test_equal_objects_that_are_two_stay_two(path: Path) -> None:
-    module = Tree(leaves=[Leaf(size=1), Leaf(size=1)], weight=Param(data=1.0))
+    module = KeptTree(leaves=[KeptLeaf(size=1), KeptLeaf(size=1)], weight=Param(data=1.0))
     module.memory = {"a": [1], "b": [1]}
     Checkpoint.save_module(module, path)
     twin = Checkpoint.load_module(path)
@@ -142,8 +144,8 @@ def test_existing_modules_take_the_place_of_their_ids(path: Path) -> None:
 def test_only_kinds_that_are_allowed_are_built(path: Path) -> None:
     Checkpoint.save_module(tree(), path)
     with pytest.raises(SpecError, match="not allowed"):
-        Checkpoint.load_module(path, allow=[Tree])
-    assert isinstance(Checkpoint.load_module(path, allow=[Tree, Leaf]), Tree)
+        Checkpoint.load_module(path, allow=[KeptTree])
+    assert isinstance(Checkpoint.load_module(path, allow=[KeptTree, KeptLeaf]), KeptTree)
 
 
 def test_a_missing_file_is_not_found(path: Path) -> None:
@@ -167,14 +169,14 @@ def test_a_missing_file_is_not_found(path: Path) -> None:
         *(
             b'{"dachi_fast": "checkpoint", "format": 1, ' + rest + b"}"
             for rest in (
-                b'"spec": {"kind": "Leaf"}',
+                b'"spec": {"kind": "KeptLeaf"}',
                 b'"spec": 3, "state": {}',
                 b'"spec": {}, "state": {}',
-                b'"spec": {"kind": "Leaf"}, "state": []',
-                b'"spec": {"kind": "Leaf"}, "state": {"a": {"$x": 1}}',
-                b'"spec": {"kind": "Leaf"}, "state": {"a": {"$same": 1}}',
-                b'"spec": {"kind": "Leaf"}, "state": {"a": {"$set": [[]]}}',
-                b'"spec": {"kind": "Leaf"}, "state": {"a": {"$exact": "!"}}',
+                b'"spec": {"kind": "KeptLeaf"}, "state": []',
+                b'"spec": {"kind": "KeptLeaf"}, "state": {"a": {"$x": 1}}',
+                b'"spec": {"kind": "KeptLeaf"}, "state": {"a": {"$same": 1}}',
+                b'"spec": {"kind": "KeptLeaf"}, "state": {"a": {"$set": [[]]}}',
+                b'"spec": {"kind": "KeptLeaf"}, "state": {"a": {"$exact": "!"}}',
                 b'"spec": {"kind": "Nowhere"}, "state": {}',
             )
         ),
@@ -213,21 +215,21 @@ def test_what_cannot_be_held_is_named_and_leaves_the_file_as_it_was(path: Path) 
 def test_a_write_that_fails_leaves_the_file_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Checkpoint.save_module(Leaf(size=1), path)
+    Checkpoint.save_module(KeptLeaf(size=1), path)
 
     def full(*_: object) -> None:
         raise OSError(28, "no space")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="no space"):
-        Checkpoint.save_module(Leaf(size=2), path)
+        Checkpoint.save_module(KeptLeaf(size=2), path)
     assert Checkpoint.load_module(path).size == 1
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_the_state_of_modules_made_later_does_not_load(path: Path) -> None:
     module = tree()
-    module.late = Leaf(size=1)
+    module.late = KeptLeaf(size=1)
     Checkpoint.save_module(module, path)
     with pytest.raises(StateError, match="assigned after"):
         Checkpoint.load_module(path)

@@ -17,7 +17,7 @@ class Tone(enum.Enum):
     LOUD = "loud"
 
 
-class Leaf(BaseModule):
+class TunedLeaf(BaseModule):
     text: str = Param(default="a")
     seen: int = Attr(default=0)
 
@@ -31,7 +31,7 @@ class Tree(BaseModule):
     tone: Tone = Param(default=Tone.CALM)
     weight: Param[list[int]]
     number: Typed
-    parts: list[Leaf] = Param(default_factory=list)
+    parts: list[TunedLeaf] = Param(default_factory=list)
     note: str = "plain"
 
     def __post_init__(self) -> None:
@@ -39,7 +39,7 @@ class Tree(BaseModule):
 
 
 def tree() -> Any:
-    return Tree(weight=Param(data=[1]), number=Typed(3), parts=[Leaf(), Leaf(text="b")])
+    return Tree(weight=Param(data=[1]), number=Typed(3), parts=[TunedLeaf(), TunedLeaf(text="b")])
 
 
 def test_a_set_has_the_params_of_a_tree_in_order() -> None:
@@ -96,16 +96,16 @@ def test_an_update_that_cannot_be_writes_nothing(key: str, value: Any, error: An
 
 def test_a_blueprint_is_a_param_like_others() -> None:
     class Owner(BaseModule):
-        part: AdaptModule[Leaf] = Param()
+        part: AdaptModule[TunedLeaf] = Param()
         size: int = Param(default=1)
 
-    owner = Owner(part=Leaf())
+    owner = Owner(part=TunedLeaf())
     params = ParamSet.build(owner)
     assert len(params) == 3
     with pytest.raises(SpecError):
         params.update({"param_0": 2, "param_1": {"kind": "Nowhere"}})
     assert owner.size == 1
-    params.update({"param_0": 2, "param_1": {"kind": "Leaf", "text": "z"}})
+    params.update({"param_0": 2, "param_1": {"kind": "TunedLeaf", "text": "z"}})
     assert (owner.size, owner.part.adapted.text) == (2, "z")
 
 
@@ -124,6 +124,6 @@ def test_the_schema_has_the_same_keys_with_types_and_names() -> None:
 
 
 def test_a_param_that_is_held_twice_is_in_the_set_once() -> None:
-    leaf = Leaf()
+    leaf = TunedLeaf()
     assert len(ParamSet.build(ModuleList(items=[leaf, leaf]))) == 1
     assert len(ParamSet.build(ModuleList())) == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dachi_fast._core.codec import encode
+from dachi_fast.module._fields import UNSET
 from dachi_fast.module._views import plain_class
 from dachi_fast.spec._build import spec_values
 from dachi_fast.spec._registry import full_kind_of
@@ -33,10 +34,19 @@ def saved_class(cls: type) -> tuple[str, bytes, bool]:
     return full_kind_of(cls), encode(shape_of(cls)), asks
 
 
-def blueprint_values(module: BaseModule) -> dict[str, Any]:
-    """Gives the fields of a module's blueprint with live modules inside."""
+def blueprint_values(module: BaseModule) -> list[tuple[str, Any, bool]]:
+    """Gives the fields of a module's blueprint with live modules inside.
+
+    Returns:
+        Name and value of each, and whether it is the argument of a constructor that keeps it under
+        another name, or only uses it.
+    """
     cls = plain_class(type(module))
-    return {name: _wrapped(value) for name, value in spec_values(module, cls)}
+    arguments = {name for name, field in spec_fields(cls).items() if field.source != "attr"}
+    return [
+        (name, _wrapped(value), name in arguments and getattr(module, name, UNSET) is not value)
+        for name, value in spec_values(module, cls)
+    ]
 
 
 def _wrapped(value: Any) -> Any:

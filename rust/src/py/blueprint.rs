@@ -30,7 +30,8 @@ pub fn encode<'py>(
     let layouts = Layouts::default();
     let seen = HashSet::with_capacity_and_hasher(found.modules, BuildHasherDefault::new());
     let classes = Classes::default();
-    let mut walk = Blueprint { out, types, side, found, layouts, classes, seen, depth: 0 };
+    let mut walk =
+        Blueprint { out, types, side, found, layouts, classes, seen, depth: 0, kept_elsewhere: 0 };
     walk.module(module)?;
     walk.classes.table(module.py())
 }
@@ -83,9 +84,14 @@ struct Blueprint<'a, 'py> {
     classes: Classes<'py>,
     seen: HashSet<usize, BuildHasherDefault<Address>>,
     depth: usize,
+    /// How many arguments of constructors, which keep them under other names, are around. Below
+    /// one the values of Params are written, too: the state has them where no reader looks when it
+    /// calls that constructor.
+    kept_elsewhere: usize,
 }
 
-type Fields<'py> = Vec<(Bound<'py, PyString>, Bound<'py, PyAny>)>;
+/// A name, its value, and whether it is an argument that is kept elsewhere.
+type Fields<'py> = Vec<(Bound<'py, PyString>, Bound<'py, PyAny>, bool)>;
 
 impl<'py> Blueprint<'_, 'py> {
     fn module(&mut self, module: &Bound<'py, PyAny>) -> Attempt<()> {
@@ -117,10 +123,12 @@ impl<'py> Blueprint<'_, 'py> {
         self.out.text(&saved.kind);
         self.out.text("id");
         self.plain(&id)?;
-        for (name, value) in fields {
+        for (name, value, elsewhere) in fields {
             let text = name.to_string_lossy();
             self.out.text(&text);
+            self.kept_elsewhere += usize::from(elsewhere);
             self.value(&value).map_err(|fail| fail.inside(text.clone()))?;
+            self.kept_elsewhere -= usize::from(elsewhere);
         }
         self.depth -= 1;
         Ok(())
@@ -145,7 +153,7 @@ impl<'py> Blueprint<'_, 'py> {
         for field in layout.fields() {
             let skipped = match field.role {
                 Role::Shared | Role::Attr => true,
-                Role::Param => !self.found.modules_in_params,
+                Role::Param => !self.found.modules_in_params && self.kept_elsewhere == 0,
                 _ => false,
             };
             if skipped {
@@ -163,25 +171,21 @@ impl<'py> Blueprint<'_, 'py> {
                     value = value.getattr(intern!(py, "data"))?;
                 }
             }
-            if matches!(field.role, Role::Item | Role::Param) && !self.holds_module(&value, 0)? {
+            let is_state = matches!(field.role, Role::Item | Role::Param);
+            if is_state && self.kept_elsewhere == 0 && !self.holds_module(&value, 0)? {
                 continue;
             }
             if self.looks_like_spec(&value)? {
                 return Ok(None);
             }
-            fields.push((name.clone(), value));
+            fields.push((name.clone(), value, false));
         }
         Ok(Some(fields))
     }
 
     fn asked_fields(&self, module: &Bound<'py, PyAny>) -> Attempt<Fields<'py>> {
         let asked = self.side.blueprint_values.bind(module.py()).call1((module,))?;
-        let asked = asked.cast_into::<PyDict>().map_err(PyErr::from)?;
-        let mut fields = Fields::new();
-        for (name, value) in asked.iter() {
-            fields.push((name.cast_into::<PyString>().map_err(PyErr::from)?, value));
-        }
-        Ok(fields)
+        Ok(asked.extract()?)
     }
 
     fn holds_module(&self, value: &Bound<'py, PyAny>, depth: usize) -> Attempt<bool> {
