@@ -27,14 +27,14 @@ class InPostInit(BaseModule):
 
     def __post_init__(self) -> None:
         self.weight = Param(data=[0.0] * self.size)
-        self.log = Attr(data=[])
+        self.log: Attr[list[int]] = Attr(data=[])
         self.part = MadePart(size=self.size)
 
 
 class InInit(BaseModule):
     def __init__(self, size: int = 2) -> None:
         self.weight = Param(data=[0.0] * size)
-        self.log = Attr(data=[])
+        self.log: Attr[list[int]] = Attr(data=[])
         self.part = MadePart(size=size)
 
 
@@ -46,7 +46,7 @@ class InBoth(BaseModule):
     def __init__(self, size: int = 2) -> None:
         super().__init__(size=size)
         self.weight = Param(data=[0.0] * size)
-        self.log = Attr(data=[])
+        self.log: Attr[list[int]] = Attr(data=[])
         self.part = MadePart(size=size)
 
 
@@ -58,7 +58,7 @@ class Later(BaseModule):
 
     def grow(self, size: int) -> None:
         self.weight = Param(data=[0.0] * size)
-        self.log = Attr(data=[])
+        self.log: Attr[list[int]] = Attr(data=[])
         self.part = MadePart(size=size)
 
 

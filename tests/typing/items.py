@@ -36,6 +36,13 @@ class Sub(Declared):
     more: str = Param(default="m")
 
 
+class Both(BaseModule):
+    size: int = Param()
+
+    def __init__(self, text: str) -> None:
+        super().__init__(size=len(text))
+
+
 class Written(BaseModule):
     def __init__(self, size: int, *, bias: bool = True) -> None:
         self.weights = Param(data=[0.0] * size)
@@ -73,6 +80,8 @@ Declared(
     count=Count(2),
 )
 Sub(name="a", weight=Param(data=1.0), count=Count(2), more="n")
+Both("abc")
+Both(size=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 Written(3, bias=False)
 
 Declared(weight=Param(data=1.0), count=Count(2))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -65,10 +65,8 @@ class BaseModule(Node):
         check_steps(cls)
         registry.add_kind(cls)
 
-    if not TYPE_CHECKING:
-
-        def __init__(self, **kwargs: Any) -> None:
-            initialise(self, kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        initialise(self, kwargs)
 
     # --- identity and blueprint ---------------------------------------------------------------
 
