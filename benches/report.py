@@ -22,6 +22,7 @@ _SECTIONS = {
     "walk": "Walk and encode",
     "codec": "Codec",
     "attribute": "Attributes",
+    "memory": "Memory",
     "save": "Save",
     "append": "Append to a history",
     "commits": "Concurrent saves",

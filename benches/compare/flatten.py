@@ -7,11 +7,13 @@ a field, or in a list, tuple or dict. It looks for no cycles, duplicate paths or
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterable
 from typing import Any
 
 from dachi_fast import BaseModule
 from dachi_fast.module._layout import layout_of
+from dachi_fast.spec._schema import spec_fields
 
 _ATOMS = frozenset({int, float, str, bool, type(None), bytes})
 _names: dict[type, tuple[str, ...]] = {}
@@ -62,6 +64,25 @@ def _children(value: Any) -> Iterable[tuple[str, BaseModule]] | None:
     ):
         return None
     return [(f".{key}", child) for key, child in zip(keys, elements, strict=True)]
+
+
+def blueprint(module: BaseModule) -> dict[str, Any]:
+    """Gives the spec as a dict, as `spec(to_dict=True)`; containers are copied."""
+    made: dict[str, Any] = {"kind": type(module).__qualname__, "id": module.id}
+    for name in spec_fields(type(module)):
+        value = getattr(module, name)
+        made[name] = value if type(value) in _ATOMS else _described(value)
+    return made
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, BaseModule):
+        return blueprint(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(v if type(v) in _ATOMS else _described(v) for v in value)
+    if isinstance(value, dict):
+        return {k: v if type(v) in _ATOMS else _described(v) for k, v in value.items()}
+    return copy.deepcopy(value)
 
 
 def assign(module: BaseModule, state: dict[str, Any]) -> None:

@@ -357,14 +357,14 @@ class BaseModule(Node):
     def children(self) -> Iterator[BaseModule]:
         """Yields the modules directly below this one, each once."""
         seen: set[int] = set()
-        for _, child in _walk.own(self, items=False).children:
+        for _, child in _walk.own(self).children:
             if id(child) not in seen:
                 seen.add(id(child))
                 yield child
 
     def named_children(self) -> Iterator[tuple[str, BaseModule]]:
         """Yields `(name, module)` directly below this one."""
-        yield from _walk.own(self, items=False).children
+        yield from _walk.own(self).children
 
     def apply(self, fn: Callable[[Any], object], include: Include = None) -> None:
         """Calls `fn` on this module, its Params and Attrs, then on its children's.
@@ -384,7 +384,7 @@ class BaseModule(Node):
         """
         wanted = _predicate(include)
         for module in list(self.modules()):
-            held = _walk.own(module)
+            held = _walk.own(module, params=True, attrs=True)
             for found in (module, *(p for _, p in held.params), *(a for _, a in held.attrs)):
                 if wanted(found):
                     fn(found)

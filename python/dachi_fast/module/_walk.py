@@ -1,13 +1,14 @@
 """Walks over a tree of modules: parameters, states, modules."""
 
-# Comparing two numbers is faster than looking in a set; asserts narrow types.
-# ruff: noqa: PLR1714, S101, SIM109
+# Comparing two numbers is faster than looking in a set.
+# ruff: noqa: PLR1714, SIM109
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from dachi_fast.module._copy import ATOMS
 from dachi_fast.module._fields import (
     ATTR,
     ITEM_ATTR,
@@ -49,12 +50,13 @@ class Own:
         self.children: Children = []
 
 
-def own(module: BaseModule, *, items: bool = True) -> Own:
+def own(module: BaseModule, *, params: bool = False, attrs: bool = False) -> Own:
     """Gives what a module holds itself.
 
     Args:
         module: the module.
-        items: False when only the children are wanted: then no views are made.
+        params: whether the Params of declared fields are wanted, too: views are made for them.
+        attrs: likewise of Attrs.
     """
     found = Own()
     layout = layout_of(type(module))
@@ -62,26 +64,12 @@ def own(module: BaseModule, *, items: bool = True) -> Own:
         value: Any = getattr(module, name, UNSET)
         if value is UNSET or role == SHARED or role == ITEM_SHARED:
             continue
-        if role == WRAP:
-            wrap_elements(module, name)
-            value = getattr(module, name)
-        if role == ITEM_PARAM or role == ITEM_ATTR:
-            _add_item(found, name, value)
+        if type(value) not in ATOMS and _holds(found, module, name, role, value):
             continue
-        if isinstance(value, Item):
-            raise raw_field(name)
-        if role == ATTR:
-            if items:
-                made = view(module, name, param=False)
-                assert isinstance(made, Attr)
-                found.attrs.append((name, made))
-            continue
-        inner = list(modules_in(value, name, ""))
-        found.children += inner
-        if role == PARAM and items and not inner:
-            made = view(module, name, param=True)
-            assert isinstance(made, Param)
-            found.params.append((name, made))
+        if role == PARAM and params:
+            found.params.append((name, cast("Param[Any]", view(module, name, param=True))))
+        elif role == ATTR and attrs:
+            found.attrs.append((name, cast("Attr[Any]", view(module, name, param=False))))
     extra = undeclared(module, layout)
     for name, value in extra:
         if "." in name:
@@ -90,6 +78,21 @@ def own(module: BaseModule, *, items: bool = True) -> Own:
             _add_item(found, name, value)
     found.children += [(name, value) for name, value in extra if is_module(value)]
     return found
+
+
+def _holds(found: Own, module: BaseModule, name: str, role: int, value: Any) -> bool:
+    """Notes the item or the modules that a declared field holds; False where it holds neither."""
+    if role == WRAP:
+        wrap_elements(module, name)
+        value = getattr(module, name)
+    if role == ITEM_PARAM or role == ITEM_ATTR:
+        _add_item(found, name, value)
+        return True
+    if isinstance(value, Item):
+        raise raw_field(name)
+    inner = [] if role == ATTR else list(modules_in(value, name, ""))
+    found.children += inner
+    return bool(inner)
 
 
 def _add_item(found: Own, name: str, item: Item[Any]) -> None:
@@ -108,7 +111,7 @@ def walk(module: BaseModule, prefix: str, seen: set[int]) -> Iterator[tuple[str,
         return
     seen.add(id(module))
     yield prefix, module
-    for name, child in own(module, items=False).children:
+    for name, child in own(module).children:
         yield from walk(child, f"{prefix}.{name}" if prefix else name, seen)
 
 
@@ -122,7 +125,7 @@ def named_items(
     if id(module) in seen:
         return
     seen.add(id(module))
-    held = own(module)
+    held = own(module, params=not attrs, attrs=attrs)
     visible = module._visible_items(held.attrs if attrs else held.params)
     for name, item in visible:
         if id(item) not in seen:
