@@ -112,10 +112,19 @@ def check_kind(module: BaseModule, loaded: Loaded) -> None:
     """Refuses a module that is not of the saved class, whatever that is called today.
 
     Raises:
-        SpecError: it is of another class.
+        SpecError: it is of another class, or of an earlier definition of it.
     """
     cls = plain_class(type(module))
-    if loaded.kind != full_kind_of(cls) and registry.named(loaded.kind) != [cls]:
+    found = registry.named(loaded.kind)
+    if found == [cls]:
+        return
+    if loaded.kind == full_kind_of(cls) and found:
+        raise SpecError(
+            "kind-mismatch",
+            f"this {full_kind_of(cls)} is of a definition that another has replaced since: load() "
+            f"gives a module of today's",
+        )
+    if loaded.kind != full_kind_of(cls):
         raise SpecError(
             "kind-mismatch",
             f"a {loaded.kind} was saved; it does not load into a {full_kind_of(cls)}",
