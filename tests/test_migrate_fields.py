@@ -21,6 +21,7 @@ from dachi_fast import (
     Param,
     Shared,
     Store,
+    migration,
     registry,
 )
 from dachi_fast.errors import MigrationError, SchemaWarning, SpecError, StateKeyError
@@ -393,3 +394,90 @@ def test_modules_held_twice_in_adapted_modules_and_lists_evolve_in_every_place(
     assert changes.defaulted == tuple(f"{place}.new" for place in places)
     store.save(found, "agent")
     assert loaded(store)[1] == MigrationReport()
+
+
+@pytest.mark.parametrize("where", ["__post_init__", "__init__"])
+def test_modules_that_constructors_make_evolve_as_those_of_a_blueprint(
+    where: str, store: Store
+) -> None:
+    """Symptom: a class of which constructors make instances could not change: missing and extra
+    keys. Cause: blueprints do not tell of these. Fix: the table of classes does, and today's
+    constructors say where they are."""
+
+    def constructor(make: Any) -> dict[str, Any]:
+        def by_hand(self: Any) -> None:
+            self.limb = make()
+            self.item = Attr(data=0)
+
+        return {where: by_hand, "__module__": HERE, "__qualname__": "Maker"}
+
+    class Limb(BaseModule):
+        __qualname__ = "OldLimb"
+        length: int = Param(default=1)
+        gone: int = Param(default=1)
+        plain: int = Param(default=1)
+        seen: int = Attr(default=0)
+        inner: Leaf = Param(default_factory=Leaf)
+
+    agent = TYPE("Maker", (BaseModule,), constructor(Limb))()
+    agent.limb.length, agent.limb.seen, agent.limb.inner.size = 5, 3, 8
+    agent.item.data = 4
+    store.save(agent, "agent")
+
+    class Limb2(BaseModule):
+        __qualname__ = "NewLimb"
+        __aliases__ = ("OldLimb",)
+        __schema_version__ = 2
+        reach: float = Param(aliases=("length",))
+        joints: int = Param()
+        plain: int = 1
+        seen: int = Attr(default=0)
+        core: Leaf = Param(default_factory=Leaf, aliases=("inner",))
+
+        @migration(1, 2)
+        @staticmethod
+        def _more(spec: Any, state: Any) -> Any:
+            state["seen"] += 100
+            return spec, state
+
+    registry.deregister("OldLimb")
+    TYPE("Maker", (BaseModule,), constructor(lambda: Limb2(reach=0.0, joints=2)))
+    found, changes = loaded(store)
+    limb = found.limb
+    assert (type(limb), limb.reach, limb.joints, limb.seen) == (Limb2, 5.0, 2, 103)
+    assert (limb.core.size, found.item.data) == (8, 4)
+    assert set(changes.renamed) == {
+        (f"{HERE}:OldLimb", f"{HERE}:NewLimb"),
+        ("limb.length", "limb.reach"),
+        ("limb.inner", "limb.core"),
+    }
+    assert set(changes.dropped) == {"limb.gone", "limb.plain"}
+    assert changes.defaulted == ("limb.joints",)
+    assert len(changes.migrated) == 1
+
+
+def test_a_module_that_a_constructor_keeps_under_another_name_evolves(store: Store) -> None:
+    class Keeper(BaseModule):
+        def __init__(self, first: BaseModule) -> None:
+            self.held = first
+
+    class Limb(BaseModule):
+        __qualname__ = "KeptLimb"
+        length: int = Param()
+        seen: int = Attr(default=0)
+
+    agent: Any = Keeper(Limb(length=3))
+    agent.held.length, agent.held.seen = 5, 7
+    store.save(agent, "agent")
+
+    class Limb2(BaseModule):
+        __qualname__ = "KeptLimb"
+        reach: float = Param(aliases=("length",))
+        joints: int = Param(default=2)
+        seen: int = Attr(default=0)
+
+    found, changes = loaded(store)
+    limb = found.held
+    assert (type(limb), limb.reach, limb.joints, limb.seen) == (Limb2, 5.0, 2, 7)
+    assert ("held.length", "held.reach") in changes.renamed
+    assert changes.dropped == ()

@@ -7,7 +7,8 @@ comes, wherever they are by then.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from dachi_fast.errors import DachiError, MigrationError, SpecError
 from dachi_fast.migrate._fields import Alignment
@@ -24,8 +25,12 @@ from dachi_fast.migrate._tree import (
     nested,
 )
 from dachi_fast.module._base import new_id
+from dachi_fast.module._views import plain_class
 from dachi_fast.spec._registry import aliases_of, full_kind_of, registry
 from dachi_fast.spec._shape import Shape, shape_of
+
+if TYPE_CHECKING:
+    from dachi_fast.module import BaseModule
 
 Spec = dict[str, Any]
 State = dict[str, Any]
@@ -51,6 +56,53 @@ def evolved(spec: Spec, state: State, table: dict[str, Shape], notes: Notes) -> 
     run = _Run(table, set(saved.ids), notes)
     new, branch = run.module(saved.root, nested(state, ""), "")
     return collapsed(new), flat(branch)
+
+
+def evolved_made(
+    module: BaseModule, spec: Spec, state: State, table: dict[str, Shape], notes: Notes
+) -> State:
+    """Gives a state in which also what constructors make is of today.
+
+    Blueprints do not tell of modules that constructors make, nor where one keeps its arguments:
+    today's constructors say which there are and where, the table of classes what these were then.
+
+    Args:
+        module: the tree as today's constructors have made it.
+        spec: its blueprint.
+        state: dot path -> value; the result owns the values.
+        table: the classes that it was saved with.
+        notes: get what was changed.
+
+    Raises:
+        MigrationError: it cannot be done, or not without loss.
+    """
+    told = set(_paths(Expanded(spec).root, ""))
+    run = _Run(table, set(), notes)
+    root = nested(state, "")
+    for path, each in module.named_modules():
+        *above, name = path.split(".")
+        parent: Any = root
+        for step in above:
+            parent = parent.get(step, None) if isinstance(parent, Branch) else None
+        branch = parent.get(name) if isinstance(parent, Branch) else None
+        if path not in told and isinstance(branch, Branch):
+            parent[name] = run.made(plain_class(type(each)), each.id, branch, path)
+    return flat(root)
+
+
+def _paths(value: Any, path: str) -> Iterator[str]:
+    """Yields where the modules of a blueprint have their state."""
+    names: dict[str, str] = {}
+    if is_module(value):
+        yield path
+        names = getattr(_class_of(value["kind"], path), "__state_names__", names)
+    if type(value) is dict and not is_data(value):
+        for name, element in value.items():
+            inside = names.get(name, str(name))
+            yield from _paths(element, joined(path, inside) if inside else path)
+    elif type(value) in (list, tuple):
+        for index, element in enumerate(value):
+            yield from _paths(element, joined(path, str(index)))
 
 
 class _Run:
@@ -101,6 +153,25 @@ class _Run:
             inside = names.get(name, name)
             spec[name] = self._below(value, state, inside, joined(path, inside) if inside else path)
         return {"kind": spec.pop("kind"), "id": spec.pop("id"), **spec}, state
+
+    def made(self, cls: type, module_id: str, state: Branch, path: str) -> Branch:
+        """Gives the state of a module that a constructor has made, without those inside it."""
+        kinds = (full_kind_of(cls), *aliases_of(cls))
+        kind = next((kind for kind in kinds if kind in self.table), None)
+        if kind is None or getattr(cls, "__adapts__", False):
+            return state
+        if kind != kinds[0]:
+            self.notes.renamed[kind, kinds[0]] = None
+        spec: Spec = {"kind": kind, "id": module_id}
+        then = self.table[kind]
+        spec, state = self._migrated(cls, then, spec, state, path)
+        Alignment(cls, spec, state, path, self.notes, is_made=True).follow(then)
+        for name in spec.keys() - {
+            "kind",
+            "id",
+        }:  # it is no state any more: the constructor's stays
+            self.notes.dropped[joined(path, name)] = None
+        return state
 
     def _below(self, value: Any, state: Branch, name: str, path: str) -> Any:
         """Gives a value of a blueprint with its modules, whose state stands under a name."""

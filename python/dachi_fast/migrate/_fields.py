@@ -30,12 +30,21 @@ class Alignment:
         state: its own values, and the branches of its children.
         path: where it stands.
         notes: get what was changed.
+        is_made: whether a constructor has made it already, with values for all new fields.
     """
 
     def __init__(
-        self, cls: type, spec: dict[str, Any], state: Branch, path: str, notes: Notes
+        self,
+        cls: type,
+        spec: dict[str, Any],
+        state: Branch,
+        path: str,
+        notes: Notes,
+        *,
+        is_made: bool = False,
     ) -> None:
         self.cls = cls
+        self.is_made = is_made
         self.spec = spec
         self.state = state
         self.path = path
@@ -82,6 +91,8 @@ class Alignment:
                     before[name] = before.pop(alias)
                 self.notes.renamed[joined(self.path, alias), joined(self.path, name)] = None
                 return
+        if self.is_made:
+            return  # what it has is noted when the state is loaded
         if declared is not None and declared.kind == "attr":
             if not declared.required:
                 self.notes.defaulted[joined(self.path, name)] = None

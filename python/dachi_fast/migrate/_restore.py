@@ -57,10 +57,11 @@ def migrated(
         MigrationError: what was saved does not fit, or not without loss.
     """
     # Where classes have changed: it brings the first pydantic class, which is slow to make.
-    from dachi_fast.migrate._evolve import evolved
+    from dachi_fast.migrate._evolve import evolved, evolved_made
 
+    classes = _read(table)
     try:
-        spec, values = evolved(blueprint, state, _read(table), notes)
+        spec, values = evolved(blueprint, state, classes, notes)
     except DachiError:
         raise
     except Exception as error:
@@ -68,7 +69,7 @@ def migrated(
     try:
         module, whole = rebuild(spec, values)
         if not whole:
-            fill(module, values, notes)
+            fill(module, evolved_made(module, spec, values, classes, notes), notes)
     except MigrationError:
         raise
     except DachiError as error:

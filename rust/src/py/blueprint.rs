@@ -5,83 +5,42 @@
 
 use super::encode::ValueEncoder;
 use super::errors::Attempt;
-use super::layout::{Layout, Layouts, Role};
+use super::layout::{Address, Layout, Layouts, Role};
 use super::raw;
 use super::side::{ModuleSide, module_side};
 use super::types::Types;
 use super::walk::{Found, is_module};
 use crate::codec::{Encoder, MAX_DEPTH, ext};
 use crate::error::Error;
-use crate::state::schema;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
 /// Writes the blueprint of `module`; gives the table of its classes.
 pub fn encode<'py>(
     out: &mut Encoder,
     types: &Types<'py>,
     module: &Bound<'py, PyAny>,
-    found: Found,
+    found: Found<'py>,
 ) -> Attempt<Vec<u8>> {
     let side = module_side(module.py())?;
     let layouts = Layouts::default();
     let seen = HashSet::with_capacity_and_hasher(found.modules, BuildHasherDefault::new());
-    let classes = Classes::default();
     let mut walk =
-        Blueprint { out, types, side, found, layouts, classes, seen, depth: 0, kept_elsewhere: 0 };
+        Blueprint { out, types, side, found, layouts, seen, depth: 0, kept_elsewhere: 0 };
     walk.module(module)?;
-    walk.classes.table(module.py())
-}
-
-/// The layouts of the classes that were met.
-#[derive(Default)]
-struct Classes<'py> {
-    last: usize,
-    met: HashMap<usize, Bound<'py, Layout>, BuildHasherDefault<Address>>,
-}
-
-impl<'py> Classes<'py> {
-    fn add(&mut self, layout: &Bound<'py, Layout>) {
-        let address = layout.as_ptr() as usize;
-        if self.last != address {
-            self.last = address;
-            self.met.entry(address).or_insert_with(|| layout.clone());
-        }
-    }
-
-    fn table(&self, py: Python<'py>) -> Attempt<Vec<u8>> {
-        // Instances with callbacks have a class and a layout of their own, but not a kind.
-        let rows = self.met.values().filter_map(|layout| layout.get().known_class(py));
-        Ok(schema::encode(&rows.map(|class| (class.kind.as_str(), class.row.as_slice())).collect()))
-    }
-}
-
-/// Addresses are distinct already; they need no keyed hash.
-#[derive(Default)]
-struct Address(u64);
-
-impl Hasher for Address {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_usize(&mut self, address: usize) {
-        self.0 = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
+    walk.found.classes.table()
 }
 
 struct Blueprint<'a, 'py> {
     out: &'a mut Encoder,
     types: &'a Types<'py>,
     side: &'py ModuleSide,
-    found: Found,
+    /// Of the walk over the state, which meets modules that constructors make, too.
+    found: Found<'py>,
     layouts: Layouts<'py>,
-    classes: Classes<'py>,
     seen: HashSet<usize, BuildHasherDefault<Address>>,
     depth: usize,
     /// How many arguments of constructors, which keep them under other names, are around. Below
@@ -109,7 +68,7 @@ impl<'py> Blueprint<'_, 'py> {
         let layout = self.layouts.of(module)?;
         let class = module.get_type();
         let saved = layout.get().class(&class)?;
-        self.classes.add(&layout);
+        self.found.classes.add(module, &layout);
         let fields = match saved.asks {
             true => None,
             false => self.own_fields(module, layout.get())?,

@@ -4,9 +4,12 @@ use super::errors::Attempt;
 use super::plan::Plan;
 use super::side::module_side;
 use crate::error::Error;
+use crate::state::schema;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple, PyType};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// What a declared name is; the numbers are those of `dachi_fast.module._fields`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,11 +126,6 @@ impl Layout {
     }
 
     /// The same, if it was asked for before.
-    pub fn known_class(&self, py: Python<'_>) -> Option<&Class> {
-        self.class.get(py)
-    }
-
-    /// The plan, if it was asked for before.
     #[inline]
     pub fn known_plan(&self, py: Python<'_>) -> Option<&Plan> {
         self.plan.get(py)
@@ -178,4 +176,55 @@ pub fn layout_of_class<'py>(class: &Bound<'py, PyType>) -> Attempt<Bound<'py, La
     }
     let made = module_side(py)?.layout_of.bind(py).call1((class,))?;
     Ok(made.cast_into::<Layout>().map_err(PyErr::from)?)
+}
+
+/// The classes of the modules that a walk met.
+#[derive(Default)]
+pub struct Classes<'py> {
+    last: usize,
+    met: HashMap<usize, Met<'py>, BuildHasherDefault<Address>>,
+}
+
+struct Met<'py> {
+    class: Bound<'py, PyType>,
+    layout: Bound<'py, Layout>,
+}
+
+impl<'py> Classes<'py> {
+    /// Notes the class of a module; neighbours are mostly of one.
+    #[inline]
+    pub fn add(&mut self, module: &Bound<'py, PyAny>, layout: &Bound<'py, Layout>) {
+        let address = layout.as_ptr() as usize;
+        if self.last != address {
+            self.last = address;
+            let met = || Met { class: module.get_type(), layout: layout.clone() };
+            self.met.entry(address).or_insert_with(met);
+        }
+    }
+
+    /// What saves keep of them.
+    pub fn table(&self) -> Attempt<Vec<u8>> {
+        let mut rows = BTreeMap::new();
+        for met in self.met.values() {
+            let class = met.layout.get().class(&met.class)?;
+            rows.insert(class.kind.as_str(), class.row.as_slice());
+        }
+        Ok(schema::encode(&rows))
+    }
+}
+
+/// Addresses are distinct already; they need no keyed hash.
+#[derive(Default)]
+pub struct Address(u64);
+
+impl Hasher for Address {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_usize(&mut self, address: usize) {
+        self.0 = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }

@@ -3,7 +3,7 @@
 //! The rules are those of MODULES.md section 4; `tests/oracles` has them in Python.
 
 use super::errors::Attempt;
-use super::layout::{Layouts, Role};
+use super::layout::{Classes, Layouts, Role};
 use super::raw::{self, is_atom};
 use super::side::{ModuleSide, module_side};
 use super::sink::{Sink, Wanted};
@@ -27,7 +27,7 @@ pub struct Walk<'a, 'py, S> {
     layouts: Layouts<'py>,
     path: String,
     above: Vec<*mut pyo3::ffi::PyObject>,
-    found: Found,
+    found: Found<'py>,
 }
 
 /// The children of one module, their keys behind one another in one buffer.
@@ -62,12 +62,13 @@ impl<'py> Children<'py> {
 }
 
 /// What a walk found beside the leaves.
-#[derive(Debug, Clone, Copy)]
-pub struct Found {
+pub struct Found<'py> {
     /// Whether a field that is declared as a plain Param held a module.
     pub modules_in_params: bool,
     /// How many modules there are; one that is held twice counts twice.
     pub modules: usize,
+    /// Their classes.
+    pub classes: Classes<'py>,
 }
 
 /// Gives all leaves of `module` to `sink`.
@@ -75,7 +76,7 @@ pub fn walk<'py, S: Sink<'py>>(
     module: &Bound<'py, PyAny>,
     wanted: Wanted,
     sink: &mut S,
-) -> Attempt<Found> {
+) -> Attempt<Found<'py>> {
     let py = module.py();
     let side = module_side(py)?;
     let mut walk = Walk {
@@ -87,7 +88,7 @@ pub fn walk<'py, S: Sink<'py>>(
         layouts: Layouts::default(),
         path: String::new(),
         above: Vec::new(),
-        found: Found { modules_in_params: false, modules: 0 },
+        found: Found { modules_in_params: false, modules: 0, classes: Classes::default() },
     };
     walk.module(module)?;
     Ok(walk.found)
@@ -103,6 +104,7 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
         self.enter(module)?;
         let layout = self.layouts.of(module)?;
         self.sink.enter(module, &layout)?;
+        self.found.classes.add(module, &layout);
         let layout = layout.get();
         let mut children = Children::default();
         let mut declared = Declared::default();
