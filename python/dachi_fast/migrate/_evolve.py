@@ -166,10 +166,8 @@ class _Run:
         then = self.table[kind]
         spec, state = self._migrated(cls, then, spec, state, path)
         Alignment(cls, spec, state, path, self.notes, is_made=True).follow(then)
-        for name in spec.keys() - {
-            "kind",
-            "id",
-        }:  # it is no state any more: the constructor's stays
+        del spec["kind"], spec["id"]
+        for name in spec:  # no state any more: the constructor's value stays
             self.notes.dropped[joined(path, name)] = None
         return state
 
