@@ -34,6 +34,7 @@ LAYERS = (
     "witness",
     "store",
     "vector",
+    "learn",
     "py",
 )
 EVERYBODYS = frozenset({"error"})

@@ -8,6 +8,7 @@ pub mod wire;
 pub mod codec;
 pub mod engine;
 pub mod keys;
+pub mod learn;
 pub mod ledger;
 pub mod seal;
 pub mod state;

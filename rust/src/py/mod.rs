@@ -11,6 +11,7 @@ mod encode;
 mod errors;
 mod keys;
 mod layout;
+mod learn;
 mod leaves;
 mod ledger;
 mod load;
@@ -38,6 +39,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let parts: [(&str, Fill); 6] = [
         ("codec", codec::module),
         ("keys", keys::module),
+        ("learn", learn::module),
         ("ledger", ledger::module),
         ("state", state::module),
         ("store", store::module),

@@ -10,6 +10,7 @@ use pyo3::buffer::PyBuffer;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
+use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 
 /// Iterates a dict; gives `None` as the last item if the dict changed size meanwhile.
@@ -322,6 +323,23 @@ pub fn fill<T: Send>(
         std::slice::from_raw_parts_mut(memory.buf_ptr().cast::<u8>(), memory.len_bytes())
     };
     py.detach(|| fill(slice))
+}
+
+/// The numbers of an array, to be read and written in place; None if it may not be written, or its
+/// numbers lie scattered.
+pub fn cells<'a>(_py: Python<'a>, memory: &'a PyBuffer<f64>) -> Option<&'a [Cell<f64>]> {
+    if memory.readonly() {
+        return None;
+    }
+    let numbers = memory.as_slice_ptr()?;
+    if numbers.is_empty() {
+        return Some(&[]);
+    }
+    // SAFETY: an exported buffer stays valid, aligned (checked when it was made) and of this length
+    // while `memory` lives. Cells may alias, so that one array may be given twice. Attached (`_py`),
+    // no Python code of another thread runs meanwhile; what remains is a Python without the GIL, where
+    // whoever shares a module between threads must lock it, as for every other change of it.
+    Some(unsafe { std::slice::from_raw_parts(numbers.as_ptr() as *const Cell<f64>, numbers.len()) })
 }
 
 /// Sets or deletes an attribute as `object` does, whatever the class says of setting attributes.
