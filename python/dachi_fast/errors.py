@@ -78,6 +78,10 @@ class SchemaWarning(DachiError, UserWarning):
     """A load has left out what no class has any more: a warning."""
 
 
+class LearningError(DachiError, ValueError):
+    """A learner was given what it cannot learn from; nothing was changed."""
+
+
 class IntegrityError(DachiError):
     """What lies on disk is not what was written there; ``context`` says what and where."""
 
@@ -258,6 +262,14 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "vector-value": VectorError,
     "vector-zero": VectorError,
     "vector-memory": VectorError,
+    "actions": LearningError,
+    "context": LearningError,
+    "decision": LearningError,
+    "learner-state": LearningError,
+    "reward": LearningError,
+    "setting": LearningError,
+    "another-agent": MigrationError,
+    "another-learner": MigrationError,
 }
 
 

@@ -1,0 +1,118 @@
+"""A softmax policy that follows the gradient of its rewards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dachi_fast._core import learn as _core
+from dachi_fast.errors import LearningError
+from dachi_fast.learning._learner import Learner, Pick
+from dachi_fast.module import Attr, Param
+
+if TYPE_CHECKING:
+    from dachi_fast.learning._decision import Experience, Vector
+
+
+class SoftmaxPolicy(Learner):
+    """Draws actions with probabilities that it learns by policy gradient.
+
+    The probability of an action is the softmax of its weights times the context, and its
+    propensity. A reward moves the weights along the gradient of the log-probability of what was
+    chosen, by how much better than usual the reward was (Williams, Machine Learning 8, 1992,
+    section 6: REINFORCE with a baseline). A choice whose probability has changed since counts by
+    the ratio of the two, at most `clip`; `replay` needs propensities for that, and leaves out what
+    has none.
+
+    Args:
+        rate: how far one step goes, above 0. Default 0.5.
+        baseline_rate: how fast the baseline follows the rewards, above 0 and at most 1. Default
+            0.05; the first rewards are averaged.
+        clip: the highest ratio, at least 1. Default 10.
+
+    Example:
+        >>> from dachi_fast.learning import SoftmaxPolicy
+        >>> policy = SoftmaxPolicy()
+        >>> for _ in range(200):
+        ...     decision = policy.choose([1.0], ["left", "right"])
+        ...     _ = policy.update(decision, decision.action == "left")
+        >>> policy.probabilities([1.0])["left"] > 0.9
+        True
+    """
+
+    rate: float = Param(default=0.5)
+    baseline_rate: float = Param(default=0.05)
+    clip: float = Param(default=10.0)
+
+    weights: np.ndarray = Attr(default_factory=lambda: np.zeros((0, 0)))
+    baseline: float = Attr(default=0.0)
+    """What a reward is compared with: a running mean."""
+
+    def probabilities(self, context: Any) -> dict[Any, float]:
+        """Gives how probable each known action is, without choosing.
+
+        Raises:
+            LearningError: the context cannot be read, or has another dimension (``context``).
+        """
+        found = _core.probabilities(self.weights, list(self.rows.values()), self.features(context))
+        return dict(zip(self.rows, found, strict=True))
+
+    def resize(self, dimension: int) -> None:
+        """Reads contexts with more features from now on, whose weights are 0.
+
+        Raises:
+            LearningError: the dimension is smaller than it was (``context``): weights were learned
+                together, so that what is left would be no policy for what is left of a context.
+        """
+        if dimension < self.dimension:
+            raise LearningError(
+                "context",
+                f"a SoftmaxPolicy of {self.dimension} features cannot do with {dimension}: its "
+                f"weights were learned together; replay() experiences into a new one",
+            )
+        more = dimension - self.dimension
+        self.weights = np.pad(self.weights, ((0, 0), (0, more)))
+        self.dimension = dimension
+        for decision in self.pending.values():
+            object.__setattr__(decision, "features", np.pad(decision.features, (0, more)))
+
+    # --- what a learner is ------------------------------------------------------------------------
+
+    def _pick(self, x: Vector, rows: list[int]) -> Pick:
+        scores = _core.probabilities(self.weights, rows, x)
+        left = self._uniform()
+        # Rounding may leave a little behind the last one.
+        at = max(range(len(scores)), key=scores.__getitem__)
+        for place, probability in enumerate(scores):
+            if left < probability:
+                at = place
+                break
+            left -= probability
+        return Pick(at, scores[at], scores)
+
+    def _learn(
+        self,
+        x: Vector,
+        action: Any,
+        reward: float,
+        propensity: float | None,
+        offered: tuple[Any, ...],
+    ) -> None:
+        rows = [self.rows[one] for one in offered]
+        chosen = offered.index(action)
+        now = _core.probabilities(self.weights, rows, x)
+        weight = 1.0 if propensity is None else min(now[chosen] / propensity, self.clip)
+        step = self.rate * weight * (reward - self.baseline)
+        _core.ascend(self.weights, rows, x, now, chosen, step)
+        self.baseline += max(self.baseline_rate, 1 / (self.learned + 1)) * (reward - self.baseline)
+
+    def _can_replay(self, experience: Experience) -> bool:
+        return experience.propensity is not None
+
+    def _grow(self, count: int, dimension: int) -> None:
+        more = np.zeros((count, dimension))
+        self.weights = np.concatenate([self.weights, more]) if self.rows else more
+
+    def _remove(self, row: int) -> None:
+        self.weights = np.delete(self.weights, row, axis=0)
