@@ -37,12 +37,14 @@ if _typing.TYPE_CHECKING or _find_spec("dachi_fast._core") is not None:
     from dachi_fast.containers import ModuleList as ModuleList
     from dachi_fast.errors import DachiError as DachiError
     from dachi_fast.keys import KeyFile as KeyFile
+    from dachi_fast.learning import BaseAgent as BaseAgent
     from dachi_fast.learning import Decision as Decision
     from dachi_fast.learning import EpsilonGreedy as EpsilonGreedy
     from dachi_fast.learning import Experience as Experience
     from dachi_fast.learning import Learner as Learner
     from dachi_fast.learning import LinTS as LinTS
     from dachi_fast.learning import LinUCB as LinUCB
+    from dachi_fast.learning import NeuralLearningMixin as NeuralLearningMixin
     from dachi_fast.learning import SoftmaxPolicy as SoftmaxPolicy
     from dachi_fast.ledger import ConsistencyProof as ConsistencyProof
     from dachi_fast.ledger import InclusionProof as InclusionProof

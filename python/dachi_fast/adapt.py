@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from dachi_fast.errors import FixedError, SpecError, StateTypeError
 from dachi_fast.module import BaseModule
@@ -82,12 +82,8 @@ class AdaptModule(BaseModule, Generic[T]):
 
     if TYPE_CHECKING:
 
-        @overload
-        def __get__(self, instance: None, owner: type) -> AdaptModule[T]: ...
-        @overload
-        def __get__(self, instance: BaseModule, owner: type) -> AdaptModule[T]: ...
-        def __get__(self, instance: BaseModule | None, owner: type) -> AdaptModule[T]: ...
-        def __set__(self, instance: BaseModule, value: Wrapped[T]) -> None: ...
+        def __get__(self, instance: object, owner: type) -> AdaptModule[T]: ...
+        def __set__(self, instance: object, value: Wrapped[T]) -> None: ...
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 """Learners: modules that choose, and learn what their choices bring."""
 
+from dachi_fast.learning._agent import BaseAgent as BaseAgent
 from dachi_fast.learning._decision import Decision as Decision
 from dachi_fast.learning._decision import Experience as Experience
 from dachi_fast.learning._learner import Learner as Learner
@@ -7,4 +8,7 @@ from dachi_fast.learning._linear import EpsilonGreedy as EpsilonGreedy
 from dachi_fast.learning._linear import Linear as Linear
 from dachi_fast.learning._linear import LinTS as LinTS
 from dachi_fast.learning._linear import LinUCB as LinUCB
+from dachi_fast.learning._mixin import NeuralLearningMixin as NeuralLearningMixin
 from dachi_fast.learning._policy import SoftmaxPolicy as SoftmaxPolicy
+from dachi_fast.learning._saved import NeuralState as NeuralState
+from dachi_fast.learning._saved import Restored as Restored
