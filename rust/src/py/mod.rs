@@ -36,7 +36,7 @@ type Fill = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    let parts: [(&str, Fill); 6] = [
+    let parts: [(&str, Fill); 7] = [
         ("codec", codec::module),
         ("keys", keys::module),
         ("learn", learn::module),
