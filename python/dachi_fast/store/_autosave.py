@@ -138,16 +138,18 @@ class Autosave:
         return self
 
     async def __aexit__(self, _: object, raised: BaseException | None, __: object) -> None:
-        if self._task is not None:
-            task, stop = self._task
-            stop.set()
-            await task
-            self._task = None
         try:
-            await self._asave(self._last(raised))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
-            self._error = error
-        self._end(raised)
+            if self._task is not None:
+                task, stop = self._task
+                stop.set()
+                await task
+        finally:  # whoever is cancelled while a save ends still saves a last time
+            self._task = None
+            try:
+                await self._asave(self._last(raised))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
+                self._error = error
+            self._end(raised)
 
     async def _arun(self, stop: asyncio.Event) -> None:
         start_s = self._timer.now_s()
