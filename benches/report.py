@@ -35,6 +35,7 @@ _SECTIONS = {
     "ledger": "Ledger",
     "keys": "Keys",
     "act": "Behaviour trees",
+    "learning": "Learning",
     "imports": "Import",
 }
 _ELSEWHERE = {"attribute"}  # what is measured under other Pythons too
