@@ -8,6 +8,7 @@ from dachi_fast.learning._linear import EpsilonGreedy as EpsilonGreedy
 from dachi_fast.learning._linear import Linear as Linear
 from dachi_fast.learning._linear import LinTS as LinTS
 from dachi_fast.learning._linear import LinUCB as LinUCB
+from dachi_fast.learning._mixin import Decide as Decide
 from dachi_fast.learning._mixin import NeuralLearningMixin as NeuralLearningMixin
 from dachi_fast.learning._policy import SoftmaxPolicy as SoftmaxPolicy
 from dachi_fast.learning._saved import NeuralState as NeuralState
