@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import signal
 from collections.abc import Iterator
@@ -104,6 +105,14 @@ async def test_a_life_that_is_cancelled_while_it_saves_its_last_is_saved(store: 
         await task
     assert saving.is_set()
     assert (store.load("worker").done, store.load("worker").heard) == (1, ["start", "stopping"])
+
+
+async def test_a_living_agent_can_be_copied(store: Store) -> None:
+    async with worker(store) as agent:
+        await agent.work()
+        twin = copy.deepcopy(agent)
+        await agent.work()
+    assert (twin.done, twin.learner.adapted.learned, twin.neural_store) == (1, 1, store)
 
 
 async def test_an_agent_that_cannot_start_does_not_live(store: Store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from dachi_fast.adapt import AdaptModule  # noqa: TC001 - a field's annotation
 from dachi_fast.learning._learner import Learner  # noqa: TC001 - likewise
@@ -14,6 +14,10 @@ from dachi_fast.module import BaseModule, Param
 
 if TYPE_CHECKING:
     from dachi_fast.learning._decision import Experience
+
+
+# By id of a living agent: how its life ends. No attribute of the agent, which may be copied.
+_lives: Final[dict[int, AsyncExitStack[bool | None]]] = {}
 
 
 class BaseAgent(NeuralLearningMixin, BaseModule):
@@ -86,8 +90,8 @@ class BaseAgent(NeuralLearningMixin, BaseModule):
             stack.callback(store.flush)
             await stack.enter_async_context(saving)
             stack.push_async_callback(self.on_stop)
-            self._life = stack.pop_all()
+            _lives[id(self)] = stack.pop_all()
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        await self._life.__aexit__(*raised)  # type: ignore[arg-type]
+        await _lives.pop(id(self)).__aexit__(*raised)  # type: ignore[arg-type]

@@ -109,6 +109,9 @@ class Handle:
             # What went wrong inside says more than what then cannot be finished.
             raised.add_note(f"closing the store failed, too: {error!r}")
 
+    def __deepcopy__(self, _: object) -> Self:
+        return self  # copies of an agent that knows its store share it
+
     def __repr__(self) -> str:
         how = ", closed" if self.closed else ", read-only" if self.read_only else ""
         return f"Store({str(self._path)!r}{how})"
