@@ -270,6 +270,13 @@ def test_decisions_of_others_are_refused() -> None:
         assert raised.value.code == "decision"
 
 
+def test_a_reward_is_learned_though_another_offered_action_was_dropped_since() -> None:
+    for learner in (LinUCB(), SoftmaxPolicy()):
+        decision = learner.choose([1.0, 0.0], ["a", "b", "c"])
+        learner.drop("b" if decision.action == "a" else "a")
+        assert learner.update(decision, 1.0)
+
+
 def test_actions_come_and_go() -> None:
     learner = LinUCB()
     waiting = learner.choose([1.0, 0.0], ["a", "b"])
@@ -475,12 +482,27 @@ def test_a_propensity_that_is_none_is_refused(propensity: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"ridge": 0.0}, {"ridge": math.inf}, {"discount": 0.0}, {"discount": 1.1}]
+    ("kind", "name", "value"),
+    [
+        (LinUCB, "ridge", 0.0),
+        (LinUCB, "ridge", math.inf),
+        (EpsilonGreedy, "discount", 0.0),
+        (LinTS, "discount", 1.1),
+        (LinUCB, "alpha", math.nan),
+        (LinTS, "alpha", -1.0),
+        (LinTS, "propensity_rounds", -1),
+        (EpsilonGreedy, "epsilon", 1.5),
+        (SoftmaxPolicy, "rate", 0.0),
+        (SoftmaxPolicy, "baseline_rate", 2.0),
+        (SoftmaxPolicy, "clip", math.nan),
+    ],
 )
-def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(LearningError) as raised:
-        LinUCB(**settings).choose([1.0], ["a"])
+def test_a_setting_that_cannot_work_is_refused(kind: Any, name: str, value: Any) -> None:
+    learner = kind(**{name: value})
+    with pytest.raises(LearningError, match=name) as raised:
+        learner.choose([1.0], ["a"])
     assert raised.value.code == "setting"
+    assert learner.rows == {}
 
 
 def test_arrays_that_were_changed_from_outside_are_refused() -> None:

@@ -79,6 +79,7 @@ class Learner(BaseModule):
             LearningError: the context cannot be read or has another dimension (``context``); no
                 action is offered, or one cannot be told apart (``actions``). Nothing is changed.
         """
+        self._check()
         offered = _offered(actions)
         x = self.features(context)
         self._know(offered, x.size)
@@ -113,6 +114,7 @@ class Learner(BaseModule):
         if held is None:
             self._check_given(key)
             return False
+        self._check()
         self._learn(held.features, held.action, value, held.propensity, held.actions)
         self.learned += 1
         del self.pending[key]
@@ -143,6 +145,7 @@ class Learner(BaseModule):
             LearningError: the action was never offered (``actions``), or as `choose` and `update`
                 raise. Nothing is changed.
         """
+        self._check()
         value = self.reward_of(reward)
         offered = tuple(self.rows) if actions is None else _offered(actions)
         if action not in self.rows or action not in offered:
@@ -193,6 +196,7 @@ class Learner(BaseModule):
                 known, or another (``context``).
         """
         size = dimension or self.dimension or self.hashed_dimension
+        self._check()
         self._check_dimension(size)
         self._know(_offered(actions), size)
 
@@ -294,7 +298,15 @@ class Learner(BaseModule):
         del experience
         return True
 
+    def _check(self) -> None:
+        """Refuses settings that cannot work, before anything is changed."""
+
     # --- for learners -----------------------------------------------------------------------------
+
+    def _need(self, fits: bool, name: str, what: str) -> None:  # noqa: FBT001 - what was found
+        if not fits:
+            given = getattr(self, name)
+            raise LearningError("setting", f"{name} is {what}, not {given!r}")
 
     def _uniform(self) -> float:
         drawn, self.drawn = _core.uniform(self.seed, self.drawn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -114,7 +115,7 @@ class Linear(Learner):
         """
         if not isinstance(other, Linear):
             return super().carry(other)
-        new: Self = type(self).from_spec({**self.spec(to_dict=True), "id": other.id})
+        new = copy.deepcopy(self)
         snapshot = other.snapshot()
         for name in (*_COMMON, *_SUMS):
             setattr(new, name, snapshot[name])
@@ -129,7 +130,8 @@ class Linear(Learner):
         means, squares = _core.score(self.weights, self.inverse, rows, x)
         if self.discount != 1:
             fades = _core.faded(self.discount, [self.learned - self.aged[row] for row in rows])
-            most = float(x @ x) / self.ridge
+            # Not numpy's product, whose order of summation depends on the processor.
+            most = math.fsum(value * value for value in x.tolist()) / self.ridge
             squares = [
                 min(square / fade, most) if fade else most
                 for square, fade in zip(squares, fades, strict=True)
@@ -145,7 +147,6 @@ class Linear(Learner):
         offered: tuple[Any, ...],
     ) -> None:
         del propensity, offered  # who chose, and among what, says nothing about the reward
-        self._check()
         row, fade = self.rows[action], 1.0
         if self.discount != 1:
             [fade] = _core.faded(self.discount, [self.learned - self.aged[row]])
@@ -160,7 +161,6 @@ class Linear(Learner):
         self.ridge_left[row] *= fade
 
     def _grow(self, count: int, dimension: int) -> None:
-        self._check()
         old = len(self.rows)
         model = (np.zeros((count, dimension, dimension)), np.zeros((count, dimension)))
         gram, moment = model
@@ -187,12 +187,8 @@ class Linear(Learner):
         self.updates[row], self.ridge_left[row] = 0, 1.0
 
     def _check(self) -> None:
-        if not (self.ridge > 0 and math.isfinite(self.ridge)):
-            raise LearningError("setting", f"ridge is above 0 and finite, not {self.ridge!r}")
-        if not 0 < self.discount <= 1:
-            raise LearningError(
-                "setting", f"discount is above 0 and at most 1, not {self.discount!r}"
-            )
+        self._need(0 < self.ridge < math.inf, "ridge", "above 0 and finite")
+        self._need(0 < self.discount <= 1, "discount", "above 0 and at most 1")
 
 
 class LinUCB(Linear):
@@ -218,6 +214,10 @@ class LinUCB(Linear):
 
     alpha: float = Param(default=0.25)
 
+    def _check(self) -> None:
+        super()._check()
+        self._need(0 <= self.alpha < math.inf, "alpha", "at least 0 and finite")
+
     def _pick(self, x: Vector, rows: list[int]) -> Pick:
         means, doubts = self._scores(x, rows)
         scores = [mean + self.alpha * doubt for mean, doubt in zip(means, doubts, strict=True)]
@@ -242,6 +242,11 @@ class LinTS(Linear):
     alpha: float = Param(default=0.25)
     propensity_rounds: int = Param(default=0)
 
+    def _check(self) -> None:
+        super()._check()
+        self._need(0 <= self.alpha < math.inf, "alpha", "at least 0 and finite")
+        self._need(0 <= self.propensity_rounds < 2**32, "propensity_rounds", "0 or more")
+
     def _pick(self, x: Vector, rows: list[int]) -> Pick:
         means, doubts = self._scores(x, rows)
         spreads = [self.alpha * doubt for doubt in doubts]
@@ -263,6 +268,10 @@ class EpsilonGreedy(Linear):
     """
 
     epsilon: float = Param(default=0.1)
+
+    def _check(self) -> None:
+        super()._check()
+        self._need(0 <= self.epsilon <= 1, "epsilon", "from 0 to 1")
 
     def _pick(self, x: Vector, rows: list[int]) -> Pick:
         scores, _ = self._scores(x, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,13 +101,18 @@ class SoftmaxPolicy(Learner):
         propensity: float | None,
         offered: tuple[Any, ...],
     ) -> None:
-        rows = [self.rows[one] for one in offered]
-        chosen = offered.index(action)
+        known = [one for one in offered if one in self.rows]  # others were dropped since
+        rows, chosen = [self.rows[one] for one in known], known.index(action)
         now = _core.probabilities(self.weights, rows, x)
         weight = 1.0 if propensity is None else min(now[chosen] / propensity, self.clip)
         step = self.rate * weight * (reward - self.baseline)
         _core.ascend(self.weights, rows, x, now, chosen, step)
         self.baseline += max(self.baseline_rate, 1 / (self.learned + 1)) * (reward - self.baseline)
+
+    def _check(self) -> None:
+        self._need(0 < self.rate < math.inf, "rate", "above 0 and finite")
+        self._need(0 < self.baseline_rate <= 1, "baseline_rate", "above 0 and at most 1")
+        self._need(self.clip >= 1, "clip", "at least 1")
 
     def _can_replay(self, experience: Experience) -> bool:
         return experience.propensity is not None
