@@ -76,6 +76,7 @@ pub fn wins(means: &[f64], spreads: &[f64], rounds: u32, draws: &mut Draws) -> V
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

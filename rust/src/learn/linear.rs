@@ -142,6 +142,7 @@ fn column(columns: &[f64], at: usize, from: usize, d: usize) -> &[f64] {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::Draws;
     use super::*;

@@ -44,6 +44,7 @@ pub fn ascend(
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
