@@ -471,6 +471,10 @@ def test_an_action_that_was_never_offered_cannot_be_learned() -> None:
     learner.choose([1.0], ["a"])
     with pytest.raises(LearningError, match="'b' was never offered"):
         learner.learn([1.0], "b", 1.0)
+    with pytest.raises(LearningError, match="'a' was never offered"):
+        learner.learn([1.0], "a", 1.0, actions=["b"])
+    with pytest.raises(LearningError, match="key of a dict"):
+        learner.learn([1.0], ["a"], 1.0)
 
 
 @pytest.mark.parametrize("propensity", [0.0, -1.0, 1.5, math.nan])

@@ -148,6 +148,7 @@ class Learner(BaseModule):
         self._check()
         value = self.reward_of(reward)
         offered = tuple(self.rows) if actions is None else _offered(actions)
+        [action] = _offered([action])
         if action not in self.rows or action not in offered:
             raise LearningError(
                 "actions",
@@ -162,8 +163,8 @@ class Learner(BaseModule):
     def replay(self, experiences: Iterable[Experience]) -> int:
         """Learns from experiences whose actions were chosen elsewhere or earlier.
 
-        Each is weighted by its propensity where the learner needs that, and those without one are
-        then left out; which do, `learn` of the learner says.
+        A `SoftmaxPolicy` weighs each by its propensity and leaves out those without one; linear
+        learners need none.
 
         Returns:
             How many were learned.
@@ -189,11 +190,12 @@ class Learner(BaseModule):
 
         Args:
             actions: the actions.
-            dimension: of contexts; needed before the first, where they are vectors.
+            dimension: of contexts, which vectors need to say before the first. None: what it was
+                so far or, before the first, `hashed_dimension`.
 
         Raises:
-            LearningError: an action cannot be told apart (``actions``), or the dimension is not
-                known, or another (``context``).
+            LearningError: an action cannot be told apart (``actions``), or contexts have another
+                dimension (``context``).
         """
         size = dimension or self.dimension or self.hashed_dimension
         self._check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -295,12 +296,13 @@ class NeuralLearningMixin:
         carried = None
         if differs and learner == "carry":
             carried = await self._carried(store, name, found.number)
-        changes: list[MigrationReport] = []
-        await store.aload_into(root, name, version=found.number, report=changes.append)
+        told: list[MigrationReport] = []
+        await store.aload_into(root, name, version=found.number, report=told.append)
+        changes = told[0] if told else NOTHING
         if carried is not None:
             self.learner = carried
-            changes.append(_CARRIED)
-        return Restored(found, changes[-1] if changes else NOTHING)
+            changes = replace(changes, converted=(*changes.converted, *_CARRIED.converted))
+        return Restored(found, changes)
 
     # --- inside -----------------------------------------------------------------------------------
 
