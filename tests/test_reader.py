@@ -15,7 +15,7 @@ import pytest
 
 import dachi_fast
 from dachi_fast import Attr, BaseModule, FileWitness, Param, Store, reader
-from dachi_fast.errors import DachiError, KeyringError, UnknownName
+from dachi_fast.errors import DachiError, KeyringError, UnknownName, WitnessMissing
 from dachi_fast.reader import Opaque, StoreReader
 from dachi_fast.reader.__main__ import main
 from dachi_fast.reader._keys import Key
@@ -175,11 +175,15 @@ def test_a_store_older_than_its_witness_is_refused(folder: Path, tmp_path: Path)
 def test_a_witness_that_knows_nothing_or_was_edited_is_told_apart(
     folder: Path, tmp_path: Path
 ) -> None:
-    assert refusal(folder, witness=tmp_path) == "accepted"
+    """Symptom: the path of a witness that was written wrong switched it off in silence. Cause: one
+    that knows nothing was taken for none. Fix: it is a warning, as `Store.open` has it."""
+    with pytest.warns(WitnessMissing, match="it tells no older copy"):
+        assert refusal(folder, witness=tmp_path) == "accepted"
     [file] = (file for file in (folder / "witness").iterdir() if not file.suffix)
     content = file.read_bytes()
     file.write_bytes(bytes(len(content)))
-    assert refusal(folder, witness=folder / "witness") == "accepted"
+    with pytest.warns(WitnessMissing):
+        assert refusal(folder, witness=folder / "witness") == "accepted"
     file.write_bytes(bytes(16) + content[16 : 4096 + 20] + bytes(len(content)))
     assert refusal(folder, witness=folder / "witness") == "tampered"
 
@@ -304,3 +308,15 @@ def test_the_command_says_why_a_store_is_refused(
     arguments = [str(folder / "store"), "--key", str(folder / "key")]
     assert main([*arguments, "--witness", str(folder / "witness")]) == 1
     assert capsys.readouterr().err.startswith("tampered: ")
+
+
+def test_the_command_says_in_a_line_what_it_cannot_read_and_what_it_was_not_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Symptom: a traceback. Cause: errors of the operating system were not those of the package.
+    Fix: they are told like those."""
+    arguments = [str(folder / "store"), "--key", str(folder / "key"), "--witness"]
+    assert main([*arguments, str(folder / "key")]) == 1
+    assert capsys.readouterr().err.startswith("io: ")
+    assert main([*arguments, str(tmp_path / "none")]) == 0
+    assert capsys.readouterr().err.startswith("warning: the witness in ")

@@ -9,10 +9,11 @@ import argparse
 import getpass
 import json
 import sys
+import warnings
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dachi_fast.errors import DachiError
+from dachi_fast.errors import DachiError, WitnessMissing
 from dachi_fast.reader import EnvKey, KeyFile, Passphrase, StoreReader, Version
 from dachi_fast.reader._plain import plain
 
@@ -30,14 +31,24 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code.
     """
     given = _parser().parse_args(arguments)
-    try:
-        with StoreReader(given.store, key=_key(given), witness=given.witness) as store:
-            show = _dump if given.json else _list
-            show(store)
-    except DachiError as error:
-        print(f"{error.code}: {error}", file=sys.stderr)
-        return 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", WitnessMissing)
+        warnings.showwarning = _warn  # type: ignore[assignment]
+        try:
+            with StoreReader(given.store, key=_key(given), witness=given.witness) as store:
+                show = _dump if given.json else _list
+                show(store)
+        except DachiError as error:
+            print(f"{error.code}: {error}", file=sys.stderr)
+            return 1
+        except OSError as error:
+            print(f"io: {error}", file=sys.stderr)
+            return 1
     return 0
+
+
+def _warn(message: Warning | str, *_: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

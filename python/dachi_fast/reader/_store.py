@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from dachi_fast.errors import Missing, Tampered, UnknownName
+from dachi_fast.errors import Missing, Tampered, UnknownName, WitnessMissing
 from dachi_fast.reader import _head, _ledger, _maps, _records, _witness
 from dachi_fast.reader._envelope import NOBODY, Opener
 from dachi_fast.reader._folder import KEYS_FILE, Folder
@@ -90,6 +91,9 @@ class StoreReader:
         FormatTooNew: it is of a newer format.
         KeyringError: the key is another one.
         IntegrityError: it was edited, is incomplete, or older than its witness has seen.
+        OSError: no permission, or the disk failed.
+
+    A witness that knows nothing of the store is a warning (`WitnessMissing`).
     """
 
     def __init__(
@@ -114,7 +118,13 @@ class StoreReader:
         self._met: set[bytes] = set()
         self.head = _head.opened(record, self._keyring)
         self._top = self._nodes(self._keyring.store_opener())
-        if witness is not None and (seen := _witness.newest(Path(witness), self._keyring)):
+        if witness is None:
+            return
+        seen = _witness.newest(Path(witness), self._keyring)
+        if seen is None:
+            what = f"the witness in {witness} knows nothing of this store: it tells no older copy"
+            warnings.warn(WitnessMissing("witness-missing", what), stacklevel=3)
+        else:
             _witness.check(self.head, seen, self._chain(seen.entries))
 
     def close(self) -> None:
