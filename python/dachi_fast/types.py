@@ -183,12 +183,15 @@ class VectorIndex(Protocol):
         """Takes vectors out and gives how many were there."""
         ...
 
-    def search(self, queries: ArrayLike, k: int = 10, *, within: Any = None) -> Any:
+    def search(
+        self, queries: ArrayLike, k: int = 10, *, recall: float = 0.99, within: Any = None
+    ) -> Any:
         """Gives ids and scores of the k nearest, the nearest first.
 
         Args:
             queries: shape ``(dimension,)`` or ``(n, dimension)``.
             k: how many each; where there are fewer, all of them.
+            recall: the share of them that is to be found on average, above 0, at most 1.
             within: only these ids may be found; None for all.
 
         Returns:

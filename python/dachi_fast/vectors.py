@@ -1,7 +1,7 @@
 """Searching vectors by nearness, in memory.
 
-`Auto` is what to use: it chooses how it searches by how many vectors there are. `Exact` and `Int8`
-always search one way. All of them follow one protocol, `dachi_fast.types.VectorIndex`, and one
+`Auto` is what to use: it chooses how it searches by how many vectors there are. `Exact`, `Int8`
+and `Signs` search one way each. All of them follow one protocol, `dachi_fast.types.VectorIndex`, and one
 contract, held by a test that compares them with exact search.
 
 Ids are whole numbers from 0 to 2**64 - 1: what numpy has a type for, so that a million of them go
@@ -45,7 +45,7 @@ class Stats(NamedTuple):
     Attributes:
         vectors: how many.
         size_bytes: of memory, about.
-        method: what answers a search: "exact" or "int8".
+        method: what answers a search: "exact", "int8" or "signs".
     """
 
     vectors: int
@@ -149,13 +149,22 @@ class _Index:
         return self._core.delete(ids_of(ids))
 
     def search(
-        self, queries: ArrayLike, k: int = 10, *, within: Subset | ArrayLike | None = None
+        self,
+        queries: ArrayLike,
+        k: int = 10,
+        *,
+        recall: float = 0.99,
+        within: Subset | ArrayLike | None = None,
     ) -> Found:
         """Gives the vectors nearest to one query, or to each of many.
 
         Args:
             queries: as the vectors of `insert`: shape ``(dimension,)`` or ``(n, dimension)``.
             k: how many at most: 0 gives none, and more than there are gives all.
+            recall: the share of the k nearest that is to be found on average, above 0, at most 1.
+                Where an index looks at all vectors as they are or in eight bits, more is found.
+                The default finds nearly all; what is left out is hardly less near than what is
+                found.
             within: only these may be found: a `Subset`, or ids, of which one is made for this
                 search; None for all.
 
@@ -164,21 +173,24 @@ class _Index:
 
         Raises:
             VectorError: another dimension, a component that is NaN, infinite or over 1e16 in
-                magnitude, zeros under cosine, or a negative k.
+                magnitude, zeros under cosine, a negative k, or a recall out of range.
+
+        Complexity:
+            O(n dimension), where n vectors may be found.
         """
         rows = _rows(queries, self._dimension)
         subset = within if within is None or isinstance(within, Subset) else Subset(within)
         core = None if subset is None else subset._core
-        ids, scores = self._core.search(rows, _natural(k, "k"), core)
+        ids, scores = self._core.search(rows, _natural(k, "k"), recall, core)
         shape = (-1,) if np.ndim(queries) == 1 else (len(rows), len(ids) // (8 * len(rows) or 1))
         return Found(
             np.frombuffer(ids, np.uint64).reshape(shape),
             np.frombuffer(scores, np.float32).reshape(shape),
         )
 
-    def stats(self) -> Stats:
-        """Gives what the index holds."""
-        return Stats(**self._core.stats())
+    def stats(self, recall: float = 0.99) -> Stats:
+        """Gives what the index holds, and how it searches for this recall."""
+        return Stats(**self._core.stats(recall))
 
     def __len__(self) -> int:
         return len(self._core)
@@ -235,6 +247,25 @@ class Int8(_Index):
     """
 
     _PLAN = "int8"
+
+
+class Signs(_Index):
+    """Compares one bit of each component, then the best by that in eight bits, and those as they are.
+
+    How many to compare in eight bits for a recall is measured on the vectors themselves, whenever
+    their number has doubled. Where that would be slower than to compare all, as with few vectors,
+    few components or vectors without structure, it searches as `Int8` does; also for a recall of
+    which the measurement says nothing, above about .998.
+
+    Args:
+        dimension: components of a vector, 1 to 4,096.
+        metric: how they are compared.
+
+    Raises:
+        VectorError: another dimension or metric.
+    """
+
+    _PLAN = "signs"
 
 
 def ids_of(ids: ArrayLike | Iterable[int]) -> NDArray[np.uint64]:

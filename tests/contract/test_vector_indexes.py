@@ -147,6 +147,16 @@ class VectorIndexContract:
             found = index.search(query, 10, within=subset)
             assert found.ids.tolist() == index.search(query, 10, within=ids).ids.tolist()
 
+    def test_a_recall_is_a_share(self) -> None:
+        index, truth, queries = self.both(700, 8, "cosine")
+        for recall in (0.0, -1.0, 1.01, float("nan")):
+            with pytest.raises(VectorError) as caught:
+                index.search(queries[0], recall=recall)
+            assert caught.value.code == "vector-setting"
+        for query in queries:
+            best = truth.best(query, 10)
+            np.testing.assert_allclose(index.search(query, recall=1.0).scores, best, atol=1e-5)
+
     def test_a_subset_follows_the_index(self) -> None:
         index, truth, queries = self.both(300, 8, "cosine")
         ids = list(truth.vectors)[:20]
@@ -284,6 +294,11 @@ class TestExact(VectorIndexContract):
 class TestInt8(VectorIndexContract):
     def make(self, dimension: int, metric: Metric) -> VectorIndex:
         return vectors.Int8(dimension, metric=metric)
+
+
+class TestSigns(VectorIndexContract):
+    def make(self, dimension: int, metric: Metric) -> VectorIndex:
+        return vectors.Signs(dimension, metric=metric)
 
 
 class TestAuto(VectorIndexContract):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 class _Stats(TypedDict):
     vectors: int
     size_bytes: int
-    method: Literal["exact", "int8"]
+    method: Literal["exact", "int8", "signs"]
 
 @final
 class Index:
@@ -17,7 +17,7 @@ class Index:
     Args:
         dimension: components of a vector, 1 to 4,096.
         metric: "cosine", "dot" or "euclidean".
-        plan: "exact", "int8" or "auto".
+        plan: "exact", "int8", "signs" or "auto".
 
     Raises:
         VectorError: a setting is none of these.
@@ -51,21 +51,23 @@ class Index:
         """
 
     def search(
-        self, queries: NDArray[np.float32], k: int, subset: Subset | None = None
+        self, queries: NDArray[np.float32], k: int, recall: float, subset: Subset | None = None
     ) -> tuple[bytearray, bytearray]:
         """Gives ids (uint64) and scores (float32) of the nearest, one query after the other.
 
         Args:
             queries: float32, one after the other, C order.
             k: how many each, at most; all get as many.
+            recall: the share of them that is to be found, above 0, at most 1.
             subset: what may be found; None for all.
 
         Raises:
-            VectorError: another dimension, a value that is not finite, or zeros under cosine.
+            VectorError: another dimension, a value that is not finite, zeros under cosine, or a
+                recall out of range.
         """
 
-    def stats(self) -> _Stats:
-        """Gives what it holds."""
+    def stats(self, recall: float) -> _Stats:
+        """Gives what it holds, and what a search for this recall does."""
 
     def __len__(self) -> int: ...
     def __contains__(self, one: int, /) -> bool: ...

@@ -40,25 +40,26 @@ impl Index {
         Ok(py.detach(|| self.0.delete(&ids)))
     }
 
-    #[pyo3(signature = (queries, k, subset=None))]
+    #[pyo3(signature = (queries, k, recall, subset=None))]
     fn search<'py>(
         &self,
         py: Python<'py>,
         queries: PyBuffer<f32>,
         k: usize,
+        recall: f32,
         subset: Option<&Subset>,
     ) -> PyResult<Found<'py>> {
         let queries = queries.to_vec(py)?;
         let subset = subset.map(|subset| &subset.0);
-        let found = py.detach(|| self.0.search(&queries, k, subset))?;
+        let found = py.detach(|| self.0.search(&queries, k, recall, subset))?;
         let found = || found.iter().flatten();
         let ids: Vec<u8> = found().flat_map(|(id, _)| id.to_ne_bytes()).collect();
         let scores: Vec<u8> = found().flat_map(|(_, score)| score.to_ne_bytes()).collect();
         Ok((PyByteArray::new(py, &ids), PyByteArray::new(py, &scores)))
     }
 
-    fn stats<'py>(&self, py: Python<'py>) -> Attempt<Bound<'py, PyDict>> {
-        let stats = self.0.stats();
+    fn stats<'py>(&self, py: Python<'py>, recall: f32) -> Attempt<Bound<'py, PyDict>> {
+        let stats = self.0.stats(recall);
         let dict = PyDict::new(py);
         dict.set_item("vectors", stats.vectors)?;
         dict.set_item("size_bytes", stats.size_bytes)?;
@@ -67,7 +68,7 @@ impl Index {
     }
 
     fn __len__(&self) -> usize {
-        self.0.stats().vectors
+        self.0.count()
     }
 
     fn __contains__(&self, id: u64) -> bool {

@@ -18,6 +18,9 @@ pub enum Plan {
     Exact,
     /// All rows in eight bits, then the best of them as they are.
     Int8,
+    /// All rows by their signs, the best of them in eight bits, the best of those as they are; where
+    /// signs do not tell enough, as `Int8`.
+    Signs,
     /// Whichever is fastest at this size.
     Auto,
 }
@@ -31,6 +34,7 @@ impl Plan {
         match name {
             "exact" => Ok(Plan::Exact),
             "int8" => Ok(Plan::Int8),
+            "signs" => Ok(Plan::Signs),
             "auto" => Ok(Plan::Auto),
             _ => Err(Error::new("vector-setting", format!("there is no plan {name:?}"))),
         }
@@ -40,7 +44,7 @@ impl Plan {
     fn codes(self, rows: usize) -> bool {
         match self {
             Plan::Exact => false,
-            Plan::Int8 => true,
+            Plan::Int8 | Plan::Signs => true,
             Plan::Auto => rows >= FEW,
         }
     }
@@ -130,25 +134,45 @@ impl Index {
     }
 
     /// The nearest vectors to each query, at most `k`, of those that `subset` has.
-    pub fn search(&self, queries: &[f32], k: usize, subset: Option<&Subset>) -> Result<Vec<Found>> {
+    ///
+    /// `recall` is the share of them that is to be found on average.
+    pub fn search(
+        &self,
+        queries: &[f32],
+        k: usize,
+        recall: f32,
+        subset: Option<&Subset>,
+    ) -> Result<Vec<Found>> {
+        if !(recall > 0.0 && recall <= 1.0) {
+            return Err(Error::new("vector-setting", "a recall is above 0 and at most 1"));
+        }
         let rows = self.prepared(queries, None)?;
         let state = self.read();
-        let allowed = subset.map(|subset| subset.slots(&state));
+        let subset = subset.map(|subset| subset.slots(&state));
+        let allowed = subset.as_deref();
+        let k = k.min(allowed.map_or(state.table.count(), Slots::count));
+        let wish = scan::Wish { k, recall, allowed };
         let queries = rows.chunks_exact(self.dimension.div_ceil(16));
         Ok(scan::with_room(|room| {
-            queries.map(|query| state.search(query, k, allowed.as_deref(), room)).collect()
+            let codes = state.codes.as_ref();
+            queries.map(|query| scan::search(&state.table, codes, query, wish, room)).collect()
         }))
     }
 
-    /// What it holds at present.
-    pub fn stats(&self) -> Stats {
+    /// What it holds at present, and what a search for this recall does.
+    pub fn stats(&self, recall: f32) -> Stats {
         let state = self.read();
         let codes = state.codes.as_ref();
         Stats {
             vectors: state.table.count(),
             size_bytes: state.table.size_bytes() + codes.map_or(0, Codes::size_bytes),
-            method: codes.map_or("exact", Codes::method),
+            method: codes.map_or("exact", |codes| codes.method(&state.table, recall)),
         }
+    }
+
+    /// How many vectors there are.
+    pub fn count(&self) -> usize {
+        self.read().table.count()
     }
 
     /// Whether a label has a vector.
@@ -178,7 +202,7 @@ impl Index {
         let codes = match &state.codes {
             Some(codes) if wanted && !codes.is_stale(&state.table) => return,
             None if !wanted => return,
-            _ => wanted.then(|| Codes::build(&state.table)),
+            _ => wanted.then(|| Codes::build(&state.table, self.plan != Plan::Int8)),
         };
         drop(state);
         self.write().codes = codes;
@@ -212,17 +236,6 @@ impl State {
         };
         self.table.release(slot);
         true
-    }
-
-    fn search(
-        &self,
-        query: &[Floats],
-        k: usize,
-        allowed: Option<&Slots>,
-        room: &mut scan::Room,
-    ) -> Found {
-        let k = k.min(allowed.map_or(self.table.count(), Slots::count));
-        scan::search(&self.table, self.codes.as_ref(), query, k, allowed, room)
     }
 }
 

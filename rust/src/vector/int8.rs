@@ -34,6 +34,14 @@ pub struct Query {
     bias: i32,
 }
 
+impl Query {
+    /// The key of a row.
+    fn key(&self, product: i32, scale: f32, bias: f32) -> f32 {
+        // Both are far from the ends of their range; a check would keep four from being done at once.
+        product.wrapping_sub(self.bias) as f32 * (self.scale * scale) + bias
+    }
+}
+
 impl Int8 {
     /// All rows of a table about their mean.
     pub fn build(table: &Table) -> Int8 {
@@ -58,6 +66,11 @@ impl Int8 {
         &self.mean
     }
 
+    /// What keys have besides products.
+    pub fn biases(&self) -> &[f32] {
+        &self.biases
+    }
+
     /// Writes the row of a slot.
     pub fn put(&mut self, slot: u32, row: &[Floats]) {
         let (slots, lines) = (slot as usize + 1, self.lines());
@@ -66,9 +79,8 @@ impl Int8 {
             self.scales.resize(slots, 0.0);
             self.biases.resize(slots, 0.0);
         }
-        let centred: Vec<Floats> = less(row, &self.mean).collect();
-        let bytes = self.rows.get_mut((slots - 1) * lines..slots * lines);
-        let scale = quantise(&centred, bytes.unwrap_or(&mut []), 128);
+        let bytes = self.rows.get_mut((slots - 1) * lines..slots * lines).unwrap_or(&mut []);
+        let scale = quantise(less(row, &self.mean), bytes, 128);
         let key = self.metric.bias(&self.mean, row);
         self.scales.iter_mut().skip(slot as usize).take(1).for_each(|to| *to = scale);
         self.biases.iter_mut().skip(slot as usize).take(1).for_each(|to| *to = key);
@@ -80,7 +92,7 @@ impl Int8 {
         to.centred.extend(less(query, &self.mean));
         to.bytes.clear();
         to.bytes.resize(self.lines(), Bytes::ZERO_QUERY);
-        to.scale = quantise(&to.centred, &mut to.bytes, 0);
+        to.scale = quantise(to.centred.iter().copied(), &mut to.bytes, 0);
         let values = to.bytes.iter().flat_map(|line| line.0);
         to.bias = 128 * values.map(|byte| i32::from(byte.cast_signed())).sum::<i32>();
     }
@@ -99,9 +111,13 @@ impl Int8 {
         Kernel::best().products(&query.bytes, rows, products);
         let scales = self.scales.get(slots.clone()).unwrap_or(&[]);
         let biases = self.biases.get(slots).unwrap_or(&[]);
-        keys.extend(products.iter().zip(scales).zip(biases).map(|((&product, scale), bias)| {
-            (product - query.bias) as f32 * (query.scale * scale) + bias
-        }));
+        keys.extend(
+            products
+                .iter()
+                .zip(scales)
+                .zip(biases)
+                .map(|((&product, &scale), &bias)| query.key(product, scale, bias)),
+        );
     }
 
     /// Likewise for some slots.
@@ -117,7 +133,7 @@ impl Int8 {
         keys.extend(products.iter().zip(slots).map(|(&product, &slot)| {
             let scale = self.scales.get(slot as usize).copied().unwrap_or(0.0);
             let bias = self.biases.get(slot as usize).copied().unwrap_or(0.0);
-            (product - query.bias) as f32 * (query.scale * scale) + bias
+            query.key(product, scale, bias)
         }));
     }
 
@@ -158,7 +174,7 @@ fn mean(table: &Table) -> Vec<Floats> {
 }
 
 /// Differences, component by component.
-fn less<'a>(from: &'a [Floats], mean: &'a [Floats]) -> impl Iterator<Item = Floats> + 'a {
+fn less<'a>(from: &'a [Floats], mean: &'a [Floats]) -> impl Iterator<Item = Floats> + Clone + 'a {
     from.iter().zip(mean).map(|(Floats(from), Floats(mean))| {
         let mut line = Floats::ZERO;
         line.0.iter_mut().zip(from).zip(mean).for_each(|((to, from), mean)| *to = from - mean);
@@ -167,18 +183,19 @@ fn less<'a>(from: &'a [Floats], mean: &'a [Floats]) -> impl Iterator<Item = Floa
 }
 
 /// Writes whole numbers from -127 to 127 and gives what one of them stands for.
-fn quantise(row: &[Floats], bytes: &mut [Bytes], bias: u8) -> f32 {
-    let largest =
-        row.iter().flat_map(|line| line.0).fold(0.0f32, |most, value| most.max(value.abs()));
+fn quantise(row: impl Iterator<Item = Floats> + Clone, bytes: &mut [Bytes], bias: u8) -> f32 {
+    let mut most = [0.0f32; 16];
+    for Floats(line) in row.clone() {
+        most.iter_mut().zip(line).for_each(|(most, value)| *most = most.max(value.abs()));
+    }
+    let largest = most.into_iter().fold(0.0, f32::max);
     let factor = Some(LARGEST / largest).filter(|factor| factor.is_finite()).unwrap_or(0.0);
-    for (Bytes(to), from) in bytes.iter_mut().zip(row.chunks(4)) {
-        for (to, Floats(from)) in to.as_chunks_mut::<16>().0.iter_mut().zip(from) {
-            to.iter_mut().zip(from).for_each(|(to, value)| {
-                // Adding 1.5 * 2^23 rounds to a whole number, ties to even, in the low bits.
-                let rounded = (value * factor + 12_582_912.0).to_bits() as u8;
-                *to = rounded ^ bias;
-            });
-        }
+    let to = bytes.iter_mut().flat_map(|Bytes(to)| to.as_chunks_mut::<16>().0);
+    for (to, Floats(from)) in to.zip(row) {
+        to.iter_mut().zip(from).for_each(|(to, value)| {
+            // Adding 1.5 * 2^23 rounds to a whole number, ties to even, in the low bits.
+            *to = (value * factor + 12_582_912.0).to_bits() as u8 ^ bias;
+        });
     }
     largest / LARGEST
 }

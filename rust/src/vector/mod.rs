@@ -9,6 +9,7 @@ pub mod int8;
 pub mod kernel;
 pub mod metric;
 pub mod scan;
+pub mod signs;
 pub mod slots;
 pub mod table;
 

@@ -3,59 +3,94 @@
 use super::best::Best;
 use super::int8::{Int8, Query};
 use super::kernel::Floats;
+use super::signs::{Coarse, Signs};
 use super::slots::Slots;
 use super::table::Table;
 use std::cell::RefCell;
 
 /// Rows that are compared before the best of them are picked: their keys stay in the nearest cache.
 const CHUNK: usize = 1024;
-/// Changes, in how many times the vectors that there were, after which codes are made anew.
-const FEWEST_CHANGES: usize = 1000;
+/// Writes that never make codes stale: fewer vectors are quantised anew in a millisecond or so.
+const FEWEST_WRITES: usize = 1000;
+/// Below this many vectors signs do not pay for what is compared in eight bits after them.
+const FEWEST_FOR_SIGNS: usize = 4000;
+/// Bytes of a row in eight bits, in those of its signs.
+const SMALLER: usize = 8;
 
 /// Quantised vectors.
 #[derive(Debug)]
 pub struct Codes {
     int8: Int8,
+    signs: Option<Signs>,
     /// Vectors that there were when they were made, and writes since.
     built: usize,
     written: usize,
 }
 
 impl Codes {
-    /// Of all vectors of a table.
-    pub fn build(table: &Table) -> Codes {
-        Codes { int8: Int8::build(table), built: table.count(), written: 0 }
+    /// Of all vectors of a table; `signs` from as many on as pay.
+    pub fn build(table: &Table, signs: bool) -> Codes {
+        let int8 = Int8::build(table);
+        let many = signs && table.count() >= FEWEST_FOR_SIGNS;
+        let signs = many.then(|| Signs::build(table, &int8));
+        Codes { int8, signs, built: table.count(), written: 0 }
     }
 
     /// Writes the row of a slot.
     pub fn put(&mut self, slot: u32, row: &[Floats]) {
         self.int8.put(slot, row);
+        if let Some(signs) = &mut self.signs {
+            signs.put(slot, row, self.int8.mean());
+        }
         self.written += 1;
     }
 
     /// Whether most vectors are others than those that they were made for.
     pub fn is_stale(&self, table: &Table) -> bool {
-        self.written > self.built.max(FEWEST_CHANGES) || table.count() < self.built / 2
+        self.written > self.built.max(FEWEST_WRITES) || table.count() < self.built / 2
+    }
+
+    /// How many of the best by signs to compare in eight bits; None where comparing all is faster.
+    fn by_signs(&self, table: &Table, k: usize, recall: f32) -> Option<(&Signs, usize)> {
+        let signs = self.signs.as_ref()?;
+        // Measured for ten neighbours, among those that there were; more of them lie further out, and
+        // among more there are more before them.
+        let grown = signs.needed(recall)?.saturating_mul(table.count()).div_ceil(self.built.max(1));
+        let needed = grown.saturating_mul(k.div_ceil(10)).max(reranked(k));
+        (needed <= table.capacity() / SMALLER).then_some((signs, needed))
     }
 
     /// What answers a search.
-    pub fn method(&self) -> &'static str {
-        "int8"
+    pub fn method(&self, table: &Table, recall: f32) -> &'static str {
+        if self.by_signs(table, 10, recall).is_some() { "signs" } else { "int8" }
     }
 
     /// Bytes of memory.
     pub fn size_bytes(&self) -> usize {
-        self.int8.size_bytes()
+        self.int8.size_bytes() + self.signs.as_ref().map_or(0, Signs::size_bytes)
     }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// How many, of which there are as many.
+    pub k: usize,
+    /// Which share of the nearest is to be found, on average.
+    pub recall: f32,
+    /// Which may be found.
+    pub allowed: Option<&'a Slots>,
 }
 
 /// Memory that a search works in, kept warm by its thread.
 #[derive(Debug, Default)]
 pub struct Room {
     query: Query,
+    coarse: Coarse,
     products: Vec<i32>,
     keys: Vec<f32>,
-    best: Best<f32>,
+    best: Best,
+    /// What the next stage looks at.
     slots: Vec<u32>,
 }
 
@@ -70,55 +105,94 @@ pub fn with_room<T>(work: impl FnOnce(&mut Room) -> T) -> T {
     made
 }
 
-/// How many of the best by eight bits are compared as they are: 30 of 10 found all that exact search
+/// How many of the best in eight bits are compared as they are: 30 for 10 found all that exact search
 /// does among 10,000 text embeddings.
 fn reranked(k: usize) -> usize {
     k.saturating_mul(3).max(30)
 }
 
-/// The `k` nearest to a prepared query, of `allowed`; there are at least as many.
+/// The nearest to a prepared query.
 pub fn search(
     table: &Table,
     codes: Option<&Codes>,
     query: &[Floats],
-    k: usize,
-    allowed: Option<&Slots>,
+    wish: Wish<'_>,
     room: &mut Room,
 ) -> Vec<(u64, f32)> {
-    let candidates = allowed.map_or(table.count(), Slots::count);
     room.slots.clear();
+    let candidates = wish.allowed.map_or(table.count(), Slots::count);
     match codes {
-        Some(codes) if k > 0 && reranked(k) < candidates => {
-            by_int8(table, codes, query, k, allowed, room);
+        Some(codes) if wish.k > 0 && reranked(wish.k) < candidates => {
+            codes.int8.query(query, &mut room.query);
+            codes.narrow(table, candidates, wish, room);
         }
-        _ => room.slots.extend(allowed.unwrap_or(table.live()).iter()),
+        _ => room.slots.extend(wish.allowed.unwrap_or(table.live()).iter()),
     }
-    exactly(table, query, k, room)
+    exactly(table, query, wish.k, room)
 }
 
-/// Puts into the room the slots that are best in eight bits.
-fn by_int8(
-    table: &Table,
-    codes: &Codes,
-    query: &[Floats],
-    k: usize,
+impl Codes {
+    /// Puts into the room the slots that are best in eight bits.
+    fn narrow(&self, table: &Table, candidates: usize, wish: Wish<'_>, room: &mut Room) {
+        let allowed = wish.allowed.or(table.gaps());
+        let signs = self.by_signs(table, wish.k, wish.recall);
+        // A few are compared one by one for less than it takes to read one bit of all.
+        if let Some(allowed) = allowed
+            && candidates <= table.capacity() / (if signs.is_some() { SMALLER } else { 1 } * 2)
+        {
+            room.slots.extend(allowed.iter());
+            return self.narrow_some(wish.k, room);
+        }
+        if let Some((signs, needed)) = signs {
+            let Room { query, coarse, products, keys, best, .. } = room;
+            coarse.set(&query.centred);
+            best.reset(needed);
+            each_chunk(table.capacity(), allowed, best, keys, |slots, keys| {
+                signs.keys(coarse, self.int8.biases(), slots, products, keys);
+            });
+            room.slots.extend(room.best.chosen().iter().map(|&(_, slot)| slot));
+            // In order of memory, which fetches ahead.
+            room.slots.sort_unstable();
+            return self.narrow_some(wish.k, room);
+        }
+        let Room { query, products, keys, best, slots, .. } = room;
+        best.reset(reranked(wish.k));
+        each_chunk(table.capacity(), allowed, best, keys, |slots, keys| {
+            self.int8.keys(query, slots, products, keys);
+        });
+        slots.extend(best.chosen().iter().map(|&(_, slot)| slot));
+    }
+
+    /// Leaves of the slots in the room those that are best in eight bits.
+    fn narrow_some(&self, k: usize, room: &mut Room) {
+        let Room { query, products, keys, best, slots, .. } = room;
+        best.reset(reranked(k));
+        for slots in slots.chunks(CHUNK) {
+            keys.clear();
+            self.int8.some_keys(query, slots, products, keys);
+            best.offer_some(slots, keys);
+        }
+        slots.clear();
+        slots.extend(best.chosen().iter().map(|&(_, slot)| slot));
+    }
+}
+
+/// Offers the keys of all slots, those of a chunk at a time.
+fn each_chunk(
+    slots: usize,
     allowed: Option<&Slots>,
-    room: &mut Room,
+    best: &mut Best,
+    keys: &mut Vec<f32>,
+    mut add: impl FnMut(std::ops::Range<usize>, &mut Vec<f32>),
 ) {
-    let Room { query: quantised, products, keys, best, slots } = room;
-    codes.int8.query(query, quantised);
-    best.reset(reranked(k));
-    let allowed = allowed.or(table.gaps());
-    for start in (0..table.capacity()).step_by(CHUNK) {
-        let end = table.capacity().min(start + CHUNK);
+    for start in (0..slots).step_by(CHUNK) {
         keys.clear();
-        codes.int8.keys(quantised, start..end, products, keys);
+        add(start..slots.min(start + CHUNK), keys);
         match allowed {
             Some(allowed) => best.offer(start as u32, keys, |slot| allowed.has(slot)),
             None => best.offer(start as u32, keys, |_| true),
         }
     }
-    slots.extend(best.chosen().iter().map(|&(_, slot)| slot));
 }
 
 /// The `k` nearest of the slots in the room; equally near ones by label.

@@ -84,7 +84,7 @@ fn product(query: &[Bytes], row: &[Bytes]) -> i32 {
     lanes.iter().sum()
 }
 
-/// Bits are counted by nibbles, with a table in a register.
+/// Bits of each byte, by nibbles, with a table in a register.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn ones(words: __m256i) -> __m256i {
@@ -95,37 +95,44 @@ fn ones(words: __m256i) -> __m256i {
     );
     let lower = _mm256_shuffle_epi8(table, _mm256_and_si256(words, low));
     let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(words), low);
-    let counts = _mm256_add_epi8(lower, _mm256_shuffle_epi8(table, upper));
-    _mm256_sad_epu8(counts, _mm256_setzero_si256())
+    _mm256_add_epi8(lower, _mm256_shuffle_epi8(table, upper))
 }
 
+/// The planes of 1, 2 and 4 are weighed byte by byte: at most 8 * (1 + 2 + 4) in each.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn differing(query: &[u64], block: &[Words]) -> [i32; 8] {
-    let mut counts = [_mm256_setzero_si256(); 2];
-    for (&q, words) in query.iter().zip(block) {
-        let q = _mm256_set1_epi64x(q.cast_signed());
+fn set(query: &[Planes], block: &[Words]) -> [i32; 8] {
+    let zero = _mm256_setzero_si256();
+    let mut sums = [zero; 2];
+    for (planes, words) in query.iter().zip(block) {
+        let [one, two, four, eight] = planes.map(|plane| _mm256_set1_epi64x(plane.cast_signed()));
         let start = words.0.as_ptr().cast::<__m256i>();
         // SAFETY: a line is 64 bytes, aligned to 64.
         let halves = unsafe { [_mm256_load_si256(start), _mm256_load_si256(start.add(1))] };
-        for (count, half) in counts.iter_mut().zip(halves) {
-            *count = _mm256_add_epi64(*count, ones(_mm256_xor_si256(half, q)));
+        for (sum, half) in sums.iter_mut().zip(halves) {
+            let count = |plane| ones(_mm256_and_si256(half, plane));
+            let double = |counts| _mm256_add_epi8(counts, counts);
+            let upper = _mm256_add_epi8(count(two), double(count(four)));
+            let positive = _mm256_add_epi8(count(one), double(upper));
+            let negative = _mm256_slli_epi64::<3>(_mm256_sad_epu8(count(eight), zero));
+            let word = _mm256_sub_epi64(_mm256_sad_epu8(positive, zero), negative);
+            *sum = _mm256_add_epi64(*sum, word);
         }
     }
-    let mut lanes = Words::ZERO;
-    let start = lanes.0.as_mut_ptr().cast::<__m256i>();
-    let [low, high] = counts;
-    // SAFETY: `lanes` is 64 bytes, aligned to 64.
+    let mut lanes = [0i64; 8];
+    let start = lanes.as_mut_ptr().cast::<__m256i>();
+    let [low, high] = sums;
+    // SAFETY: `lanes` is 64 bytes; the stores need no alignment.
     unsafe {
-        _mm256_store_si256(start, low);
-        _mm256_store_si256(start.add(1), high);
+        _mm256_storeu_si256(start, low);
+        _mm256_storeu_si256(start.add(1), high);
     }
-    // A count is at most 4,096.
-    lanes.0.map(|count| count as i32)
+    // A sum is at most 4,096 * 8.
+    lanes.map(|sum| sum as i32)
 }
 
 #[inline]
-fn prefetch(line: &Bytes) {
+fn prefetch<Line>(line: &Line) {
     // SAFETY: SSE is part of x86-64; a prefetch of any address is harmless.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.0.as_ptr().cast()) };
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast()) };
 }

@@ -62,22 +62,28 @@ fn product(query: &[Bytes], row: &[Bytes]) -> i32 {
 
 #[target_feature(enable = "avx512f,avx512vpopcntdq")]
 #[inline]
-fn differing(query: &[u64], block: &[Words]) -> [i32; 8] {
-    let mut counts = _mm512_setzero_si512();
-    for (&q, words) in query.iter().zip(block) {
+fn set(query: &[Planes], block: &[Words]) -> [i32; 8] {
+    let mut counts = [_mm512_setzero_si512(); 4];
+    for (planes, words) in query.iter().zip(block) {
         // SAFETY: a line is 64 bytes, aligned to 64.
         let words = unsafe { _mm512_load_si512(words.0.as_ptr().cast()) };
-        let apart = _mm512_xor_si512(words, _mm512_set1_epi64(q.cast_signed()));
-        counts = _mm512_add_epi64(counts, _mm512_popcnt_epi64(apart));
+        for (count, plane) in counts.iter_mut().zip(planes) {
+            let both = _mm512_and_si512(words, _mm512_set1_epi64(plane.cast_signed()));
+            *count = _mm512_add_epi64(*count, _mm512_popcnt_epi64(both));
+        }
     }
+    let [ones, twos, fours, eights] = counts;
+    let low = _mm512_add_epi64(ones, _mm512_slli_epi64::<1>(twos));
+    let high = _mm512_sub_epi64(_mm512_slli_epi64::<2>(fours), _mm512_slli_epi64::<3>(eights));
+    let sums = _mm512_cvtepi64_epi32(_mm512_add_epi64(low, high));
     let mut out = [0; 8];
     // SAFETY: `out` is 32 bytes; the store needs no alignment.
-    unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm512_cvtepi64_epi32(counts)) };
+    unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), sums) };
     out
 }
 
 #[inline]
-fn prefetch(line: &Bytes) {
+fn prefetch<Line>(line: &Line) {
     // SAFETY: SSE is part of x86-64; a prefetch of any address is harmless.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.0.as_ptr().cast()) };
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast()) };
 }

@@ -25,6 +25,10 @@ pub struct Floats(pub [f32; 16]);
 #[repr(C, align(64))]
 pub struct Bytes(pub [u8; 64]);
 
+/// 64 components of a query, whole numbers of four bits: the first bits of all, the second, the
+/// third, and the fourth, which counts -8.
+pub type Planes = [u64; 4];
+
 /// The same word, of 64 signs, of eight rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(64))]
@@ -55,11 +59,11 @@ fn folded(lanes: [f32; 16]) -> f32 {
     (a + c) + (b + d)
 }
 
-/// The loops over rows, the same for every instruction set: a file has `dot`, `distance`, `product`,
-/// `differing` for single rows, and this macro makes of them what is called, under the same features.
+/// The loops over rows, the same for every instruction set: a file has `dot`, `distance`, `product`
+/// for a row and `set` for a block, and this macro makes of them what is called, under the same features.
 macro_rules! loops {
     ($(#[$features:meta])*) => {
-        use crate::vector::kernel::{AHEAD, Bytes, Floats, Words};
+        use crate::vector::kernel::{AHEAD, Bytes, Floats, Planes, Words};
 
         /// Inner products with the rows of `slots`.
         $(#[$features])*
@@ -104,11 +108,11 @@ macro_rules! loops {
             }));
         }
 
-        /// How many signs differ, for the rows of each block.
+        /// Sums of what a query has where bits are set, for the rows of each block.
         $(#[$features])*
-        pub fn differences(query: &[u64], blocks: &[Words], out: &mut Vec<i32>) {
+        pub fn sums(query: &[Planes], blocks: &[Words], out: &mut Vec<i32>) {
             for block in blocks.chunks_exact(query.len().max(1)) {
-                out.extend(differing(query, block));
+                out.extend(set(query, block));
             }
         }
     };
@@ -131,6 +135,11 @@ enum Set {
     Avx512,
     #[cfg(target_arch = "aarch64")]
     Neon,
+}
+
+/// What four counts of bits are worth.
+fn weighed([ones, twos, fours, eights]: [i32; 4]) -> i32 {
+    ones + 2 * twos + 4 * fours - 8 * eights
 }
 
 /// Calls a function of the set's file.
@@ -217,9 +226,9 @@ impl Kernel {
         dispatched!(self, some_products(query, rows, slots, out));
     }
 
-    /// Adds to `out` in how many signs `query` differs from each row of each block of eight.
-    pub fn differences(self, query: &[u64], blocks: &[Words], out: &mut Vec<i32>) {
-        dispatched!(self, differences(query, blocks, out));
+    /// Adds to `out` the sum of what `query` has where a row has a bit, for each row of each block.
+    pub fn sums(self, query: &[Planes], blocks: &[Words], out: &mut Vec<i32>) {
+        dispatched!(self, sums(query, blocks, out));
     }
 }
 

@@ -1,7 +1,7 @@
 //! NEON: every 64-bit ARM machine.
 #![allow(unsafe_code)]
 
-use super::{folded, loops};
+use super::{folded, loops, weighed};
 use std::arch::aarch64::*;
 
 loops! { #[target_feature(enable = "neon")] }
@@ -71,23 +71,32 @@ fn product(query: &[Bytes], row: &[Bytes]) -> i32 {
 
 #[target_feature(enable = "neon")]
 #[inline]
-fn differing(query: &[u64], block: &[Words]) -> [i32; 8] {
-    let mut counts = [vdupq_n_u64(0); 4];
-    for (&q, Words(words)) in query.iter().zip(block) {
-        let q = vdupq_n_u64(q);
-        for (count, pair) in counts.iter_mut().zip(words.as_chunks::<2>().0) {
-            // SAFETY: `pair` is two words.
-            let apart = veorq_u64(unsafe { vld1q_u64(pair.as_ptr()) }, q);
-            let ones = vpaddlq_u8(vcntq_u8(vreinterpretq_u8_u64(apart)));
-            *count = vaddq_u64(*count, vpaddlq_u32(vpaddlq_u16(ones)));
+fn set(query: &[Planes], block: &[Words]) -> [i32; 8] {
+    let mut counts = [[0u64; 8]; 4];
+    for (counts, plane) in counts.iter_mut().zip(0..) {
+        let mut pairs = [vdupq_n_u64(0); 4];
+        for (planes, Words(words)) in query.iter().zip(block) {
+            let q = vdupq_n_u64(planes.get(plane).copied().unwrap_or(0));
+            for (pair, words) in pairs.iter_mut().zip(words.as_chunks::<2>().0) {
+                // SAFETY: `words` is two words.
+                let both = vandq_u64(unsafe { vld1q_u64(words.as_ptr()) }, q);
+                let ones = vpaddlq_u8(vcntq_u8(vreinterpretq_u8_u64(both)));
+                *pair = vaddq_u64(*pair, vpaddlq_u32(vpaddlq_u16(ones)));
+            }
+        }
+        for (to, pair) in counts.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+            // SAFETY: `to` is two words.
+            unsafe { vst1q_u64(to.as_mut_ptr(), pair) };
         }
     }
-    let [a, b, c, d] = counts.map(|pair| {
+    let [ones, twos, fours, eights] = counts;
+    let mut out = [0; 8];
+    let rows = ones.into_iter().zip(twos).zip(fours.into_iter().zip(eights));
+    for (to, ((one, two), (four, eight))) in out.iter_mut().zip(rows) {
         // A count is at most 4,096.
-        [vgetq_lane_u64::<0>(pair) as i32, vgetq_lane_u64::<1>(pair) as i32]
-    });
-    let ([a0, a1], [b0, b1], [c0, c1], [d0, d1]) = (a, b, c, d);
-    [a0, a1, b0, b1, c0, c1, d0, d1]
+        *to = weighed([one, two, four, eight].map(|count| count as i32));
+    }
+    out
 }
 
-fn prefetch(_line: &Bytes) {}
+fn prefetch<Line>(_line: &Line) {}

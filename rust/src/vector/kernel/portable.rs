@@ -1,6 +1,6 @@
 //! Without any particular instructions: what the others are compared with.
 
-use super::{folded, loops};
+use super::{folded, loops, weighed};
 
 loops! { #[inline(never)] }
 
@@ -25,14 +25,16 @@ fn product(query: &[Bytes], row: &[Bytes]) -> i32 {
     bytes.map(|(&q, &r)| i32::from(q.cast_signed()) * i32::from(r)).sum()
 }
 
-fn differing(query: &[u64], block: &[Words]) -> [i32; 8] {
-    let mut counts = [0; 8];
-    for (q, Words(words)) in query.iter().zip(block) {
-        for (count, word) in counts.iter_mut().zip(words) {
-            *count += (q ^ word).count_ones().cast_signed();
+fn set(query: &[Planes], block: &[Words]) -> [i32; 8] {
+    let mut counts = [[0; 4]; 8];
+    for (planes, Words(words)) in query.iter().zip(block) {
+        for (counts, word) in counts.iter_mut().zip(words) {
+            for (count, plane) in counts.iter_mut().zip(planes) {
+                *count += (plane & word).count_ones().cast_signed();
+            }
         }
     }
-    counts
+    counts.map(weighed)
 }
 
-fn prefetch(_line: &Bytes) {}
+fn prefetch<Line>(_line: &Line) {}

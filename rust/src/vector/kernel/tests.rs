@@ -101,24 +101,30 @@ fn byte_sums_are_exact_on_every_path() {
 }
 
 #[test]
-fn signs_are_counted_alike_on_every_path() {
+fn what_stands_at_set_bits_is_summed_alike_on_every_path() {
     let mut noise = Noise(4);
     for words in WIDTHS {
-        let query: &[u64] = &(0..words).map(|_| noise.next()).collect::<Vec<_>>();
-        let blocks: Vec<Words> =
+        let mut query: Vec<Planes> =
+            (0..words).map(|_| std::array::from_fn(|_| noise.next())).collect();
+        let mut blocks: Vec<Words> =
             (0..5 * words).map(|_| Words(std::array::from_fn(|_| noise.next()))).collect();
-        let truth: Vec<i32> = blocks
-            .chunks(words)
-            .flat_map(|block| {
-                (0..8).map(move |row| {
-                    let apart = query.iter().zip(block).map(|(q, Words(w))| q ^ w[row]);
-                    apart.map(|word| word.count_ones() as i32).sum()
-                })
+        query[0] = [u64::MAX; 4];
+        blocks[0].0 = [u64::MAX; 8];
+        let bit = |word: u64, at: usize| (word >> at & 1) as i32;
+        let value = |at: usize| {
+            let [a, b, c, d] = query[at / 64].map(|plane| bit(plane, at % 64));
+            a + 2 * b + 4 * c - 8 * d
+        };
+        let truth: Vec<i32> = (0..40)
+            .map(|row| {
+                let block = &blocks[row / 8 * words..];
+                let set = |at: &usize| bit(block[at / 64].0[row % 8], at % 64) == 1;
+                (0..64 * words).filter(set).map(value).sum()
             })
             .collect();
         for kernel in Kernel::all() {
             let mut out = Vec::new();
-            kernel.differences(query, &blocks, &mut out);
+            kernel.sums(&query, &blocks, &mut out);
             assert_eq!(out, truth, "{}", kernel.name());
         }
     }
