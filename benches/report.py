@@ -36,6 +36,7 @@ _SECTIONS = {
     "keys": "Keys",
     "act": "Behaviour trees",
     "learning": "Learning",
+    "vectors": "Search by nearness",
     "imports": "Import",
 }
 _ELSEWHERE = {"attribute"}  # what is measured under other Pythons too

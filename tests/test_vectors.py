@@ -83,12 +83,17 @@ def test_signs_search_within_some_as_well_as_within_all(share: float) -> None:
     assert recall_of(index, rows, queries, 0.99, vectors.Subset(some)) >= 0.98
 
 
-@pytest.mark.parametrize("dimension", [2, 384])
-def test_where_signs_tell_too_little_eight_bits_are_used(dimension: int) -> None:
-    rows = np.random.default_rng(6).normal(size=(MANY, dimension)).astype(np.float32)
+def test_where_signs_tell_too_little_eight_bits_are_used() -> None:
+    rows = np.random.default_rng(6).normal(size=(MANY, 384)).astype(np.float32)
     index = filled(vectors.Signs, rows)
     assert index.stats().method == "int8"
     assert recall_of(index, rows, rows[::200] * np.float32(1.001), 0.99) >= 0.999
+
+
+def test_vectors_of_few_components_are_compared_as_they_are() -> None:
+    rows = np.random.default_rng(6).normal(size=(MANY, 2)).astype(np.float32)
+    for kind in (vectors.Int8, vectors.Signs, vectors.Auto):
+        assert filled(kind, rows).stats().method == "exact"
 
 
 def test_among_near_copies_the_nearest_are_found() -> None:

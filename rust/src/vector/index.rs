@@ -27,6 +27,8 @@ pub enum Plan {
 
 /// Below this many vectors quantised ones are not faster.
 const FEW: usize = 300;
+/// With fewer components eight bits take hardly less room, and cannot tell many vectors apart.
+const FEW_COMPONENTS: usize = 33;
 
 impl Plan {
     /// The plan of a name.
@@ -41,8 +43,9 @@ impl Plan {
     }
 
     /// Whether `rows` are to be quantised.
-    fn codes(self, rows: usize) -> bool {
+    fn codes(self, rows: usize, dimension: usize) -> bool {
         match self {
+            _ if dimension < FEW_COMPONENTS => false,
             Plan::Exact => false,
             Plan::Int8 | Plan::Signs => true,
             Plan::Auto => rows >= FEW,
@@ -198,7 +201,7 @@ impl Index {
     /// Quantises anew where so much has changed that mean and calibration are of other vectors.
     fn settle(&self) {
         let state = self.read();
-        let wanted = self.plan.codes(state.table.count());
+        let wanted = self.plan.codes(state.table.count(), self.dimension);
         let codes = match &state.codes {
             Some(codes) if wanted && !codes.is_stale(&state.table) => return,
             None if !wanted => return,

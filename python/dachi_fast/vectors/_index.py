@@ -1,12 +1,4 @@
-"""Searching vectors by nearness, in memory.
-
-`Auto` is what to use: it chooses how it searches by how many vectors there are. `Exact`, `Int8`
-and `Signs` search one way each. All of them follow one protocol, `dachi_fast.types.VectorIndex`, and one
-contract, held by a test that compares them with exact search.
-
-Ids are whole numbers from 0 to 2**64 - 1: what numpy has a type for, so that a million of them go
-through without becoming Python objects. Who has other keys numbers them.
-"""
+"""The indexes of the core."""
 
 from __future__ import annotations
 
@@ -88,7 +80,7 @@ class _Index:
     _PLAN: ClassVar[str]
 
     def __init__(self, dimension: int, *, metric: Metric = "cosine") -> None:
-        self._core = _core.Index(_natural(dimension, "dimension"), metric, self._PLAN)
+        self._core = _core.Index(natural(dimension, "dimension"), metric, self._PLAN)
         self._dimension = self._core.dimension
 
     def __repr__(self) -> str:
@@ -124,7 +116,7 @@ class _Index:
         numbers = ids_of(ids)
         if not numbers.size and not np.size(vectors):
             return
-        rows = _rows(vectors, self._dimension)
+        rows = rows_of(vectors, self._dimension)
         if len(numbers) != len(rows):
             raise VectorError(
                 "vector-count",
@@ -178,10 +170,10 @@ class _Index:
         Complexity:
             O(n dimension), where n vectors may be found.
         """
-        rows = _rows(queries, self._dimension)
+        rows = rows_of(queries, self._dimension)
         subset = within if within is None or isinstance(within, Subset) else Subset(within)
         core = None if subset is None else subset._core
-        ids, scores = self._core.search(rows, _natural(k, "k"), recall, core)
+        ids, scores = self._core.search(rows, natural(k, "k"), recall, core)
         shape = (-1,) if np.ndim(queries) == 1 else (len(rows), len(ids) // (8 * len(rows) or 1))
         return Found(
             np.frombuffer(ids, np.uint64).reshape(shape),
@@ -238,6 +230,8 @@ class Exact(_Index):
 class Int8(_Index):
     """Compares every vector in eight bits a component, then the best 3 k, at least 30, as they are.
 
+    Vectors of up to 32 components are compared as they are at once.
+
     Args:
         dimension: components of a vector, 1 to 4,096.
         metric: how they are compared.
@@ -250,7 +244,7 @@ class Int8(_Index):
 
 
 class Signs(_Index):
-    """Compares one bit of each component, then the best by that in eight bits, and those as they are.
+    """Compares one bit of each component, the best of those in eight bits, and then as they are.
 
     How many to compare in eight bits for a recall is measured on the vectors themselves, whenever
     their number has doubled. Where that would be slower than to compare all, as with few vectors,
@@ -290,8 +284,12 @@ def ids_of(ids: ArrayLike | Iterable[int]) -> NDArray[np.uint64]:
     return np.ascontiguousarray(given, np.uint64).reshape(-1)
 
 
-def _rows(vectors: ArrayLike, dimension: int) -> NDArray[np.float32]:
-    """Gives vectors as float32, shape ``(n, dimension)``."""
+def rows_of(vectors: ArrayLike, dimension: int) -> NDArray[np.float32]:
+    """Gives vectors as float32, shape ``(n, dimension)``.
+
+    Raises:
+        VectorError: they are no numbers, or of another dimension.
+    """
     rows = vectors if type(vectors) is np.ndarray and vectors.dtype == np.float32 else None
     rows = _floats(vectors) if rows is None else np.ascontiguousarray(rows)
     if rows.ndim == 1:
@@ -314,7 +312,12 @@ def _floats(vectors: ArrayLike) -> NDArray[np.float32]:
         raise VectorError("vector-value", f"these are no vectors of numbers: {cause}") from cause
 
 
-def _natural(number: int, name: str) -> int:
+def natural(number: int, name: str) -> int:
+    """Gives a number that is not negative.
+
+    Raises:
+        VectorError: it is.
+    """
     if number < 0:
         raise VectorError("vector-setting", f"{name} is {number}; it cannot be negative")
     return number
