@@ -202,6 +202,10 @@ class VectorError(DachiError, ValueError):
     """A vector, an id or a search that an index cannot take; nothing was changed."""
 
 
+class QueryError(TransactionError, ValueError):
+    """What `find` was asked is no question."""
+
+
 class BackendError(DachiError):
     """An engine or service outside the process failed."""
 
@@ -235,6 +239,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "format-too-new": FormatTooNew,
     "unknown-name": UnknownName,
     "unknown-version": UnknownName,
+    "unknown-document": UnknownName,
     "unknown-entry": UnknownEntry,
     "name": StoreError,
     "has-forks": StoreError,
@@ -242,6 +247,8 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "tag-taken": AlreadyExists,
     "conflict": Conflict,
     "finished": Finished,
+    "nested": TransactionError,
+    "query": QueryError,
     "schema-too-new": MigrationError,
     "schema-misfit": MigrationError,
     "migration-gap": MigrationError,

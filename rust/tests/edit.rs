@@ -6,7 +6,7 @@ mod memory;
 use _core::seal::NodeId;
 use _core::state::{Arena, Flat};
 use _core::tree::{
-    Cut, Edits, Map, Order, Range, Shape, known_of, unshared, write_blob, write_state,
+    Cut, Edits, Map, Order, Range, Shape, changed, known_of, unshared, write_blob, write_state,
 };
 use memory::{Random, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,4 +193,46 @@ fn equal_pieces_of_one_version_are_one_node() {
     });
     // Three pieces, four indexes.
     assert!(new <= 7, "{new} nodes were written");
+}
+
+#[test]
+fn many_keys_at_once_give_what_each_gives_alone() {
+    for seed in 0..8 {
+        let (mut random, mut store, mut map) = (Random(seed), Store::new(), Map::default());
+        let mut model = Model::new();
+        for _ in 0..20 {
+            let edits = draw(&mut random, &mut model);
+            map = store.apply(&map, edits);
+            let mut keys: BTreeSet<_> =
+                model.keys().filter(|_| random.below(2) > 0).cloned().collect();
+            keys.extend((0..5).map(|_| random.key()));
+            let keys: Vec<_> = keys.into_iter().collect();
+            let (found, _) = store.opened_by(|nodes| {
+                let found = map.get_all(nodes, &keys).unwrap().into_iter();
+                found.map(|value| value.map(|v| v.whole(nodes).unwrap())).collect::<Vec<_>>()
+            });
+            let expected = keys.iter().map(|key| model.get(key).cloned());
+            assert!(found.into_iter().eq(expected), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn the_keys_that_differ_are_those_whose_values_do() {
+    for seed in 0..8 {
+        let (mut random, mut store) = (Random(seed), Store::new());
+        let (mut map, mut model) = (Map::default(), Model::new());
+        for _ in 0..20 {
+            let (before, model_before) = (map.clone(), model.clone());
+            let edits = draw(&mut random, &mut model);
+            map = store.apply(&map, edits);
+            let keys: BTreeSet<_> = model_before.keys().chain(model.keys()).cloned().collect();
+            let differ = |key: &&Vec<u8>| model_before.get(*key) != model.get(*key);
+            let expected: Vec<_> = keys.iter().filter(differ).cloned().collect();
+            for (a, b) in [(&before, &map), (&map, &before)] {
+                let (found, _) = store.opened_by(|nodes| changed(nodes, a, b).unwrap());
+                assert_eq!(found, expected, "seed {seed}");
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ from dachi_fast.types import KeyProvider, Witness
 _Row: TypeAlias = tuple[
     int, int, int, int, str, int, int, str, int, tuple[str, int] | None, list[str]
 ]
-_Usage: TypeAlias = tuple[str, int, int, int, int, int, int, int, list[tuple[str, int]]]
+_Usage: TypeAlias = tuple[str, int, int, int, int, int, int, int, int, list[tuple[str, int]]]
 _Detail: TypeAlias = tuple[str, str, str, str, int, int, int, str]
 
 def probe(folder: str | os.PathLike[str]) -> tuple[bytes, bytes] | None:
@@ -94,6 +94,72 @@ class Mark:
     @property
     def number(self) -> int: ...
     def set(self, number: int) -> None: ...
+
+_Place: TypeAlias = tuple[int, str, str, str]
+_Document: TypeAlias = tuple[int, int, int, Any]
+
+@final
+class Transaction:
+    """A transaction over documents, until it is committed or rolled back.
+
+    A place is a number of the names it was begun with, a memory type, of whom the ledger speaks,
+    and why. Ids have 16 bytes. Entries are numbers of indexes, and bytes that order a document
+    there. A document is created_ns, updated_ns, expires_ns (0 for never), and its value.
+    """
+
+    @property
+    def open(self) -> bool: ...
+    def indexes(self, name: int, memory_type: str) -> list[list[str]] | None:
+        """Gives the fields of each index; None where nobody declared any."""
+
+    def declare(self, place: _Place, indexes: list[list[str]]) -> None: ...
+    def reindex(
+        self, name: int, memory_type: str, document_id: bytes, entries: list[tuple[int, bytes]]
+    ) -> None: ...
+    def insert(
+        self,
+        place: _Place,
+        value: dict[str, Any],
+        entries: list[tuple[int, bytes]],
+        ttl_ns: int | None,
+    ) -> bytes:
+        """Stores a document; gives its id."""
+
+    def replace(
+        self,
+        place: _Place,
+        document_id: bytes,
+        value: dict[str, Any],
+        entries: list[tuple[int, bytes]],
+        ttl_ns: int | None,
+    ) -> bool:
+        """Replaces a document; without a time to live it keeps the one that it has."""
+
+    def remove(self, place: _Place, document_id: bytes) -> bool: ...
+    def get(self, name: int, memory_type: str, document_id: bytes) -> _Document | None: ...
+    def search(
+        self,
+        name: int,
+        memory_type: str,
+        index: int | None,
+        start: bytes,
+        end: bytes | None,
+        descending: bool,
+        limit: int,
+    ) -> tuple[list[tuple[bytes, _Document]], bytes | None]:
+        """Gives what lies in a part of an index, or of the documents by id.
+
+        Also gives the last bytes that were looked at, when there may be more.
+        """
+
+    def note_read(self, name: int, memory_type: str) -> None: ...
+    def save(
+        self, name: str, capture: Capture, justification: str, base: Mark | int | None, mark: Mark
+    ) -> None:
+        """Saves a capture in the same commit."""
+
+    def commit(self) -> list[_Row]: ...
+    def rollback(self) -> bool: ...
 
 @final
 class Store:
@@ -180,6 +246,9 @@ class Store:
     def flush(self) -> None:
         """Waits until everything that was queued before is settled; Ctrl-C ends the waiting."""
 
+    def transaction(self, names: list[str]) -> Transaction:
+        """Begins a transaction over the namespaces of names."""
+
     def migrate(self, name: str, capture: Capture, justification: str, base: int) -> _Row:
         """Commits a capture of what version `base` is to today's classes."""
 
@@ -220,8 +289,8 @@ class Store:
     ) -> list[tuple[str, tuple[Any] | None, tuple[Any] | None]]: ...
     def prune(
         self, name: str | None = None, *, dry_run: bool = False
-    ) -> list[tuple[str, list[int], int, int]]:
-        """Rows of name, dropped versions, bytes only they need, bytes freed now."""
+    ) -> list[tuple[str, list[int], int, int, int]]:
+        """Rows of name, dropped versions, bytes only they need, bytes freed now, documents."""
 
     def compact(self, progress: Callable[[int, int], object] | None = None) -> None:
         """Calls `progress` with the bytes that were copied and those that there are."""
@@ -246,12 +315,12 @@ class Store:
         """Gives what one name takes.
 
         A row is name, versions, number, time and encoded bytes of the latest, bytes, own bytes,
-        dropped versions, and paths and bytes of the largest values.
+        dropped versions, documents, and paths and bytes of the largest values.
         """
 
     def verify(
         self, progress: Callable[[int], object] | None = None
-    ) -> tuple[int, int, int, int, int, int]: ...
+    ) -> tuple[int, int, int, int, int, int, int]: ...
     def rotate(self, justification: str) -> None: ...
     def rewrap(self, provider: KeyProvider, purpose: bytes, justification: str) -> None: ...
     def forget(self, name: str, with_forks: bool, justification: str) -> tuple[list[str], bool]:

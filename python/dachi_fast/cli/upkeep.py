@@ -20,6 +20,7 @@ _PRUNED = (
     Column("which", lambda p: _ranges(p["versions"])),
     Column("only they need", lambda p: size(p["size_bytes"]), "r"),
     Column("freed", lambda p: size(p["freed_bytes"]), "r"),
+    Column("expired", lambda p: str(p["expired"]), "r"),
 )
 
 
@@ -29,6 +30,7 @@ def verify(session: Session) -> None:
         report = store.verify(progress=advance)
     text = (
         f"proved: {counted(report.names, 'name')}, {counted(report.versions, 'version')}, "
+        f"{counted(report.documents, 'document')}, "
         f"{counted(report.ledger_entries, 'ledger entry', 'ledger entries')}, in "
         f"{counted(report.nodes, 'record')} of {size(report.size_bytes)}; "
         f"{counted(report.unused_nodes, 'record is', 'records are')} not needed any more"
@@ -83,7 +85,7 @@ def _prune(
 def _say_pruned(out: Output, pruned: list[Pruned]) -> None:
     records = [{**dataclasses.asdict(p), "versions": list(p.versions)} for p in pruned]
     if not out.as_json:
-        records = [r for r in records if r["versions"] or r["freed_bytes"]]
+        records = [r for r in records if r["versions"] or r["freed_bytes"] or r["expired"]]
     out.listing(records, _PRUNED, "nothing to drop")
 
 

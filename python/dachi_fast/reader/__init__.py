@@ -14,6 +14,7 @@ Example:
     ['assistant']
 """
 
+from dachi_fast.reader._documents import Document as Document
 from dachi_fast.reader._keys import EnvKey as EnvKey
 from dachi_fast.reader._keys import KeyFile as KeyFile
 from dachi_fast.reader._keys import Passphrase as Passphrase

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dachi_fast.errors import DachiError, WitnessMissing
-from dachi_fast.reader import EnvKey, KeyFile, Passphrase, StoreReader, Version
+from dachi_fast.reader import Document, EnvKey, KeyFile, Passphrase, StoreReader, Version
 from dachi_fast.reader._plain import plain
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def _list(store: StoreReader) -> None:
             tags = "".join(f" #{tag}" for tag in version.tags)
             why = _printable(version.justification[:80])
             print(f"  {version.number}{tags}  {_time(version)}  {entries} values  {why}")
+    for name in store.document_names():
+        print(f"{_printable(name)}: {len(store.documents(name))} documents")
     print(f"{report.entries} ledger entries")
 
 
@@ -90,8 +92,13 @@ def _dump(store: StoreReader) -> None:
         name: [_version(store, name, version) for version in store.versions(name)]
         for name in [*store.names(), *store.shared_names()]
     }
+    documents = {
+        name: [_document(found) for found in store.documents(name)]
+        for name in store.document_names()
+    }
     ledger = [json.loads(line) for line in store.ledger()]
-    dump = {"commit": store.head.commit, "nodes": report.nodes, "names": names, "ledger": ledger}
+    dump = {"commit": store.head.commit, "nodes": report.nodes, "names": names}
+    dump |= {"documents": documents, "ledger": ledger}
     json.dump(dump, sys.stdout, allow_nan=False)
     print()
 
@@ -112,8 +119,18 @@ def _version(store: StoreReader, name: str, version: Version) -> dict[str, Any]:
     }
 
 
-def _time(version: Version) -> str:
-    return datetime.fromtimestamp(version.created_ns // 1_000_000_000, UTC).isoformat()
+def _document(document: Document) -> dict[str, Any]:
+    return {
+        "memory_type": document.memory_type,
+        "id": document.id,
+        "created": _time(document),
+        "expires_ns": document.expires_ns,
+        "value": plain(document.value),
+    }
+
+
+def _time(made: Version | Document) -> str:
+    return datetime.fromtimestamp(made.created_ns // 1_000_000_000, UTC).isoformat()
 
 
 def _printable(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from dachi_fast.errors import Missing, Tampered, UnknownName, WitnessMissing
-from dachi_fast.reader import _head, _ledger, _maps, _records, _witness
+from dachi_fast.reader import _documents, _head, _ledger, _maps, _records, _witness
 from dachi_fast.reader._envelope import NOBODY, Opener
 from dachi_fast.reader._folder import KEYS_FILE, Folder
 from dachi_fast.reader._keyring import unlocked
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+    from dachi_fast.reader._documents import Document
     from dachi_fast.reader._keys import Key
     from dachi_fast.reader._records import Version
 
@@ -35,6 +36,7 @@ class Report:
     Attributes:
         names: each a branch of some namespace.
         versions: of all names.
+        documents: of all namespaces, those that have expired included.
         entries: of the ledger.
         nodes: that these consist of.
         unused_nodes: that nothing refers to any more.
@@ -42,6 +44,7 @@ class Report:
 
     names: int
     versions: int
+    documents: int
     entries: int
     nodes: int
     unused_nodes: int
@@ -64,6 +67,11 @@ class _Branch:
                 raise Tampered("tampered", "a version has another number than its place says")
             found.append(version)
         return found
+
+
+def _unknown(name: str) -> UnknownName:
+    what = f"nothing was saved under the name {name!r}"
+    return UnknownName("unknown-name", what, name=name)
 
 
 def _prove(nodes: Nodes, version: Version) -> None:
@@ -144,7 +152,32 @@ class StoreReader:
 
     def names(self) -> list[str]:
         """Gives the names that something was saved under, ascending."""
-        return sorted(name for name in self._names if not name.startswith(_RESERVED))
+        found = self._names.items()
+        return sorted(n for n, branch in found if not n.startswith(_RESERVED) and branch.versions)
+
+    def document_names(self) -> list[str]:
+        """Gives the names whose namespaces hold documents, ascending."""
+        return sorted(name for name in self._names if self.documents(name))
+
+    def documents(self, name: str) -> list[Document]:
+        """Gives the documents of a name's namespace, by memory type and then as they were stored.
+
+        Those that have expired are among them until they are pruned. Values are those of `state`.
+
+        Raises:
+            UnknownName: nothing was saved or stored under it.
+        """
+        branch = self._branch(name)
+        return _documents.documents(branch.nodes, branch.map)
+
+    def indexes(self, name: str) -> dict[str, list[list[str]]]:
+        """Gives the fields of the indexes that were declared, by memory type.
+
+        Raises:
+            UnknownName: nothing was saved or stored under it.
+        """
+        branch = self._branch(name)
+        return _documents.indexes(branch.nodes, branch.map)
 
     def shared_names(self) -> list[str]:
         """Gives the names under which Shared values of classes were saved, ascending."""
@@ -156,7 +189,10 @@ class StoreReader:
         Raises:
             UnknownName: nothing was saved under it.
         """
-        return self._branch(name).versions
+        versions = self._branch(name).versions
+        if not versions:
+            raise _unknown(name)
+        return versions
 
     def version(self, name: str, which: int | str | None = None) -> Version:
         """Gives a version: by number, by tag, or the newest.
@@ -215,7 +251,7 @@ class StoreReader:
         return (entry.line for entry in self._entries())
 
     def verify(self) -> Report:
-        """Proves every name, version, node and ledger entry."""
+        """Proves every name, version, document, node and ledger entry."""
         self._met.clear()
         names, versions = self._branches(), 0
         proved = set()  # what versions share, once
@@ -227,10 +263,12 @@ class StoreReader:
                     proved.add(content)
                     _prove(branch.nodes, version)
         self._check_names(names)
+        namespaces = {branch.nodes.namespace: branch for branch in names.values()}
+        documents = sum(_documents.proved(b.nodes, b.map) for b in namespaces.values())
         entries = sum(1 for _ in self._entries())
         ids = set(self._folder.node_ids())
         unused = sum(1 for node_id in ids - self._met if not node_id.startswith(b"\xfe" * 8))
-        return Report(len(names), versions, entries, len(self._met), unused)
+        return Report(len(names), versions, documents, entries, len(self._met), unused)
 
     def _nodes(self, opener: Opener) -> Nodes:
         return Nodes(self._folder.node, opener, self._met)
@@ -267,8 +305,7 @@ class StoreReader:
     def _branch(self, name: str) -> _Branch:
         found = self._names.get(name)
         if found is None:
-            what = f"nothing was saved under the name {name!r}"
-            raise UnknownName("unknown-name", what, name=name)
+            raise _unknown(name)
         return found
 
     def _check_names(self, names: dict[str, _Branch]) -> None:

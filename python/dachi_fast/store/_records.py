@@ -65,12 +65,14 @@ class Pruned:
         versions: numbers of the dropped versions, ascending.
         size_bytes: bytes that only these needed; deleted by a save or prune 10 minutes later.
         freed_bytes: bytes deleted now, of versions that were dropped earlier.
+        expired: how many documents had expired, and are gone now.
     """
 
     name: str
     versions: tuple[int, ...]
     size_bytes: int
     freed_bytes: int
+    expired: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class Report:
     Attributes:
         names: agents.
         versions: versions of all of them.
+        documents: documents, those that have expired and are not pruned yet included.
         ledger_entries: entries of the ledger.
         nodes: encrypted records that these consist of.
         size_bytes: their bytes, decrypted.
@@ -103,6 +106,7 @@ class Report:
 
     names: int
     versions: int
+    documents: int
     ledger_entries: int
     nodes: int
     size_bytes: int

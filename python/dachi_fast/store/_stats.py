@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dachi_fast.module._shared import PREFIX
 from dachi_fast.store._records import time_of
 
-UsageRow = tuple[str, int, int, int, int, int, int, int, list[tuple[str, int]]]
+UsageRow = tuple[str, int, int, int, int, int, int, int, int, list[tuple[str, int]]]
 StatsRow = tuple[
     tuple[int, int, int, int],
     tuple[int, int, int, int, int],
@@ -35,6 +35,8 @@ class NameStats:
         own_bytes: bytes of those that no fork of it needs, nor what it was forked from. The records
             that list the versions are its own when nothing shares its key.
         dropped: versions that were pruned and whose records are not deleted yet.
+        documents: documents in its namespace, which forks share; those that have expired and are
+            not pruned yet are counted.
         largest: dot paths and encoded bytes of the ten largest values of the newest version,
             largest first; only from ``stats(name)``, else empty.
     """
@@ -47,6 +49,7 @@ class NameStats:
     size_bytes: int
     own_bytes: int
     dropped: int
+    documents: int
     largest: tuple[tuple[str, int], ...]
 
     def __repr__(self) -> str:
@@ -137,18 +140,8 @@ def _size(size_bytes: int) -> str:
 
 def name_stats_of(row: UsageRow) -> NameStats:
     """Gives what a name takes from the core's row."""
-    name, versions, latest, created_ns, state_bytes, size_bytes, own_bytes, dropped, largest = row
-    return NameStats(
-        name,
-        versions,
-        latest,
-        time_of(created_ns),
-        state_bytes,
-        size_bytes,
-        own_bytes,
-        dropped,
-        tuple(largest),
-    )
+    name, versions, latest, created_ns, *_ = row
+    return NameStats(name, versions, latest, time_of(created_ns), *row[4:9], tuple(row[9]))
 
 
 def stats_of(row: StatsRow) -> Stats:

@@ -55,7 +55,7 @@ class Upkeep(Handle):
         if name is not None:
             check_text(name)
         rows = self._core.prune(name, dry_run=dry_run)
-        return [Pruned(row[0], tuple(row[1]), row[2], row[3]) for row in rows]
+        return [Pruned(row[0], tuple(row[1]), *row[2:]) for row in rows]
 
     @overload
     def stats(self) -> Stats: ...

@@ -2,7 +2,7 @@
 
 use super::decode::{Keys, ValueDecoder};
 use super::encode::ValueEncoder;
-use super::types::types;
+use super::types::{Types, types};
 use crate::codec::Encoder;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -18,6 +18,11 @@ const KEPT_BYTES: usize = 64 << 20;
 
 #[pyfunction]
 fn encode<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    encoded(value, |bytes| PyBytes::new(value.py(), bytes))
+}
+
+/// Makes something of a value's bytes.
+pub fn encoded<T>(value: &Bound<'_, PyAny>, make: impl FnOnce(&[u8]) -> T) -> PyResult<T> {
     let py = value.py();
     let types = types(py)?;
     // Taken, not borrowed: a hook may encode again.
@@ -25,7 +30,7 @@ fn encode<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     buffer.clear();
     let mut out = Encoder::new(buffer);
     let written = ValueEncoder::new(&mut out, &types).value(value);
-    let bytes = written.map(|()| PyBytes::new(py, out.bytes()));
+    let bytes = written.map(|()| make(out.bytes()));
     let buffer = out.into_bytes();
     if buffer.capacity() <= KEPT_BYTES {
         BUFFER.set(buffer);
@@ -35,9 +40,13 @@ fn encode<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
 
 #[pyfunction]
 fn decode<'py>(data: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
-    let types = types(data.py())?;
+    decoded(data.as_bytes(), &types(data.py())?)
+}
+
+/// The value that bytes hold.
+pub fn decoded<'py>(bytes: &[u8], types: &Types<'py>) -> PyResult<Bound<'py, PyAny>> {
     let mut keys = KEYS.take();
-    let value = ValueDecoder::new(data.as_bytes(), &types, &mut keys).whole();
+    let value = ValueDecoder::new(bytes, types, &mut keys).whole();
     KEYS.set(keys);
     Ok(value?)
 }

@@ -1,6 +1,7 @@
 //! Versions under other names: forks, copies and tags.
 
 use super::commit::Change;
+use super::mark::Base;
 use super::records::{
     BRANCHES, MAIN, Version, branch_key, check_name, check_tag, numbers, tag_key, version_key,
 };
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::state::Flat;
 use crate::tree::{Cut, Nodes, Order, Range};
 use crate::wire::Put;
+use std::sync::Arc;
 
 /// Which version of a name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -104,7 +106,8 @@ impl Store {
         })
     }
 
-    /// Writes a version again under another name, into a namespace with a key of its own.
+    /// Writes a version again under another name, into a namespace with a key of its own; with the
+    /// documents that there are beside it now.
     pub fn copy(
         &self,
         name: &str,
@@ -131,7 +134,12 @@ impl Store {
             }
         }
         let origin = Origin::Copy { name: name.to_owned(), number: loaded.version.number };
-        self.save(&Save { name: to, justification, base: Some(0), origin }, &flat)
+        let mut both = self.transaction(&[name.to_owned(), to.to_owned()])?;
+        both.copy_documents(self, 0, 1)?;
+        let save = Save { name: to, justification, base: None, origin };
+        both.save(&save, Base::Number(0), Arc::default(), flat)?;
+        let nothing = || Error::new("store", "a save gave nothing");
+        both.commit(self)?.pop().ok_or_else(nothing)
     }
 
     /// Gives a version a name that it keeps.
@@ -215,7 +223,7 @@ fn change_tags(
 ) -> Result<Version> {
     let key = version_key(agent.branch, version.number);
     let edits = [(tag_key(tag), leads_to), (key, Some(version.encode()))];
-    let edited = change.edit(name, agent, edits.into_iter().collect())?;
+    let edited = change.edit(name, agent, edits.into_iter().collect());
     log_version(change, operation, name, &edited, &version, tag)?;
     let latest = edited.latest.as_ref().is_some_and(|latest| latest.number == version.number);
     let latest = if latest { Some(version.clone()) } else { edited.latest.clone() };

@@ -8,8 +8,10 @@ use crate::engine::{Batch, Write};
 use crate::error::{Error, Result};
 use crate::ledger::{self, Detail, Entry, Frontier, Hash, leaf_hash};
 use crate::seal::{NodeId, Sealer, kind, sha256};
-use crate::tree::{Edits, Ids, Writer, Written};
+use crate::tree::{Edit, Edits, Ids, Map, Writer, Written};
 use crate::wire::Put;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 use std::sync::Arc;
 
 /// A commit in the making, over the newest one; nobody else commits meanwhile.
@@ -21,6 +23,17 @@ pub struct Commit<'s> {
     done: Staged,
 }
 
+/// New values of a namespace's map, some sealed already, and None for what is removed.
+pub type Writes = BTreeMap<Vec<u8>, Option<Edit>>;
+
+/// A namespace whose map changes: once, when all operations are known.
+struct Edited {
+    sealer: Arc<Sealer>,
+    /// As it lies on disk.
+    map: Map,
+    writes: Writes,
+}
+
 /// A change of what the head says of keys.
 type HeadEdit = Box<dyn FnOnce(&mut Head)>;
 
@@ -28,6 +41,11 @@ type HeadEdit = Box<dyn FnOnce(&mut Head)>;
 struct Staged {
     /// Names and root records.
     top: Edits,
+    /// Maps of namespaces.
+    edited: BTreeMap<[u8; 16], Edited>,
+    /// Namespaces of which more than documents changed.
+    versioned: Vec<[u8; 16]>,
+    /// A later one of a name counts.
     agents: Vec<(String, Agent)>,
     batches: Vec<Arc<Batch>>,
     /// Nodes that nothing needs from now on.
@@ -66,6 +84,8 @@ impl Staged {
     fn after(chain: [u8; 32], frontier: Frontier, last_id: u64) -> Self {
         Staged {
             top: Edits::new(),
+            edited: BTreeMap::new(),
+            versioned: Vec::new(),
             agents: Vec::new(),
             batches: Vec::new(),
             lost: Vec::new(),
@@ -77,6 +97,35 @@ impl Staged {
             frontier,
             last_id,
         }
+    }
+
+    fn write(&mut self, id: [u8; 16], edited: Edited) {
+        match self.edited.entry(id) {
+            Slot::Vacant(free) => drop(free.insert(edited)),
+            // Over the same map: nobody else commits meanwhile.
+            Slot::Occupied(mut taken) => taken.get_mut().writes.extend(edited.writes),
+        }
+    }
+
+    /// Makes the maps of the edited namespaces.
+    fn apply(&mut self, store: &Store, created_ns: u64) -> Result<()> {
+        for (id, Edited { sealer, map, writes }) in std::mem::take(&mut self.edited) {
+            let mut ids = Ids::after(self.last_id, created_ns);
+            let mut writer = Writer::apart(&sealer, &mut ids);
+            let map = map.apply(&store.nodes(&sealer), &mut writer, writes)?;
+            let Written { batches, lost, .. } = writer.finish()?;
+            self.last_id = ids.last();
+            self.lost.extend(lost);
+            self.batches.extend(batches.into_iter().map(Arc::new));
+            let root = records::seal_root(&sealer, &map)?;
+            for (_, agent) in &mut self.agents {
+                if agent.sealer.context().namespace == id {
+                    (agent.map, agent.root) = (map.clone(), root.clone());
+                }
+            }
+            self.top.insert(records::root_key(&id), Some(root));
+        }
+        Ok(())
     }
 }
 
@@ -99,6 +148,8 @@ impl<'s> Commit<'s> {
         job(&mut change)?;
         let staged = change.staged;
         self.done.top.extend(staged.top);
+        staged.edited.into_iter().for_each(|(id, edited)| self.done.write(id, edited));
+        self.done.versioned.extend(staged.versioned);
         self.done.agents.extend(staged.agents);
         self.done.batches.extend(staged.batches);
         self.done.lost.extend(staged.lost);
@@ -115,10 +166,11 @@ impl<'s> Commit<'s> {
     /// What the engine is to write, the view once it is written, and the agents in it; None if
     /// nothing changed.
     pub fn finish(self) -> Result<Option<(Write, Committed)>> {
-        let Commit { store, view, created_ns, done, .. } = self;
+        let Commit { store, view, created_ns, mut done, .. } = self;
         if done.leaves.is_empty() && done.dead.is_empty() {
             return Ok(None);
         }
+        done.apply(store, created_ns)?;
         let mut ids = Ids::after(done.last_id, created_ns);
         let mut writer = Writer::apart(&store.sealer, &mut ids);
         let top = view.head.top.apply(&store.top_nodes(), &mut writer, done.top)?;
@@ -167,19 +219,61 @@ pub struct Committed {
 /// Tells an operation that it must wait for the next commit; never seen outside.
 pub const LATER: &str = "later";
 
+fn unless<T>(changed: bool, found: T) -> Result<T> {
+    match changed {
+        true => Err(Error::new(LATER, "changed by another operation of this commit")),
+        false => Ok(found),
+    }
+}
+
 impl Change<'_> {
     /// The namespace that a name leads to; None if nothing was saved under it. An operation earlier
     /// in this commit may have changed it: its nodes cannot be read yet.
     pub fn agent(&self, name: &str) -> Result<Option<Arc<Agent>>> {
-        let agent = self.store.agent(self.view, name)?;
-        let namespace = agent.as_ref().map(|agent| agent.sealer.context().namespace);
-        let changed = self.done.agents.iter().any(|(changed, agent)| {
-            changed == name || Some(agent.sealer.context().namespace) == namespace
-        });
-        if changed || namespace.is_some_and(|namespace| self.done.gone.contains(&namespace)) {
-            return Err(Error::new(LATER, "changed by another operation of this commit"));
-        }
-        Ok(agent)
+        let found = self.store.agent(self.view, name)?;
+        let id = found.as_ref().map(|agent| agent.sealer.context().namespace);
+        let changed = self.earlier(name).is_some()
+            || id.is_some_and(|id| self.done.edited.contains_key(&id) || self.is_gone(&id));
+        unless(changed, found)
+    }
+
+    /// The same where documents may have changed: only versions count.
+    pub fn branch(&self, name: &str) -> Result<Option<Arc<Agent>>> {
+        let found = self.store.agent(self.view, name)?;
+        let changed = match &found {
+            Some(agent) => {
+                let id = agent.sealer.context().namespace;
+                self.done.versioned.contains(&id) || self.is_gone(&id)
+            }
+            None => self.earlier(name).is_some(),
+        };
+        unless(changed, found)
+    }
+
+    /// The same where versions may have changed: only documents count, and those that earlier
+    /// operations wrote are told by `has_written`.
+    pub fn documents(&self, name: &str) -> Result<Option<Arc<Agent>>> {
+        let found = self.store.agent(self.view, name)?;
+        let changed = match &found {
+            Some(agent) => self.is_gone(&agent.sealer.context().namespace),
+            None => self.earlier(name).is_some(),
+        };
+        unless(changed, found)
+    }
+
+    /// Whether an earlier operation of this commit writes what `touches` says yes to.
+    pub fn has_written(&self, agent: &Agent, touches: impl Fn(&[u8]) -> bool) -> bool {
+        let edited = self.done.edited.get(&agent.sealer.context().namespace);
+        edited.is_some_and(|edited| edited.writes.keys().any(|key| touches(key)))
+    }
+
+    /// What an earlier operation of this commit leaves of a name.
+    fn earlier(&self, name: &str) -> Option<&Agent> {
+        self.done.agents.iter().rfind(|(changed, _)| changed == name).map(|(_, agent)| agent)
+    }
+
+    fn is_gone(&self, id: &[u8; 16]) -> bool {
+        self.done.gone.contains(id)
     }
 
     /// For an operation that must know all nodes on disk: it takes a commit of its own.
@@ -195,8 +289,8 @@ impl Change<'_> {
     pub fn is_free(&self, namespace: &[u8; 16]) -> Result<bool> {
         let key = records::root_key(namespace);
         let nodes = self.store.top_nodes();
-        let is_used =
-            self.done.top.contains_key(&key) || self.view.head.top.get(&nodes, &key)?.is_some();
+        let is_used = self.done.edited.contains_key(namespace)
+            || self.view.head.top.get(&nodes, &key)?.is_some();
         let is_doomed = self.view.head.doomed.contains(namespace);
         Ok(!is_used && !is_doomed && self.store.keyring()?.namespaces().contains_key(namespace))
     }
@@ -213,26 +307,33 @@ impl Change<'_> {
     }
 
     /// The agent with `edits` of its namespace's map. A branch without versions gets its name, too.
-    pub fn edit(&mut self, name: &str, agent: &Agent, mut edits: Edits) -> Result<Agent> {
-        let sealer = &agent.sealer;
-        let namespace = sealer.context().namespace;
+    pub fn edit(&mut self, name: &str, agent: &Agent, edits: Edits) -> Agent {
+        self.staged.versioned.push(agent.sealer.context().namespace);
+        let bytes = |(key, value): (_, Option<Vec<u8>>)| (key, value.map(Edit::Bytes));
+        self.write(name, agent, edits.into_iter().map(bytes).collect());
+        Agent { as_of: self.view.head.commit + 1, ..agent.clone() }
+    }
+
+    /// Changes documents in the namespace of a name; other operations may have changed others.
+    pub fn edit_documents(&mut self, name: &str, agent: &Agent, writes: Writes) {
+        let newest = self.earlier(name).unwrap_or(agent);
+        let newest = Agent { as_of: self.view.head.commit + 1, ..newest.clone() };
+        self.write(name, agent, writes);
+        self.put_agent(name, newest);
+    }
+
+    fn write(&mut self, name: &str, agent: &Agent, mut writes: Writes) {
+        let namespace = agent.sealer.context().namespace;
         if agent.latest.is_none() {
-            edits.insert(records::branch_key(agent.branch), Some(name.as_bytes().to_vec()));
+            let key = records::branch_key(agent.branch);
+            writes.insert(key, Some(Edit::Bytes(name.as_bytes().to_vec())));
             let mut leads_to = namespace.to_vec();
             leads_to.put_u64(agent.branch);
             let key = records::name_key(&self.store.store_key, name);
             self.staged.top.insert(key, Some(leads_to));
         }
-        let mut ids = Ids::after(self.staged.last_id, self.created_ns);
-        let mut writer = Writer::apart(sealer, &mut ids);
-        let map = agent.map.apply(&self.store.nodes(sealer), &mut writer, edits)?;
-        let Written { batches, lost, .. } = writer.finish()?;
-        self.staged.lost.extend(lost);
-        self.staged.last_id = ids.last();
-        self.staged.batches.extend(batches.into_iter().map(Arc::new));
-        let root = records::seal_root(sealer, &map)?;
-        self.staged.top.insert(records::root_key(&namespace), Some(root.clone()));
-        Ok(Agent { map, root, as_of: self.view.head.commit + 1, ..agent.clone() })
+        let (sealer, map) = (Arc::clone(&agent.sealer), agent.map.clone());
+        self.staged.write(namespace, Edited { sealer, map, writes });
     }
 
     /// Takes a namespace out, with the names that lead to it.

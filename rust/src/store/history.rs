@@ -1,6 +1,6 @@
 //! Versions side by side.
 
-use super::records::{BRANCHES, RESERVED, Version, memory_type, versions_prefix};
+use super::records::{BRANCHES, RESERVED, VERSIONS, Version, memory_type, versions_prefix};
 use super::view::View;
 use super::{Store, Which, unknown_name};
 use crate::error::{Error, Result};
@@ -39,22 +39,26 @@ impl Store {
     /// The names that something was saved under, ascending.
     pub fn names(&self) -> Result<Vec<String>> {
         self.flush()?;
-        let mut names = self.all_names()?;
+        let mut names = self.reading(|view| self.names_in(view, true))?;
         names.retain(|name| !name.starts_with(RESERVED));
         Ok(names)
     }
 
-    /// The same with those of our own.
+    /// The same with those of our own, and those under which there are documents alone.
     pub(super) fn all_names(&self) -> Result<Vec<String>> {
-        self.reading(|view| self.names_in(view))
+        self.reading(|view| self.names_in(view, false))
     }
 
-    fn names_in(&self, view: &View) -> Result<Vec<String>> {
+    fn names_in(&self, view: &View, saved: bool) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for id in self.namespaces(view)? {
             let sealer = self.namespace_sealer(&id)?;
             let map = self.namespace_map(&view.head, &sealer)?;
-            names.extend(self.branches_of(&sealer, &map)?);
+            // A branch without versions is the only one: nothing is forked from it.
+            let nodes = self.nodes(&sealer);
+            if !saved || map.count(&nodes, &Range::prefix(VERSIONS))? > 0 {
+                names.extend(self.branches_of(&sealer, &map)?);
+            }
         }
         names.sort();
         Ok(names)

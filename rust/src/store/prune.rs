@@ -6,6 +6,7 @@
 //! the namespace, of whichever branch, are walked to know theirs, each shared node once.
 
 use super::commit::Change;
+use super::expire::expire;
 use super::garbage::GRACE_NS;
 use super::records::{
     DROPPED, VERSIONS, Version, dropped_key, dropped_ns, version_key, versions_prefix,
@@ -49,6 +50,8 @@ pub struct Pruned {
     pub size_bytes: u64,
     /// Bytes deleted now, of versions dropped earlier.
     pub freed_bytes: u64,
+    /// Documents that had expired.
+    pub expired: u64,
 }
 
 impl Limits {
@@ -187,6 +190,7 @@ impl Store {
             if !pruning.edits.is_empty() {
                 prune_now(change, &name, &agent, pruning)?;
             }
+            expire(change, &name, &agent)?;
             Ok(pruned)
         })
     }
@@ -201,6 +205,7 @@ impl Store {
             versions: surplus.iter().map(|version| version.number).collect(),
             size_bytes: self.size_of(&self.only_of(agent, &surplus)?)?,
             freed_bytes: self.size_of(&pruning.dead)?,
+            expired: self.count_expired(agent, now_ns)?,
         };
         pruning.drop_versions(agent, &surplus, now_ns);
         Ok((pruned, pruning))
@@ -292,7 +297,7 @@ pub(super) fn prune_now(
     agent: &Agent,
     pruning: Pruning,
 ) -> Result<()> {
-    let edited = change.edit(name, agent, pruning.edits)?;
+    let edited = change.edit(name, agent, pruning.edits);
     change.delete(pruning.dead);
     let latest = agent.latest.clone().unwrap_or_default();
     let what = pruning.what.unwrap_or_else(|| "what was dropped earlier".to_owned());

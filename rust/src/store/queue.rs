@@ -100,6 +100,10 @@ impl Drop for Leading<'_> {
     }
 }
 
+fn is_of_one(error: &Error) -> bool {
+    matches!(error.slug(), "full" | "missing" | "tampered" | "malformed" | "wrong-context")
+}
+
 impl Queue {
     /// Keeps this process from committing until it is dropped; waits for the commit that runs.
     pub(super) fn turn(&self) -> Result<impl Drop + '_> {
@@ -199,8 +203,8 @@ impl Store {
     fn lead(&self, tickets: &mut [Ticket]) {
         match self.attempt(tickets) {
             Ok(()) => {}
-            // One of them may be too large; the others are not to suffer.
-            Err(error) if error.slug() == "full" && tickets.len() > 1 => {
+            // One of them may be too large, or build on a damaged node; the others are not to suffer.
+            Err(error) if is_of_one(&error) && tickets.len() > 1 => {
                 for ticket in tickets.iter_mut().filter(|ticket| !ticket.is_settled()) {
                     if let Err(error) = self.attempt(std::slice::from_mut(ticket)) {
                         ticket.settle(Err(error));

@@ -31,7 +31,7 @@ pub enum AuditReads {
 pub(super) struct Read {
     operation: &'static str,
     name: String,
-    memory_type: &'static str,
+    memory_type: String,
     version: u64,
     justification: String,
     count: u64,
@@ -42,7 +42,7 @@ impl Read {
     pub(super) fn log(&self, change: &mut Change<'_>) -> Result<()> {
         let detail = Detail {
             agent_id: self.name.clone(),
-            memory_type: self.memory_type.to_owned(),
+            memory_type: self.memory_type.clone(),
             version: self.version,
             justification: self.justification.clone(),
             count: self.count,
@@ -93,13 +93,13 @@ impl Store {
         &self,
         name: &str,
         sealer: &Arc<Sealer>,
-        memory_type: &'static str,
+        memory_type: &str,
         version: u64,
     ) -> Result<()> {
         self.keep(Read {
             operation: "retrieve",
             name: name.to_owned(),
-            memory_type,
+            memory_type: memory_type.to_owned(),
             version,
             justification: String::new(),
             count: 1,
@@ -114,7 +114,7 @@ impl Store {
         self.keep(Read {
             operation: "migrate",
             name: name.to_owned(),
-            memory_type: memory_type(name),
+            memory_type: memory_type(name).to_owned(),
             version,
             justification: what.to_owned(),
             count: 1,

@@ -90,7 +90,7 @@ pub(super) struct Draft {
 /// Tells a save to begin again: its namespace went to somebody else meanwhile.
 pub(super) const AGAIN: &str = "again";
 /// How often a save begins again.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 impl Store {
     /// Saves a state as the next version of a name; returned means on disk.
@@ -139,6 +139,17 @@ impl Store {
             Some(agent) => agent,
             None => Arc::new(self.new_agent(view)?),
         };
+        self.draft_over(view, save, flat, agent)
+    }
+
+    /// A state sealed over a branch as it was in `view`.
+    pub(super) fn draft_over(
+        &self,
+        view: &View,
+        save: &Save<'_>,
+        flat: &Flat,
+        agent: Arc<Agent>,
+    ) -> Result<Draft> {
         check_base(save.name, save.base, agent.latest.as_ref())?;
         let known = self.know(&agent, flat)?;
         let shape = shape_of(&agent, flat)?;
@@ -203,9 +214,9 @@ impl Draft {
         move |change: &mut Change<'_>| self.commit(change)
     }
 
-    fn commit(&self, change: &mut Change<'_>) -> Result<Version> {
+    pub(super) fn commit(&self, change: &mut Change<'_>) -> Result<Version> {
         let mine = self.agent.sealer.context().namespace;
-        let agent = match change.agent(&self.name)? {
+        let agent = match change.branch(&self.name)? {
             Some(agent) if agent.sealer.context().namespace == mine => agent,
             None if self.agent.root.is_empty() && change.is_free(&mine)? => Arc::clone(&self.agent),
             _ => return Err(Error::new(AGAIN, "the namespace went to somebody else")),
@@ -291,7 +302,7 @@ pub(super) fn add_version(
     };
     let mut edits = pruning.edits;
     edits.insert(version_key(agent.branch, number), Some(version.encode()));
-    let edited = change.edit(name, agent, edits)?;
+    let edited = change.edit(name, agent, edits);
     change.delete(pruning.dead);
     log_version(change, operation, name, &edited, &version, &version.justification)?;
     if let (Some(what), Some(latest)) = (pruning.what, latest) {

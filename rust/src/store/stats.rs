@@ -4,6 +4,7 @@
 //! what the sealed record takes in the data file. What the walk does not meet is garbage.
 
 use super::compact::{has_place, hold};
+use super::documents;
 use super::garbage::{GRACE_NS, is_record};
 use super::prune::each_ref;
 use super::records::{BRANCHES, DROPPED, VERSIONS, Version, dropped_ns};
@@ -39,6 +40,8 @@ pub struct Usage {
     pub own_bytes: u64,
     /// Pruned versions whose records are not deleted yet.
     pub dropped: u64,
+    /// Documents of its namespace.
+    pub documents: u64,
     /// Paths and sizes of the largest values of the newest version, largest first; where asked for.
     pub largest: Vec<(Vec<u8>, u64)>,
 }
@@ -257,7 +260,9 @@ impl Store {
         let mut own = HashSet::new();
         hold(nodes, map, &mut own)?;
         let (map_bytes, alone) = (sizes.sum(&own)?, usages.len() == 1);
+        let documents = documents::count(nodes, map)?;
         for usage in usages.values_mut() {
+            usage.documents = documents;
             usage.size_bytes += map_bytes;
             usage.own_bytes += if alone { map_bytes } else { 0 };
         }

@@ -1,5 +1,6 @@
 //! Proving everything.
 
+use super::documents::{Document, count, each_entry, is_document};
 use super::garbage::is_record;
 use super::head::Head;
 use super::records::{BRANCHES, VERSIONS, Version};
@@ -18,6 +19,8 @@ pub struct Report {
     pub names: u64,
     /// Versions.
     pub versions: u64,
+    /// Documents, those that have expired included.
+    pub documents: u64,
     /// Ledger entries.
     pub entries: u64,
     /// Nodes that some version, map or the ledger refers to.
@@ -85,6 +88,11 @@ impl Proof<'_, '_> {
             self.tree(&nodes, root)?;
         }
         self.report.names += map.count(&nodes, &Range::prefix(BRANCHES))?;
+        self.report.documents += count(&nodes, &map)?;
+        each_entry(&nodes, &map, &mut |entry| match is_document(&entry.key) {
+            true => Document::decode(&entry.value.whole(&nodes)?).map(drop),
+            false => Ok(()),
+        })?;
         for entry in map.prefixed(&nodes, VERSIONS)? {
             let version = Version::decode(&entry.value.whole(&nodes)?)?;
             self.report.versions += 1;

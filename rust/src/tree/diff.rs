@@ -1,10 +1,11 @@
 //! Comparing maps.
 
 use super::leaf::Entry;
-use super::map::{Node, leaf_entries};
+use super::map::{Map, Node, entries, leaf_entries};
 use super::writer::FirstEight;
 use super::{Hash, Nodes};
 use crate::error::Result;
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
 
@@ -37,6 +38,30 @@ pub fn unshared(nodes: &dyn Nodes, a: &Node, b: &Node) -> Result<(Vec<Entry>, Ve
         Ok(all)
     };
     Ok((read(left)?, read(right)?))
+}
+
+/// The keys of which two maps hold different values, ascending; what both share is not opened.
+pub fn changed(nodes: &dyn Nodes, a: &Map, b: &Map) -> Result<Vec<Vec<u8>>> {
+    let (left, right) = match (&a.root, &b.root) {
+        (Some(a), Some(b)) => unshared(nodes, a, b)?,
+        (Some(a), None) => (entries(nodes, a)?, Vec::new()),
+        (None, Some(b)) => (Vec::new(), entries(nodes, b)?),
+        (None, None) => return Ok(Vec::new()),
+    };
+    let mut keys = Vec::new();
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    loop {
+        let order = match (left.peek(), right.peek()) {
+            (Some(before), Some(after)) => before.key.cmp(&after.key),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return Ok(keys),
+        };
+        let before = left.next_if(|_| order.is_le());
+        let after = right.next_if(|_| order.is_ge());
+        let same = matches!((&before, &after), (Some(a), Some(b)) if a.value.same(&b.value));
+        keys.extend(before.or(after).map(|entry| entry.key).filter(|_| !same));
+    }
 }
 
 type Identities = HashSet<(Hash, Option<Hash>), BuildHasherDefault<FirstEight>>;

@@ -9,18 +9,25 @@ use super::branch::{self, Child, Node};
 use super::cut::Cut;
 use super::ends::Ends;
 use super::leaf::{self, Entry, MAX_INLINE_BYTES, Value};
-use super::map::{Edits, Map, leaf_entries};
+use super::map::{Edit, Map, leaf_entries};
 use super::writer::Writer;
 use super::{Hash, Nodes, blob};
 use crate::error::Result;
 use crate::seal::{NodeId, hash_kind, kind};
-use std::collections::{HashMap, btree_map};
+use std::collections::{BTreeMap, HashMap, btree_map};
 use std::iter::Peekable;
 
 impl Map {
     /// The map with `edits`. What the old map needed and the new one does not is told to `writer`,
     /// which must share no nodes between values.
-    pub fn apply(&self, nodes: &dyn Nodes, writer: &mut Writer<'_>, edits: Edits) -> Result<Map> {
+    pub fn apply<E: Into<Edit>>(
+        &self,
+        nodes: &dyn Nodes,
+        writer: &mut Writer<'_>,
+        edits: BTreeMap<Vec<u8>, Option<E>>,
+    ) -> Result<Map> {
+        let edits: BTreeMap<_, _> =
+            edits.into_iter().map(|(key, value)| (key, value.map(E::into))).collect();
         let mut splice = Splice {
             nodes,
             writer,
@@ -54,7 +61,7 @@ struct Level {
 struct Splice<'a, 'w> {
     nodes: &'a dyn Nodes,
     writer: &'a mut Writer<'w>,
-    edits: Peekable<btree_map::IntoIter<Vec<u8>, Option<Vec<u8>>>>,
+    edits: Peekable<btree_map::IntoIter<Vec<u8>, Option<Edit>>>,
     /// The entries of the leaf that is being filled. A full leaf, like a full group, is only written
     /// when something follows: what stands alone at the end is the root.
     leaf: Vec<Entry>,
@@ -106,12 +113,14 @@ impl Splice<'_, '_> {
         Ok(())
     }
 
-    fn replace(&mut self, old: Entry, value: Option<Vec<u8>>) -> Result<()> {
+    fn replace(&mut self, old: Entry, value: Option<Edit>) -> Result<()> {
         if let Some(blob) = old.value.blob {
             let same = match &value {
-                Some(new) if new.len() as u64 == old.value.size_bytes() => {
+                Some(Edit::Bytes(new)) if new.len() as u64 == old.value.size_bytes() => {
                     *new == old.value.clone().whole(self.nodes)?
                 }
+                // Its node would be taken for the old one, which leads to the old blob.
+                Some(Edit::Sealed(new)) => new.same(&old.value),
                 _ => false,
             };
             if same {
@@ -131,7 +140,11 @@ impl Splice<'_, '_> {
         }
     }
 
-    fn value(&mut self, bytes: Vec<u8>) -> Result<Value> {
+    fn value(&mut self, edit: Edit) -> Result<Value> {
+        let bytes = match edit {
+            Edit::Sealed(value) => return Ok(value),
+            Edit::Bytes(bytes) => bytes,
+        };
         if bytes.len() <= MAX_INLINE_BYTES {
             return Ok(Value::inline(bytes));
         }

@@ -131,6 +131,27 @@ pub fn read(nodes: &dyn Nodes, hash: &Hash, id: NodeId) -> Result<Vec<Entry>> {
     })
 }
 
+/// The values of ascending keys in a whole leaf; the other entries are not made.
+pub fn pick(nodes: &dyn Nodes, hash: &Hash, id: NodeId, keys: &[Vec<u8>]) -> Result<Picked> {
+    framed(nodes, kind::LEAF, hash, id, |a, b| {
+        let mut reader = KeyReader::default();
+        let mut picked = vec![None; keys.len()];
+        let mut wanted = keys.iter().zip(&mut picked).peekable();
+        for _ in 0..a.count()? {
+            let key = reader.take(a)?;
+            let (inline, blob) = take_value(a, b)?;
+            while wanted.next_if(|(other, _)| other.as_slice() < key).is_some() {}
+            if let Some((_, slot)) = wanted.next_if(|(other, _)| other.as_slice() == key) {
+                *slot = Some(Value { inline: inline.to_vec(), blob });
+            }
+        }
+        Ok(picked)
+    })
+}
+
+/// The values of some keys, each where there is one.
+pub type Picked = Vec<Option<Value>>;
+
 /// The keys of a split leaf.
 pub fn read_keys(nodes: &dyn Nodes, hash: &Hash, id: NodeId) -> Result<Vec<Vec<u8>>> {
     framed(nodes, kind::KEYS, hash, id, |a, _| {

@@ -114,6 +114,21 @@ pub fn leaf_of(nodes: &dyn Nodes, root: &Node, key: &[u8]) -> Result<Option<Node
 /// Edits of a plain map: new values, and None for what is removed.
 pub type Edits = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// A new value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// Its bytes.
+    Bytes(Vec<u8>),
+    /// The same with a blob that is sealed already.
+    Sealed(Value),
+}
+
+impl From<Vec<u8>> for Edit {
+    fn from(bytes: Vec<u8>) -> Self {
+        Edit::Bytes(bytes)
+    }
+}
+
 /// A plain map at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Map {
@@ -131,6 +146,16 @@ impl Map {
             None => Ok(None),
             Some(value) => value.whole(nodes).map(Some),
         }
+    }
+
+    /// The values of ascending keys. A node that holds several of them is opened once.
+    pub fn get_all(&self, nodes: &dyn Nodes, keys: &[Vec<u8>]) -> Result<Vec<Option<Value>>> {
+        let mut found = Vec::with_capacity(keys.len());
+        match &self.root {
+            Some(root) => gather(nodes, root, keys, &mut found)?,
+            None => found.resize(keys.len(), None),
+        }
+        Ok(found)
     }
 
     /// The entries whose keys begin with `prefix`, in order.
@@ -197,6 +222,11 @@ impl Range {
         Range { start: prefix.to_vec(), end: Some(end).filter(|end| !end.is_empty()) }
     }
 
+    /// Whether a key belongs to it.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        key >= self.start.as_slice() && !self.ends_by(key)
+    }
+
     fn ends_by(&self, key: &[u8]) -> bool {
         self.end.as_ref().is_some_and(|end| key >= end.as_slice())
     }
@@ -233,6 +263,28 @@ fn collect(
         Order::Ascending => within.iter().try_for_each(&mut visit),
         Order::Descending => within.iter().rev().try_for_each(&mut visit),
     }
+}
+
+/// Appends the values of ascending keys, none of which is before `node`.
+fn gather(
+    nodes: &dyn Nodes,
+    node: &Node,
+    mut keys: &[Vec<u8>],
+    found: &mut Vec<Option<Value>>,
+) -> Result<()> {
+    if node.height == 0 {
+        found.extend(leaf::pick(nodes, &node.hash, node.id, keys)?);
+        return Ok(());
+    }
+    for child in node.children(nodes)? {
+        let (here, behind) = keys.split_at(keys.partition_point(|key| *key <= child.last));
+        if !here.is_empty() {
+            gather(nodes, &child.node, here, found)?;
+        }
+        keys = behind;
+    }
+    found.resize(found.len() + keys.len(), None);
+    Ok(())
 }
 
 /// How many keys are smaller than `key`.

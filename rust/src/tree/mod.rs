@@ -33,10 +33,10 @@ mod writer;
 
 pub use blob::{Blob, check, write as write_blob};
 pub use cut::Cut;
-pub use diff::unshared;
+pub use diff::{changed, unshared};
 pub use known::known_of;
 pub use leaf::{Entry, MAX_INLINE_BYTES, Value, put_value, take_value};
-pub use map::{Edits, Map, Node, Order, Range, entries, get, refs, visit};
+pub use map::{Edit, Edits, Map, Node, Order, Range, entries, get, refs, visit};
 pub use packed::{Shape, write_state};
 pub use writer::{Ids, Known, Writer, Written};
 

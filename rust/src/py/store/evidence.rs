@@ -11,9 +11,9 @@ impl Store {
         &self,
         py: Python<'_>,
         progress: Option<Py<PyAny>>,
-    ) -> PyResult<(u64, u64, u64, u64, u64, u64)> {
+    ) -> PyResult<(u64, u64, u64, u64, u64, u64, u64)> {
         let core = self.core()?;
         let r = reported(py, progress, |told| core.verify(&mut |nodes| told((nodes,))))?;
-        Ok((r.names, r.versions, r.entries, r.nodes, r.size_bytes, r.unused_nodes))
+        Ok((r.names, r.versions, r.documents, r.entries, r.nodes, r.size_bytes, r.unused_nodes))
     }
 }

@@ -8,6 +8,7 @@ mod loaded;
 mod progress;
 mod saves;
 mod stats;
+mod transaction;
 mod upkeep;
 mod versions;
 
@@ -157,6 +158,7 @@ pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(check, module)?)?;
     module.add_class::<loaded::Loaded>()?;
     module.add_class::<later::Mark>()?;
+    module.add_class::<transaction::Transaction>()?;
     module.add_function(wrap_pyfunction!(later::drain, module)?)?;
     module.add_function(wrap_pyfunction!(probe, module)?)
 }

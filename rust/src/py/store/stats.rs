@@ -4,8 +4,9 @@ use super::Store;
 use crate::store::Usage;
 use pyo3::prelude::*;
 
-/// (name, versions, latest, created_ns, state_bytes, size_bytes, own_bytes, dropped, largest)
-type UsageRow = (String, u64, u64, u64, u64, u64, u64, u64, Vec<(String, u64)>);
+/// (name, versions, latest, created_ns, state_bytes, size_bytes, own_bytes, dropped, documents,
+/// largest)
+type UsageRow = (String, u64, u64, u64, u64, u64, u64, u64, u64, Vec<(String, u64)>);
 /// ((file_bytes, page_bytes, used_pages, keys_bytes), (names, directory, ledger, garbage, waiting),
 /// ledger_entries, (rotated_ns, rotation_due_ns, sealed, sealed_left), names)
 type StatsRow =
@@ -24,6 +25,7 @@ fn usage_row(usage: Usage) -> UsageRow {
         usage.size_bytes,
         usage.own_bytes,
         usage.dropped,
+        usage.documents,
         largest,
     )
 }

@@ -4,8 +4,8 @@ use super::Store;
 use super::progress::reported;
 use pyo3::prelude::*;
 
-/// (name, versions, size_bytes, freed_bytes)
-type PrunedRow = (String, Vec<u64>, u64, u64);
+/// (name, versions, size_bytes, freed_bytes, expired)
+type PrunedRow = (String, Vec<u64>, u64, u64, u64);
 
 #[pymethods]
 impl Store {
@@ -13,7 +13,8 @@ impl Store {
     fn prune(&self, py: Python<'_>, name: Option<&str>, dry_run: bool) -> PyResult<Vec<PrunedRow>> {
         let core = self.core()?;
         let pruned = py.detach(|| core.prune(name, dry_run))?;
-        let row = |p: crate::store::Pruned| (p.name, p.versions, p.size_bytes, p.freed_bytes);
+        let row =
+            |p: crate::store::Pruned| (p.name, p.versions, p.size_bytes, p.freed_bytes, p.expired);
         Ok(pruned.into_iter().map(row).collect())
     }
 }
