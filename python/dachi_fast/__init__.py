@@ -75,6 +75,11 @@ if _typing.TYPE_CHECKING or _find_spec("dachi_fast._core") is not None:
     from dachi_fast.store import Upgraded as Upgraded
     from dachi_fast.store import Version as Version
     from dachi_fast.store import default_store as default_store
+    from dachi_fast.transaction import LmdbMemoryProvider as LmdbMemoryProvider
+    from dachi_fast.transaction import SyncTransaction as SyncTransaction
+    from dachi_fast.transaction import Transaction as Transaction
+    from dachi_fast.transaction import TransactionManager as TransactionManager
+    from dachi_fast.types import Document as Document
     from dachi_fast.witness import FileWitness as FileWitness
 
 if _typing.TYPE_CHECKING:

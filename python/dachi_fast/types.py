@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -208,4 +211,142 @@ class VectorIndex(Protocol):
 
     def __contains__(self, one: int) -> bool:
         """Tells whether an id has a vector."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as a transaction gives it.
+
+    Attributes:
+        id: names it among those of its memory type.
+        memory_type: what kind of memory it is.
+        content: what was stored; a dict of the caller's own.
+        created: when it was stored, UTC.
+        updated: when it was updated last, UTC; at first the same.
+        expires: when it ceases to be there, UTC; None for never.
+    """
+
+    id: str
+    memory_type: str
+    content: dict[str, Any]
+    created: datetime.datetime
+    updated: datetime.datetime
+    expires: datetime.datetime | None
+
+
+class TransactionSession(Protocol):
+    """One transaction of a provider's; methods may block, and may be called from any thread.
+
+    What it reads is of one moment, with its own changes on top. `place` says which of the providers
+    that it was begun with is meant: 0 is the one that began it.
+    """
+
+    @property
+    def open(self) -> bool:
+        """Whether it was neither committed nor rolled back."""
+        ...
+
+    def store(
+        self,
+        place: int,
+        memory_type: str,
+        content: dict[str, Any],
+        *,
+        agent_id: str,
+        justification: str,
+        ttl_ns: int | None,
+    ) -> str:
+        """Stores a document under a new id, which it gives.
+
+        Args:
+            place: where.
+            memory_type: of which kind.
+            content: what it holds; taken now.
+            agent_id: of whom an audit speaks.
+            justification: why.
+            ttl_ns: how long it is to be there; None for ever.
+
+        Raises:
+            StateError: a value cannot be held; the transaction is as it was.
+        """
+        ...
+
+    def retrieve(self, place: int, memory_type: str, document_id: str) -> Document | None:
+        """Gives a document; None if it is not there, or has expired."""
+        ...
+
+    def find(
+        self,
+        place: int,
+        memory_type: str,
+        *,
+        where: Mapping[str, Any] | None,
+        order: str,
+        limit: int | None,
+    ) -> list[Document]:
+        """Gives the documents that meet all conditions, as `Transaction.find` says.
+
+        Raises:
+            QueryError: what it is asked is no question.
+        """
+        ...
+
+    def replace(
+        self,
+        place: int,
+        memory_type: str,
+        document_id: str,
+        content: dict[str, Any],
+        *,
+        agent_id: str,
+        justification: str,
+        ttl_ns: int | None,
+    ) -> bool:
+        """Replaces a document; False if it is not there. Without `ttl_ns` it expires as before."""
+        ...
+
+    def delete(
+        self,
+        place: int,
+        memory_type: str,
+        document_id: str,
+        *,
+        agent_id: str,
+        justification: str,
+    ) -> bool:
+        """Deletes a document; False if it is not there."""
+        ...
+
+    def commit(self) -> None:
+        """Makes all of it last, or nothing.
+
+        Raises:
+            Conflict: others changed what it has read or changes; nothing of it is there.
+            Finished: it was committed or rolled back before.
+        """
+        ...
+
+    def rollback(self) -> bool:
+        """Lets go of everything; False if it was finished before."""
+        ...
+
+
+class TransactionProvider(Protocol):
+    """Keeps documents for a `TransactionManager`; transactions over it are serializable."""
+
+    @property
+    def namespace(self) -> str:
+        """What its documents belong to."""
+        ...
+
+    def begin(self, others: Sequence[Any] = ()) -> TransactionSession:
+        """Begins a transaction.
+
+        Args:
+            others: further providers that it spans, at places 1, 2 ...
+
+        Raises:
+            TransactionError: it cannot span these.
+        """
         ...

@@ -41,3 +41,14 @@ def frozen(version: int) -> Frozen:
     agent.array = np.arange(2_500, dtype=np.float64) // 100 * version  # two pieces
     agent.text = " ".join(str(number // 9) for number in range(6_000)) * version  # cut by content
     return agent
+
+
+def document(number: int) -> dict[str, Any]:
+    """Gives a document of the frozen store; the later ones are large."""
+    return {
+        "agent_id": "agent",
+        "timestamp": datetime.datetime(2026, 11, 22, number, tzinfo=datetime.UTC),
+        "number": number,
+        "id": uuid.UUID(int=number),
+        "text": f"document {number} " * 40 * number,
+    }

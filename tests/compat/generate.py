@@ -15,11 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from dachi_fast import FileWitness, KeyFile, Store
-from tests.compat.agent import Frozen, frozen
+from dachi_fast import FileWitness, KeyFile, LmdbMemoryProvider, Store, TransactionManager
+from tests.compat.agent import Frozen, document, frozen
 
 HERE: Final = Path(__file__).parent
 VERSIONS: Final = 3
+DOCUMENTS: Final = 5
 # A hundred and thirty of these are less than the day after which keys rotate by themselves.
 _STEP_NS: Final = 601 * 1_000_000_000
 NAMES: Final = ["agent", "copy", "fork"]
@@ -51,6 +52,10 @@ def generate(folder: Path) -> None:
         store.rotate_now()
         store.rollback("agent", to=1, justification="back to the first")
         store.tag("agent", version=2, tag="best")
+        notes = LmdbMemoryProvider(store, namespace="agent", indexes={"note": ["number"]})
+        with TransactionManager(notes).sync as tx:
+            for number in range(DOCUMENTS):
+                tx.store("note", document(number), ttl_s=None if number else 1e9)
         store.fork("agent", "fork", version=2)
         store.copy("agent", to="copy", version=1)
         store.forget("forgotten")

@@ -8,9 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from dachi_fast import FileWitness, KeyFile, Store, reader
-from tests.compat.agent import Frozen, frozen
-from tests.compat.generate import HERE, NAMES, VERSIONS, generate, number_of
+from dachi_fast import (
+    FileWitness,
+    KeyFile,
+    LmdbMemoryProvider,
+    Store,
+    TransactionManager,
+    reader,
+)
+from tests.compat.agent import Frozen, document, frozen
+from tests.compat.generate import DOCUMENTS, HERE, NAMES, VERSIONS, generate, number_of
 from tests.oracles.reading import described
 from tests.tokens import same
 
@@ -40,6 +47,12 @@ def _check(folder: Path) -> None:
         Frozen.board.clear()
         store.load_shared(Frozen)
         assert Frozen.board == {"jobs": 3}
+        for name in NAMES:
+            with TransactionManager(LmdbMemoryProvider(store, namespace=name)).sync as tx:
+                for number in range(DOCUMENTS):
+                    [found] = tx.find("note", where={"number": number})
+                    assert found.content == document(number)
+                    assert (found.expires is None) == (number > 0)
         assert [entry.hash for entry in store.ledger(limit=3)] == expected["ledger"]
         assert store.verify().ledger_entries == expected["entries"]
         store.prove(0).verify(store.verifier_key)
@@ -54,6 +67,10 @@ def _check_with_the_reader(folder: Path, entries: int) -> None:
     with reader.StoreReader(folder / "store", key=key, witness=witness) as store:
         assert store.verify().entries == entries
         assert store.names() == NAMES
+        assert store.document_names() == NAMES
+        for name in NAMES:
+            found = [document.value for document in store.documents(name)]
+            assert found == [document(number) for number in range(DOCUMENTS)]
         [shared] = store.shared_names()
         assert store.state(shared) == {"board": {"jobs": 3}}
         for number in range(1, VERSIONS + 1):
