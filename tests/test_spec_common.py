@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from dachi_fast import Attr, BaseModule, Param, registry
 from dachi_fast._core.state import build_spec
 from dachi_fast.errors import SpecError
-from dachi_fast.spec._build import _Builder, _validated
+from dachi_fast.spec._build import _Builder, surveyed
 from tests.tokens import same
 
 
@@ -45,7 +45,8 @@ class PlainOther(BaseModule):
 
 
 def _by_pydantic(spec: dict[str, Any]) -> Any:
-    return _Builder({}).module(_validated(BaseModule, spec))
+    read, survey = surveyed(BaseModule, spec, None, None)
+    return _Builder({}, survey).module(read)
 
 
 def _outcome(build: Any, spec: dict[str, Any]) -> tuple[str, Any]:

@@ -87,6 +87,7 @@ if _typing.TYPE_CHECKING:
     from dachi_fast.keys import EnvKey as EnvKey
     from dachi_fast.keys import KeyringKey as KeyringKey
     from dachi_fast.keys import Passphrase as Passphrase
+    from dachi_fast.spec import SpecLimits as SpecLimits
     from dachi_fast.spec._evolved import Carried as Carried
     from dachi_fast.spec._spec import BaseSpec as BaseSpec
 
@@ -99,6 +100,7 @@ _LATE = {
     "EnvKey": "keys",
     "KeyringKey": "keys",
     "Passphrase": "keys",
+    "SpecLimits": "spec",
 }
 
 

@@ -137,3 +137,20 @@ def build_spec(cls: type[BaseModule], spec: dict[str, Any]) -> Any | None:
     Returns:
         The module; None for everything that pydantic must look at, errors among it.
     """
+
+def exceeded(
+    spec: dict[str, Any], limits: tuple[int, int, int, int]
+) -> tuple[str, list[Any]] | None:
+    """Measures a spec without looking at what it says.
+
+    Args:
+        spec: dicts, lists and values; what stands in two places is counted twice.
+        limits: the most levels, modules, values and bytes, as in `SpecLimits`.
+
+    Returns:
+        The name of the limit that is exceeded, with the keys and indexes that lead to where; None
+        if none is.
+
+    Complexity:
+        O(values), no more than the limit of them; O(depth) memory.
+    """

@@ -9,9 +9,9 @@ from dachi_fast.migrate._convert import converted
 from dachi_fast.migrate._tree import Branch, holds_module, joined
 from dachi_fast.module._declare import fields_of
 from dachi_fast.module._fields import UNSET
+from dachi_fast.spec._fields import spec_fields
 from dachi_fast.spec._rebuild import checks
 from dachi_fast.spec._registry import kind_of
-from dachi_fast.spec._schema import spec_fields
 from dachi_fast.spec._shape import Shape, shape_of
 
 if TYPE_CHECKING:

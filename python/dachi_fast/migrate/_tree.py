@@ -9,8 +9,8 @@ from typing import Any
 
 from dachi_fast.errors import MigrationError
 from dachi_fast.module._fields import equal
+from dachi_fast.spec._fields import DATA
 from dachi_fast.spec._registry import registry
-from dachi_fast.spec._schema import DATA
 
 
 class Branch(dict[str, Any]):

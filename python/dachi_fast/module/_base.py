@@ -21,6 +21,7 @@ from dachi_fast.spec._registry import kind_of, registry
 
 if TYPE_CHECKING:
     from dachi_fast.spec._evolved import Carried
+    from dachi_fast.spec._limits import SpecLimits
     from dachi_fast.spec._spec import BaseSpec
 
 Include = type | Callable[[Any], bool] | None
@@ -104,7 +105,7 @@ class BaseModule(Node):
             >>> Named(name="a").spec().name
             'a'
         """
-        from dachi_fast.spec._build import spec_of
+        from dachi_fast.spec._describe import spec_of
 
         made = spec_of(self)
         return made.model_dump() if to_dict else made
@@ -131,23 +132,32 @@ class BaseModule(Node):
         ctx: Mapping[str, BaseModule] | None = None,
         *,
         allow: Sequence[type | str] | None = None,
+        limits: SpecLimits | None = None,
+        dialect: Literal["full", "strict"] = "full",
     ) -> Self:
-        """Builds a module from its blueprint.
+        """Builds a module from its blueprint, which somebody else may have written.
 
-        Only registered kinds are built; nothing is imported.
+        Only registered kinds are built; nothing is imported, and no constructor runs before all of
+        the spec was looked at.
 
         Args:
             spec: an instance of `schema()`, or a dict with `kind` and the fields.
             ctx: id -> module: specs with these ids give the existing modules.
             allow: the only kinds (classes or names) that may occur in the spec; all when None.
+            limits: how large a dict may be; `SpecLimits()` when None.
+            dialect: "strict" for a dict that follows `json_schema(..., dialect="strict")`.
 
         Returns:
             The module; parts of one id are one object.
 
         Raises:
             pydantic.ValidationError: a field is missing, unknown or of a wrong type.
-            SpecError: a kind is unknown, ambiguous, not allowed or not one of this class, or the
-                spec is nested too deeply.
+            SpecError: everything else that is wrong with it: a kind that is unknown, ambiguous, not
+                allowed or not one of this class; an id for two things or inside itself; a limit
+                exceeded; a constructor that refused. The message and `context["path"]` say where.
+
+        Complexity:
+            O(n) in the size of the spec as it is written out.
 
         Example:
             >>> from dachi_fast import BaseModule, Param
@@ -158,7 +168,7 @@ class BaseModule(Node):
         """
         from dachi_fast.spec._build import built
 
-        made: Self = built(plain_class(cls), spec, ctx, allow)
+        made: Self = built(plain_class(cls), spec, ctx, allow=allow, limits=limits, dialect=dialect)
         return made
 
     def evolved(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
 from dachi_fast.spec._registry import Registry as Registry
 from dachi_fast.spec._registry import full_kind_of as full_kind_of
@@ -12,7 +13,20 @@ from dachi_fast.spec._registry import registry as registry
 
 if TYPE_CHECKING:
     from dachi_fast.module import BaseModule
+    from dachi_fast.spec._limits import SpecLimits as SpecLimits
     from dachi_fast.spec._spec import BaseSpec
+
+# The same for the interpreter, when first asked for: they need pydantic's classes.
+_LATE = {
+    "SpecLimits": "_limits",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    return found
 
 
 def from_spec(
@@ -20,11 +34,14 @@ def from_spec(
     ctx: Mapping[str, BaseModule] | None = None,
     *,
     allow: Sequence[type | str] | None = None,
+    limits: SpecLimits | None = None,
+    dialect: Literal["full", "strict"] = "full",
 ) -> BaseModule:
     """Builds a module of whatever kind its blueprint names; see `BaseModule.from_spec`.
 
     Raises:
-        SpecError: a kind is unknown, ambiguous or not allowed.
+        pydantic.ValidationError: as `BaseModule.from_spec` does.
+        SpecError: as `BaseModule.from_spec` does.
 
     Example:
         >>> from dachi_fast import BaseModule
@@ -36,7 +53,7 @@ def from_spec(
     # Not at the top: modules register themselves here, so their package imports this one first.
     from dachi_fast.module import BaseModule
 
-    return BaseModule.from_spec(spec, ctx, allow=allow)
+    return BaseModule.from_spec(spec, ctx, allow=allow, limits=limits, dialect=dialect)
 
 
 def kinds_in(module: BaseModule) -> dict[str, str]:
@@ -45,13 +62,13 @@ def kinds_in(module: BaseModule) -> dict[str, str]:
     Raises:
         SpecError: two classes of the tree have one short kind.
     """
-    from dachi_fast.spec import _build
+    from dachi_fast.spec import _describe
 
-    return _build.kinds_in(module)
+    return _describe.kinds_in(module)
 
 
 def full_spec(module: BaseModule) -> dict[str, Any]:
     """Gives the blueprint as a dict whose kinds are `module:qualname`, for a store."""
-    from dachi_fast.spec import _build
+    from dachi_fast.spec import _describe
 
-    return _build.full_spec(module)
+    return _describe.full_spec(module)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from dachi_fast._core.codec import encode
 from dachi_fast.module._fields import UNSET
 from dachi_fast.module._views import plain_class
-from dachi_fast.spec._build import spec_values
+from dachi_fast.spec._fields import DATA, spec_fields, spec_values
 from dachi_fast.spec._registry import full_kind_of
-from dachi_fast.spec._schema import DATA, spec_fields
 from dachi_fast.spec._shape import shape_of
 
 if TYPE_CHECKING:

@@ -1,197 +1,125 @@
-"""Blueprints of modules, and modules from blueprints."""
+"""Modules from blueprints, which somebody else may have written.
+
+A spec is measured, validated and surveyed before the first constructor runs; whatever is wrong with
+it is a SpecError or pydantic's ValidationError.
+"""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import ValidationError
 
 from dachi_fast._core.state import build_spec
 from dachi_fast.errors import SpecError
-from dachi_fast.module._base import new_id
 from dachi_fast.module._copy import ATOMS, copied
-from dachi_fast.module._fields import UNSET, Item
 from dachi_fast.module._layout import is_module_class
-from dachi_fast.module._state import innermost, is_module
-from dachi_fast.module._views import plain_class
+from dachi_fast.spec._fields import DATA, constructed, is_wrapped, spec_fields
+from dachi_fast.spec._limits import SpecLimits, check_limits, path_text
+from dachi_fast.spec._place import building, mismatch, nested
 from dachi_fast.spec._registry import full_kind_of, kind_of, registry
-from dachi_fast.spec._schema import (
-    DATA,
-    building,
-    looks_like_spec,
-    mismatch,
-    nested,
-    schema_of,
-    spec_fields,
-)
 from dachi_fast.spec._spec import BaseSpec
+from dachi_fast.spec._survey import Survey, allowed_classes
 
 if TYPE_CHECKING:
     from dachi_fast.module._base import BaseModule
 
-# --- module -> spec -----------------------------------------------------------------------------
-
-
-class _Reader:
-    """One run of `spec_of`: what was visited, and which ids are taken."""
-
-    __slots__ = ("above", "done", "full", "ids")
-
-    def __init__(self, full: bool) -> None:  # noqa: FBT001
-        self.full = full
-        self.done: dict[int, BaseSpec] = {}
-        self.above: set[int] = set()
-        self.ids: dict[str, BaseModule] = {}
-
-    def spec(self, module: BaseModule) -> BaseSpec:
-        key = id(module)
-        done = self.done.get(key)
-        if done is not None:
-            return done
-        if key in self.above:
-            raise SpecError("cycle", f"a {kind_of(plain_class(type(module)))} contains itself")
-        self.above.add(key)
-        cls = plain_class(type(module))
-        while self.ids.setdefault(module.id, module) is not module:
-            module._module_id = new_id()
-        schema = schema_of(cls)
-        values: dict[str, Any] = {
-            "kind": full_kind_of(cls) if self.full else kind_of(cls),
-            "id": module.id,
-        }
-        inner = schema.inner_names_
-        for name, value in spec_values(module, cls):
-            untyped = spec_fields(cls)[name].untyped
-            values[inner.get(name, name)] = self.value(value, untyped)
-        made = schema.model_construct(**values) if not inner else _constructed(schema, values)
-        self.above.discard(key)
-        self.done[key] = made
-        return made
-
-    def value(self, value: Any, untyped: bool) -> Any:  # noqa: FBT001
-        if type(value) in ATOMS:
-            return value
-        if isinstance(value, Item):
-            value = innermost(value, "")[1]
-        if is_module(value):
-            return self.spec(value)
-        kind = type(value)
-        if kind is list or kind is tuple:
-            new = [v if type(v) in ATOMS else self.value(v, untyped) for v in value]
-            return new if kind is list else tuple(new)
-        if kind is dict:
-            made = {k: v if type(v) in ATOMS else self.value(v, untyped) for k, v in value.items()}
-            if untyped and (looks_like_spec(value) or value.keys() == {DATA}):
-                return {DATA: copied(value)}
-            return made
-        return copied(value)
-
-
-def _constructed(schema: type[BaseSpec], values: dict[str, Any]) -> BaseSpec:
-    made = schema.__new__(schema)
-    for name, value in {
-        "__dict__": values,
-        "__pydantic_fields_set__": set(values),
-        "__pydantic_extra__": None,
-        "__pydantic_private__": None,
-    }.items():
-        object.__setattr__(made, name, value)
-    return made
-
-
-def spec_values(module: BaseModule, cls: type) -> Iterator[tuple[str, Any]]:
-    """Yields the fields of a module's blueprint with their values now."""
-    hook = getattr(module, "_spec_values", None)
-    if hook is not None:
-        yield from hook()
-        return
-    captured = getattr(module, "_module_args", {})
-    initvars = getattr(module, "_module_initvars", {})
-    for name, field in spec_fields(cls).items():
-        if field.source == "attr":
-            value = getattr(module, name, UNSET)
-        else:
-            value = (initvars if field.source == "initvar" else captured).get(name, UNSET)
-        if value is not UNSET:
-            yield name, value
-
-
-def spec_of(module: BaseModule, *, full_kinds: bool = False) -> BaseSpec:
-    """Gives the blueprint of a module.
-
-    Args:
-        module: the root of a tree.
-        full_kinds: whether kinds are written as `module:qualname`.
-
-    Raises:
-        SpecError: a module contains itself.
-    """
-    return _Reader(full_kinds).spec(module)
-
-
-def spec_value(value: Any) -> Any:
-    """Gives a value as it stands in a blueprint: modules as specs, containers copied."""
-    return _Reader(False).value(value, False)
-
-
-def kinds_in(module: BaseModule) -> dict[str, str]:
-    """Gives short kind -> `module:qualname` of every class in a tree.
-
-    Raises:
-        SpecError: two classes of the tree have one short kind.
-
-    Example:
-        >>> from dachi_fast import BaseModule
-        >>> class Root(BaseModule):
-        ...     pass
-        >>> list(kinds_in(Root()))
-        ['Root']
-    """
-    found: dict[str, str] = {}
-    for each in module.modules():
-        cls = plain_class(type(each))
-        full = full_kind_of(cls)
-        if found.setdefault(kind_of(cls), full) != full:
-            raise SpecError(
-                "ambiguous-kind",
-                f"{full} and {found[kind_of(cls)]} have one short kind: rename one",
-                kind=kind_of(cls),
-            )
-    return found
-
-
-# --- spec -> module -----------------------------------------------------------------------------
+Dialect = Literal["full", "strict"]
 
 
 def built(
     cls: type,
     spec: BaseSpec | Mapping[str, Any],
     ctx: Mapping[str, BaseModule] | None = None,
+    *,
     allow: Sequence[type | str] | None = None,
+    limits: SpecLimits | None = None,
+    dialect: Dialect = "full",
 ) -> Any:
     """Builds a module of class `cls` (or a subclass) from its blueprint; see `from_spec`."""
-    if type(spec) is dict and not ctx and allow is None:
-        found = build_spec(cls, spec)
-        if found is not None:
-            return found
-    read = _validated(cls, spec)
-    if not issubclass(read.load_cls(), cls):
-        raise mismatch(read.load_cls(), cls)
-    if allow is not None:
-        _check_allowed(read, _allowed_classes(allow))
-    return _Builder(dict(ctx or {})).module(read)
+    with _told_apart():
+        values = _measured(spec, limits, dialect)
+        if type(values) is dict and not ctx and allow is None:
+            found = _built_plainly(cls, values)
+            if found is not None:
+                return found
+        valid, survey = surveyed(cls, values, ctx, allow)
+        return _Builder(dict(ctx or {}), survey).module(valid)
 
 
-def _validated(cls: type, spec: BaseSpec | Mapping[str, Any]) -> BaseSpec:
+def read(
+    cls: type,
+    spec: BaseSpec | Mapping[str, Any],
+    ctx: Mapping[str, BaseModule] | None = None,
+    *,
+    allow: Sequence[type | str] | None = None,
+    limits: SpecLimits | None = None,
+    dialect: Dialect = "full",
+) -> Survey:
+    """Does all that `built` does before it builds, and gives what it would build, with defaults."""
+    with _told_apart():
+        values = _measured(spec, limits, dialect)
+        surveyed(cls, values, ctx, allow)
+        whole = Survey(None, ctx or {}, defaults=True)
+        whole.go(_validated(cls, values, defaults=True))
+        return whole
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Within it what is too deep for the interpreter's stack is an error of the spec."""
+    try:
+        yield
+    except RecursionError:
+        raise SpecError("too-deep", "a spec is nested too deeply to be read") from None
+
+
+def _measured(spec: Any, limits: SpecLimits | None, dialect: Dialect) -> Any:
+    if isinstance(spec, BaseSpec):
+        return spec
+    if not isinstance(spec, Mapping):
+        raise SpecError(
+            "not-a-spec", f"a spec is a BaseSpec or a mapping, not {type(spec).__name__}"
+        )
+    values = spec if type(spec) is dict else dict(spec)
+    check_limits(values, limits or SpecLimits())
+    if dialect == "strict":
+        from dachi_fast.spec._strict import from_strict
+
+        values = from_strict(values)
+        check_limits(values, limits or SpecLimits())  # texts of JSON have become values
+    return values
+
+
+def _built_plainly(cls: type, values: dict[str, Any]) -> Any:
+    try:
+        return build_spec(cls, values)
+    except Exception:  # noqa: BLE001 - a default factory raised: it will again, and be told where
+        return None
+
+
+def surveyed(
+    cls: type,
+    spec: BaseSpec | dict[str, Any],
+    ctx: Mapping[str, BaseModule] | None,
+    allow: Sequence[type | str] | None,
+) -> tuple[BaseSpec, Survey]:
+    """Validates a spec and looks through it."""
+    valid = _validated(cls, spec)
+    found = valid.load_cls()
+    if not issubclass(found, cls):
+        raise mismatch(found, cls)
+    survey = Survey(None if allow is None else allowed_classes(allow), ctx or {})
+    survey.go(valid)
+    return valid, survey
+
+
+def _validated(cls: type, spec: BaseSpec | dict[str, Any], *, defaults: bool = False) -> BaseSpec:
     if isinstance(spec, BaseSpec) and type(spec).module_class_ is not None:
         return spec
-    values: Any = spec.model_dump() if isinstance(spec, BaseSpec) else spec
-    if not isinstance(values, Mapping):
-        raise SpecError(
-            "not-a-spec", f"a spec is a BaseSpec or a mapping, not {type(values).__name__}"
-        )
+    values = spec.model_dump() if isinstance(spec, BaseSpec) else spec
     kind = values.get("kind", kind_of(cls))
     target = cls
     if isinstance(kind, str) and kind not in (kind_of(cls), full_kind_of(cls)):
@@ -199,141 +127,106 @@ def _validated(cls: type, spec: BaseSpec | Mapping[str, Any]) -> BaseSpec:
         if not issubclass(target, cls):
             raise mismatch(target, cls)
     try:
-        with building():
+        with building(defaults=defaults):
             return nested(target, values)
     except ValidationError as error:
-        raise _kind_error(error) from error
-    except RecursionError:
-        raise SpecError("too-deep", "a spec is nested too deeply to be read") from None
+        raise _spec_error(error) from error
 
 
-def _kind_error(error: ValidationError) -> Exception:
+def _spec_error(error: ValidationError) -> Exception:
     """Gives the SpecError inside a ValidationError with its path, else the error itself."""
-    for line in error.errors(include_url=False):
-        found = line.get("ctx", {}).get("error")
-        if isinstance(found, SpecError):
-            path = ".".join(str(p) for p in line["loc"] if "[" not in str(p))
-            context = {**found.context, "path": path}
-            return SpecError(found.code, f"{path}: {found.message}", **context)
+    lines = error.errors(include_url=False)
+    ours = [(line["loc"], line.get("ctx", {}).get("error")) for line in lines]
+    found = [(loc, each) for loc, each in ours if isinstance(each, SpecError)]
+    # Of a Union the members that ask for another class say so; what is wrong is said by the rest.
+    telling = [pair for pair in found if pair[1].code != "kind-mismatch"]
+    if not telling and len(found) < len(lines):
+        return error
+    loc, first = (telling or found)[0]
+    if first.code in ("unknown-kind", "ambiguous-kind"):
+        first = _explained(first)
+    path = path_text([part for part in loc if "[" not in str(part)])
+    return SpecError(first.code, f"{path}: {first.message}", **{**first.context, "path": path})
+
+
+def _explained(error: SpecError) -> SpecError:
+    """Gives an error about a kind with what might have been meant."""
+    try:
+        registry.find_kind(str(error.context["kind"]))
+    except SpecError as full:
+        return full
     return error
-
-
-def _allowed_classes(allow: Sequence[type | str]) -> frozenset[type]:
-    return frozenset(a if isinstance(a, type) else registry.find_kind(a) for a in allow)
-
-
-def _check_allowed(value: Any, allowed: frozenset[type], path: str = "") -> None:
-    if isinstance(value, BaseSpec):
-        cls = value.load_cls()
-        if cls not in allowed and not getattr(cls, "__adapts__", False):
-            names = ", ".join(sorted(kind_of(c) for c in allowed))
-            raise SpecError(
-                "forbidden-kind",
-                f"{path or 'the root'}: kind {value.kind!r} is not allowed; allowed are {names}",
-                path=path,
-                kind=value.kind,
-            )
-        for name in value.__pydantic_fields_set__:
-            inner = value.__dict__[name]
-            _check_allowed(inner, allowed, f"{path}.{name}" if path else name)
-    elif isinstance(value, (list, tuple)):
-        for index, inner in enumerate(value):
-            _check_allowed(inner, allowed, f"{path}.{index}")
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            _check_allowed(inner, allowed, f"{path}.{key}")
 
 
 class _Builder:
     """One run of `built`: the modules by id."""
 
-    __slots__ = ("made", "specs")
+    __slots__ = ("made", "survey")
 
-    def __init__(self, made: dict[str, BaseModule]) -> None:
+    def __init__(self, made: dict[str, BaseModule], survey: Survey) -> None:
         self.made = made
-        self.specs: dict[str, BaseSpec] = {}
+        self.survey = survey
 
     def module(self, spec: BaseSpec) -> BaseModule:
-        cls = spec.load_cls()
-        found = self.made.get(spec.id)
+        name: str | None = spec.id
+        found = self.made.get(name) if name is not None else None
         if found is not None:
-            self._check_same(spec, cls, found)
             return found
-        names = {inner: name for name, inner in type(spec).inner_names_.items()}
-        values = {
-            names.get(name, name): self.value(spec.__dict__[name])
-            for name in type(spec).model_fields
-            if name in spec.__pydantic_fields_set__ and name not in ("kind", "id")
-        }
+        cls = spec.load_cls()
+        names = {inner: field for field, inner in type(spec).inner_names_.items()}
+        fields = spec_fields(cls)
+        values: dict[str, Any] = {}
+        for inner in type(spec).model_fields:
+            if inner in spec.__pydantic_fields_set__ and inner not in ("kind", "id"):
+                field = names.get(inner, inner)
+                values[field] = self.value(spec.__dict__[inner], fields[field].untyped)
+        module = self._constructed(cls, values, spec)
+        if name is not None:
+            module._module_id = name
+            self.made[name] = module
+        return module
+
+    def _constructed(self, cls: type, values: dict[str, Any], spec: BaseSpec) -> BaseModule:
         hook = getattr(cls, "_from_values", None)
-        module = hook(values) if hook is not None else constructed(cls, values)
-        module._module_id = spec.id
-        self.made[spec.id] = module
-        self.specs[spec.id] = spec
-        return cast("BaseModule", module)
-
-    def _check_same(self, spec: BaseSpec, cls: type, found: BaseModule) -> None:
-        first = self.specs.get(spec.id)
-        if not isinstance(found, cls):
-            raise SpecError(
-                "id-conflict",
-                f"id {spec.id!r} names both a {kind_of(plain_class(type(found)))} and a "
-                f"{kind_of(cls)}",
-                id=spec.id,
+        try:
+            return cast(
+                "BaseModule", hook(values) if hook is not None else constructed(cls, values)
             )
-        if first is not None and first is not spec and first != spec:
-            raise SpecError(
-                "id-conflict",
-                f"two different specs have the id {spec.id!r}: one id is one object",
-                id=spec.id,
-            )
+        except (RecursionError, MemoryError):
+            raise
+        except Exception as error:
+            path = path_text(next((p for p, s in self.survey.found if s is spec), ()))
+            raise _refusal(error, cls, path) from error
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: Any, untyped: bool) -> Any:  # noqa: FBT001
         kind = type(value)
         if kind in ATOMS:
             return value
         if isinstance(value, BaseSpec):
             return self.module(value)
         if kind is list:
-            return [v if type(v) in ATOMS else self.value(v) for v in value]
+            return [v if type(v) in ATOMS else self.value(v, untyped) for v in value]
         if kind is tuple:
-            return tuple([self.value(v) for v in value])
+            return tuple([self.value(v, untyped) for v in value])
         if kind is dict:
-            if value.keys() == {DATA}:
+            if untyped and is_wrapped(value):
                 return copied(value[DATA])
-            return {k: v if type(v) in ATOMS else self.value(v) for k, v in value.items()}
+            return {k: v if type(v) in ATOMS else self.value(v, untyped) for k, v in value.items()}
         if is_module_class(kind):
             return value
         return copied(value)
 
 
-def constructed(cls: type, values: dict[str, Any]) -> Any:
-    """Calls the constructor of a class with the fields of its blueprint."""
-    if not hasattr(cls.__init__, "__captures__"):  # type: ignore[misc]
-        return cls(**values)
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
-    after: dict[str, Any] = {}
-    for name, field in spec_fields(cls).items():
-        if name not in values:
-            continue
-        value, param = values[name], field.param
-        if param is None:
-            after[name] = value
-        elif param.kind is inspect.Parameter.VAR_POSITIONAL:
-            args.extend(value)
-        elif param.kind is inspect.Parameter.VAR_KEYWORD:
-            kwargs.update(value)
-        elif param.kind is inspect.Parameter.KEYWORD_ONLY:
-            kwargs[name] = value
-        else:
-            args.append(value)
-    module = cls(*args, **kwargs)
-    for name, value in after.items():
-        setattr(module, name, value)
-    return module
-
-
-def full_spec(module: BaseModule) -> dict[str, Any]:
-    """Gives the blueprint as a dict whose kinds are `module:qualname`, for a store."""
-    return spec_of(module, full_kinds=True).model_dump()
+def _refusal(error: Exception, cls: type, path: str) -> SpecError:
+    """Gives the error of a constructor that did not take what its spec says."""
+    where = f"{path}: " if path else ""
+    if isinstance(error, SpecError):
+        inner = error.context.get("path")
+        whole = ".".join(p for p in (path, inner) if isinstance(p, str) and p)
+        return SpecError(error.code, where + error.message, **{**error.context, "path": whole})
+    return SpecError(
+        "constructor",
+        f"{where}{kind_of(cls)} refused what its spec says: {type(error).__name__}: {error}",
+        path=path,
+        kind=kind_of(cls),
+    )

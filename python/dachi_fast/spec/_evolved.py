@@ -40,7 +40,7 @@ def evolved(
     old: BaseModule, spec: BaseSpec | Mapping[str, Any], allow: Sequence[type | str] | None
 ) -> tuple[Any, Carried]:
     """Builds a module from a blueprint and gives it the Attrs of an old one where they fit."""
-    new: BaseModule = built(plain_class(type(old)), spec, None, allow)
+    new: BaseModule = built(plain_class(type(old)), spec, allow=allow)
     given = spec.id if isinstance(spec, BaseSpec) else spec.get("id")
     if given is None:
         new._module_id = old.id

@@ -13,9 +13,8 @@ from dachi_fast.module._copy import copied
 from dachi_fast.module._fields import PLAIN, UNSET
 from dachi_fast.module._layout import LoadField
 from dachi_fast.module._load import fitted, load_own
-from dachi_fast.spec._build import constructed
+from dachi_fast.spec._fields import SpecField, constructed, spec_fields
 from dachi_fast.spec._registry import kind_of
-from dachi_fast.spec._schema import SpecField, spec_fields
 
 if TYPE_CHECKING:
     from dachi_fast.module._base import BaseModule

@@ -11,6 +11,8 @@ from weakref import WeakValueDictionary, ref
 from dachi_fast.errors import DeclarationError, SpecError
 from dachi_fast.migrate import check_steps
 
+_LONG_KIND = 100  # characters; no class has a longer name
+
 T = TypeVar("T")
 Type = TypeVar("Type", bound=type)
 
@@ -194,9 +196,12 @@ class Registry:
         known = [k for k, entered in self._kinds.copy().items() if _alive(entered)]
         import difflib
 
-        near = difflib.get_close_matches(kind.rpartition(":")[2], known, n=3, cutoff=0.5)
+        # Comparing takes as long as the texts multiplied, and this one may be anybody's.
+        wanted = kind[:_LONG_KIND].rpartition(":")[2]
+        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "is its module imported?"
-        return SpecError("unknown-kind", f"unknown kind {kind!r}: {hint}", kind=kind, near=near)
+        said = kind if len(kind) <= _LONG_KIND else f"{kind[:_LONG_KIND]}..."
+        return SpecError("unknown-kind", f"unknown kind {said!r}: {hint}", kind=kind, near=near)
 
     # --- value types --------------------------------------------------------------------------
 

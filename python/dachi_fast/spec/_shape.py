@@ -22,6 +22,7 @@ from dachi_fast.module._fields import (
     WRAP,
 )
 from dachi_fast.module._layout import LoadField, layout_of
+from dachi_fast.spec._fields import spec_fields
 from dachi_fast.spec._registry import full_kind_of
 
 Shape = list[Any]
@@ -63,9 +64,6 @@ def shape_of(cls: type) -> Shape:
 
 
 def _made(cls: type) -> Shape:
-    # When first saved: it brings the first pydantic class, which takes longer than all imports.
-    from dachi_fast.spec._schema import spec_fields
-
     layout_of(cls)
     loaded: tuple[LoadField, ...] = cls.__dict__["__load_fields__"]
     fields = {f.name: [f.name, _ROLES[f.role], type_text(f.annotation)] for f in loaded}

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from dachi_fast.module._base import new_id
+from dachi_fast.spec._place import is_building
 from dachi_fast.spec._registry import full_kind_of, kind_of, registry
 
 if TYPE_CHECKING:
     from dachi_fast.module._base import BaseModule  # noqa: TC004
+
+
+def _new_id() -> Any:
+    # What is built without one gets its own: the same dict in two places is two modules.
+    return None if is_building() else new_id()
 
 
 class BaseSpec(BaseModel):
@@ -36,7 +42,7 @@ class BaseSpec(BaseModel):
     inner_names_: ClassVar[dict[str, str]] = {}  # field of the module -> field of this class
 
     kind: str
-    id: str = Field(default_factory=new_id)
+    id: str = Field(default_factory=_new_id)
 
     def load_cls(self) -> type[BaseModule]:
         """Gives the module class that `kind` names.

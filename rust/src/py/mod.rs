@@ -14,6 +14,7 @@ mod layout;
 mod learn;
 mod leaves;
 mod ledger;
+mod limits;
 mod load;
 mod load_plan;
 mod plan;

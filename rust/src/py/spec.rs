@@ -30,8 +30,7 @@ pub fn build_spec<'py>(
     let side = module_side(py)?;
     let kinds = HashMap::new();
     let ids = PySet::empty(py)?;
-    let module = Specs { py, side, kinds, last: None, ids, depth: 0 }.module(spec)?;
-    Ok(module.filter(|module| raw::is_a(module, class)))
+    Ok(Specs { py, side, kinds, last: None, ids, depth: 0, begun: 0 }.module(spec, class)?)
 }
 
 type Class<'py> = (Bound<'py, PyType>, Bound<'py, Layout>);
@@ -44,26 +43,31 @@ struct Specs<'py> {
     last: Option<(String, Rc<Class<'py>>)>,
     ids: Bound<'py, PySet>,
     depth: usize,
+    /// Modules, whether or not something became of them.
+    begun: usize,
 }
 
 /// None where pydantic must look.
 type Taken<'py> = Attempt<Option<Bound<'py, PyAny>>>;
 
 impl<'py> Specs<'py> {
-    fn module(&mut self, spec: &Bound<'py, PyDict>) -> Taken<'py> {
-        if self.depth >= MAX_DEPTH {
+    /// A module of class `wanted` or a subclass.
+    fn module(&mut self, spec: &Bound<'py, PyDict>, wanted: &Bound<'py, PyType>) -> Taken<'py> {
+        let Some(kind) = spec.get_item(intern!(self.py, "kind"))? else { return Ok(None) };
+        let Some(kind) = text(&kind) else { return Ok(None) };
+        let Some(found) = self.class(kind)? else { return Ok(None) };
+        if self.depth >= MAX_DEPTH || !found.0.is_subclass(wanted)? {
             return Ok(None);
         }
+        self.begun += 1;
         self.depth += 1;
-        let module = self.shallower(spec);
+        let module = self.of_class(spec, &found);
         self.depth -= 1;
         module
     }
 
-    fn shallower(&mut self, spec: &Bound<'py, PyDict>) -> Taken<'py> {
+    fn of_class(&mut self, spec: &Bound<'py, PyDict>, found: &Class<'py>) -> Taken<'py> {
         let py = self.py;
-        let Some(kind) = spec.get_item(intern!(py, "kind"))? else { return Ok(None) };
-        let Some(kind) = text(&kind) else { return Ok(None) };
         let id = spec.get_item(intern!(py, "id"))?;
         if let Some(id) = &id {
             // One that is there already names a module to be used again, or a conflict.
@@ -75,8 +79,7 @@ impl<'py> Specs<'py> {
                 return Ok(None);
             }
         }
-        let Some(found) = self.class(kind)? else { return Ok(None) };
-        let (class, layout) = &*found;
+        let (class, layout) = found;
         let plan = layout.get().plan(class)?;
         if !plan.is_plain {
             return Ok(None);
@@ -144,9 +147,14 @@ impl<'py> Specs<'py> {
                 None => None,
             },
             Shape::One(shapes) => {
+                let begun = self.begun;
                 for shape in shapes {
-                    if let Some(taken) = self.value(shape, value)? {
-                        return Ok(Some(taken));
+                    // A module that failed in one member must not be begun again in the next: each
+                    // level would double the work of the one below.
+                    match self.value(shape, value)? {
+                        Some(taken) => return Ok(Some(taken)),
+                        None if self.begun == begun => {}
+                        None => break,
                     }
                 }
                 None
@@ -189,7 +197,7 @@ impl<'py> Specs<'py> {
         }
         match value.cast_exact::<PyDict>() {
             Ok(spec) if class.is_subclass(self.side.module.bind(self.py))? => {
-                Ok(self.module(spec)?.filter(|module| raw::is_a(module, class)))
+                self.module(spec, class)
             }
             _ => Ok(None),
         }

@@ -270,5 +270,6 @@ pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(rebuild, module)?)?;
     module.add_function(wrap_pyfunction!(same_structure, module)?)?;
     module.add_function(wrap_pyfunction!(super::load::plan_load, module)?)?;
+    module.add_function(wrap_pyfunction!(super::limits::exceeded, module)?)?;
     module.add_function(wrap_pyfunction!(super::spec::build_spec, module)?)
 }
