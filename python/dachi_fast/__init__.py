@@ -88,6 +88,8 @@ if _typing.TYPE_CHECKING:
     from dachi_fast.keys import KeyringKey as KeyringKey
     from dachi_fast.keys import Passphrase as Passphrase
     from dachi_fast.spec import SpecLimits as SpecLimits
+    from dachi_fast.spec import dry_run as dry_run
+    from dachi_fast.spec import json_schema as json_schema
     from dachi_fast.spec._evolved import Carried as Carried
     from dachi_fast.spec._spec import BaseSpec as BaseSpec
 
@@ -101,6 +103,8 @@ _LATE = {
     "KeyringKey": "keys",
     "Passphrase": "keys",
     "SpecLimits": "spec",
+    "dry_run": "spec",
+    "json_schema": "spec",
 }
 
 

@@ -13,12 +13,22 @@ from dachi_fast.spec._registry import registry as registry
 
 if TYPE_CHECKING:
     from dachi_fast.module import BaseModule
+    from dachi_fast.spec._dry import DryRun as DryRun
+    from dachi_fast.spec._dry import dry_run as dry_run
+    from dachi_fast.spec._json import json_schema as json_schema
     from dachi_fast.spec._limits import SpecLimits as SpecLimits
     from dachi_fast.spec._spec import BaseSpec
+    from dachi_fast.spec._strict import from_strict as from_strict
+    from dachi_fast.spec._strict import to_strict as to_strict
 
 # The same for the interpreter, when first asked for: they need pydantic's classes.
 _LATE = {
+    "DryRun": "_dry",
     "SpecLimits": "_limits",
+    "dry_run": "_dry",
+    "from_strict": "_strict",
+    "json_schema": "_json",
+    "to_strict": "_strict",
 }
 
 
