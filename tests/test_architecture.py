@@ -267,7 +267,25 @@ def test_any_part_brings_all_kinds_of_the_package() -> None:
 def test_what_is_slow_to_import_is_imported_when_it_is_used() -> None:
     # asyncio, and the first pydantic class of a process, take longer than all else together.
     found = _printed("import numpy, pydantic, dachi_fast, sys; print(*sys.modules)")
-    assert {"asyncio", "dachi_fast.spec._spec"}.isdisjoint(found)
+    assert {"asyncio", "dachi_fast.spec._spec", "dachi_fast.store"}.isdisjoint(found)
+    found = _printed("import numpy, pydantic, dachi_fast.store, sys; print(*sys.modules)")
+    assert {"asyncio", "concurrent.futures", "dachi_fast.spec._spec"}.isdisjoint(found)
+
+
+def test_a_save_and_its_load_make_no_class_of_pydantics(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from dachi_fast import Attr, BaseModule, KeyFile, Param, Store
+class Agent(BaseModule):
+    style: str = Param(default="calm")
+    parts: list[BaseModule] = Param(default_factory=list)
+    seen: dict[str, int] = Attr(default_factory=dict)
+with Store.open({str(tmp_path / "store")!r}, keys=KeyFile({str(tmp_path / "key")!r})) as store:
+    store.save(Agent(parts=[Agent()]), "agent")
+    store.load("agent")
+print(*sys.modules)
+"""
+    assert "dachi_fast.spec._spec" not in _printed(code)
 
 
 def test_nothing_in_the_package_can_run_what_it_reads() -> None:

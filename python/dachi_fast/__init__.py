@@ -4,8 +4,8 @@ import typing as _typing
 from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
 
-# All of it at once, so that every kind of module that comes with the package is registered. Without
-# the compiled core, `dachi_fast.reader` still works.
+# Modules at once, so that every kind that comes with the package is registered. Without the
+# compiled core, `dachi_fast.reader` still works.
 if _typing.TYPE_CHECKING or _find_spec("dachi_fast._core") is not None:
     from dachi_fast.act import BT as BT
     from dachi_fast.act import Action as Action
@@ -32,11 +32,9 @@ if _typing.TYPE_CHECKING or _find_spec("dachi_fast._core") is not None:
     from dachi_fast.act import Until as Until
     from dachi_fast.act import WaitCondition as WaitCondition
     from dachi_fast.adapt import AdaptModule as AdaptModule
-    from dachi_fast.checkpoint import Checkpoint as Checkpoint
     from dachi_fast.containers import ModuleDict as ModuleDict
     from dachi_fast.containers import ModuleList as ModuleList
     from dachi_fast.errors import DachiError as DachiError
-    from dachi_fast.keys import KeyFile as KeyFile
     from dachi_fast.learning import BaseAgent as BaseAgent
     from dachi_fast.learning import Decision as Decision
     from dachi_fast.learning import EpsilonGreedy as EpsilonGreedy
@@ -46,20 +44,33 @@ if _typing.TYPE_CHECKING or _find_spec("dachi_fast._core") is not None:
     from dachi_fast.learning import LinUCB as LinUCB
     from dachi_fast.learning import NeuralLearningMixin as NeuralLearningMixin
     from dachi_fast.learning import SoftmaxPolicy as SoftmaxPolicy
-    from dachi_fast.ledger import ConsistencyProof as ConsistencyProof
-    from dachi_fast.ledger import InclusionProof as InclusionProof
-    from dachi_fast.ledger import SignedCheckpoint as SignedCheckpoint
-    from dachi_fast.migrate import MigrationReport as MigrationReport
-    from dachi_fast.migrate import migration as migration
     from dachi_fast.module import Attr as Attr
     from dachi_fast.module import BaseModule as BaseModule
     from dachi_fast.module import Param as Param
     from dachi_fast.module import Shared as Shared
     from dachi_fast.module import shared_name as shared_name
-    from dachi_fast.opaque import Opaque as Opaque
-    from dachi_fast.param_set import ParamSet as ParamSet
     from dachi_fast.spec import Registry as Registry
     from dachi_fast.spec import registry as registry
+
+if _typing.TYPE_CHECKING:
+    from dachi_fast.checkpoint import Checkpoint as Checkpoint
+    from dachi_fast.keys import AwsKms as AwsKms
+    from dachi_fast.keys import EnvKey as EnvKey
+    from dachi_fast.keys import KeyFile as KeyFile
+    from dachi_fast.keys import KeyringKey as KeyringKey
+    from dachi_fast.keys import Passphrase as Passphrase
+    from dachi_fast.ledger import ConsistencyProof as ConsistencyProof
+    from dachi_fast.ledger import InclusionProof as InclusionProof
+    from dachi_fast.ledger import SignedCheckpoint as SignedCheckpoint
+    from dachi_fast.migrate import MigrationReport as MigrationReport
+    from dachi_fast.migrate import migration as migration
+    from dachi_fast.opaque import Opaque as Opaque
+    from dachi_fast.param_set import ParamSet as ParamSet
+    from dachi_fast.spec import SpecLimits as SpecLimits
+    from dachi_fast.spec import dry_run as dry_run
+    from dachi_fast.spec import json_schema as json_schema
+    from dachi_fast.spec._evolved import Carried as Carried
+    from dachi_fast.spec._spec import BaseSpec as BaseSpec
     from dachi_fast.store import ABSENT as ABSENT
     from dachi_fast.store import Autosave as Autosave
     from dachi_fast.store import Change as Change
@@ -82,29 +93,43 @@ if _typing.TYPE_CHECKING or _find_spec("dachi_fast._core") is not None:
     from dachi_fast.types import Document as Document
     from dachi_fast.witness import FileWitness as FileWitness
 
-if _typing.TYPE_CHECKING:
-    from dachi_fast.keys import AwsKms as AwsKms
-    from dachi_fast.keys import EnvKey as EnvKey
-    from dachi_fast.keys import KeyringKey as KeyringKey
-    from dachi_fast.keys import Passphrase as Passphrase
-    from dachi_fast.spec import SpecLimits as SpecLimits
-    from dachi_fast.spec import dry_run as dry_run
-    from dachi_fast.spec import json_schema as json_schema
-    from dachi_fast.spec._evolved import Carried as Carried
-    from dachi_fast.spec._spec import BaseSpec as BaseSpec
-
-# The same for the interpreter, when first asked for: a process uses one key provider, and the first
-# pydantic class of a process takes longer than all else together.
+# The same for the interpreter, when first asked for: a program that only builds modules needs no
+# store, and the first pydantic class of a process takes longer than all else together.
 _LATE = {
+    "ABSENT": "store",
+    "Autosave": "store",
     "AwsKms": "keys",
     "BaseSpec": "spec._spec",
     "Carried": "spec._evolved",
+    "Change": "store",
+    "Checkpoint": "checkpoint",
+    "ConsistencyProof": "ledger",
     "EnvKey": "keys",
+    "FileWitness": "witness",
+    "Forgotten": "store",
+    "InclusionProof": "ledger",
+    "KeyFile": "keys",
     "KeyringKey": "keys",
+    "LedgerEntry": "store",
+    "Limits": "store",
+    "MigrationReport": "migrate",
+    "NameStats": "store",
+    "Opaque": "opaque",
+    "ParamSet": "param_set",
     "Passphrase": "keys",
+    "Pending": "store",
+    "Pruned": "store",
+    "Report": "store",
+    "SignedCheckpoint": "ledger",
     "SpecLimits": "spec",
+    "Stats": "store",
+    "Store": "store",
+    "Upgraded": "store",
+    "Version": "store",
+    "default_store": "store",
     "dry_run": "spec",
     "json_schema": "spec",
+    "migration": "migrate",
 }
 
 

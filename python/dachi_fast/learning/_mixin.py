@@ -26,12 +26,10 @@ from dachi_fast.learning._saved import (
 from dachi_fast.migrate import MigrationReport
 from dachi_fast.module import BaseModule, Param
 from dachi_fast.spec import kind_of
-from dachi_fast.store import Store, default_store
-from dachi_fast.store._off_loop import run
 
 if TYPE_CHECKING:
     from dachi_fast.adapt import Wrapped
-    from dachi_fast.store import Version
+    from dachi_fast.store import Store, Version
 
 Decide: TypeAlias = Literal["memory", "durable"]
 WhichLearner: TypeAlias = Literal["same", "saved", "carry"]
@@ -279,6 +277,8 @@ class NeuralLearningMixin:
         """
         if learner not in {"same", "saved", "carry"}:
             raise ValueError(f"learner is 'same', 'saved' or 'carry', not {learner!r}")
+        from dachi_fast.store._off_loop import run
+
         store, name, root = await run(self._store), self._name(), self._neural_root()
         try:
             found = await store.aversion(name, version=version)
@@ -321,9 +321,13 @@ class NeuralLearningMixin:
         return getattr(self, "agent_id", None) or kind_of(type(self))
 
     def _store(self) -> Store:
+        from dachi_fast.store import default_store
+
         return default_store() if self.neural_store is None else self.neural_store
 
     async def _carried(self, store: Store, name: str, number: int) -> Learner:
+        from dachi_fast.store._off_loop import run
+
         saved = await store.aload(name, version=number)
         new = self.learner.adapted.carry(saved.learner.adapted)
         await run(store._note_migration, name, number, _CARRIED)

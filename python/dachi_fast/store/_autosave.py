@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +13,7 @@ from dachi_fast.store._records import Row, Version, version_of
 
 if TYPE_CHECKING:
     import asyncio
+    from concurrent.futures import Future
 
     from dachi_fast.module import BaseModule
 
@@ -121,6 +121,8 @@ class Autosave:
                 self._failed(error)
 
     def _save(self, justification: str) -> None:
+        from concurrent.futures import Future
+
         future: Future[Row] = Future()
         self._queue(justification, lambda row, error: settle(future, row, error))
         self._done(future.result())
@@ -160,6 +162,8 @@ class Autosave:
                 self._failed(error)
 
     async def _asave(self, justification: str) -> None:
+        from concurrent.futures import Future
+
         future: Future[Row] = Future()
         self._queue(justification, lambda row, error: settle(future, row, error))
         from asyncio import wrap_future

@@ -8,8 +8,10 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,6 +29,8 @@ def _pool() -> ThreadPoolExecutor:
     process = os.getpid()
     pool = _pools.get(process)
     if pool is None:
+        from concurrent.futures import ThreadPoolExecutor
+
         made = ThreadPoolExecutor(_THREADS, thread_name_prefix="dachi_fast")
         pool = _pools.setdefault(process, made)
     return pool

@@ -5,12 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from concurrent.futures import Future
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from dachi_fast._core import store as _core_store
 from dachi_fast.store._records import Row, Version, version_of
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _FIELDS: Final = tuple(field.name for field in fields(Version))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from dachi_fast._core import state as _core_state
@@ -14,6 +13,7 @@ from dachi_fast.store._pending import Pending
 
 if TYPE_CHECKING:
     import asyncio
+    from concurrent.futures import Future
 
     from dachi_fast._core.store import Mark
     from dachi_fast.store._records import Row
@@ -81,6 +81,8 @@ class Queued(Handle):
         self, module: BaseModule, name: str, justification: str, base: BaseVersion
     ) -> Pending:
         """Queues a save whose errors `flush` raises."""
+        from concurrent.futures import Future
+
         future: Future[Row] = Future()
         failures = self._failures
 
