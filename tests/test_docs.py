@@ -11,13 +11,14 @@ import re
 import shlex
 import sys
 import types
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dachi_fast import cli
+from dachi_fast import cli, registry
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "python" / "dachi_fast"
@@ -68,6 +69,15 @@ def _docstrings(source: Path) -> list[tuple[str, str, int]]:
             if text and ">>>" in text:
                 found.append((getattr(node, "name", source.stem), text, node.body[0].lineno))
     return found
+
+
+@pytest.fixture(autouse=True)
+def _no_kinds_of_examples() -> Iterator[None]:
+    """Forgets the classes of examples: they are called like those of tests and of other pages."""
+    yield
+    for entered in registry._kinds.values():
+        for kind in [kind for kind in entered if kind.startswith("example:")]:
+            del entered[kind]
 
 
 def _fresh_names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

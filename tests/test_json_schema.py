@@ -168,11 +168,28 @@ def test_kinds_are_classes_or_names_and_all_registered_ones_when_not_given() -> 
         json_schema(Flower, ["Flowr"])
 
 
-def test_a_field_for_which_there_is_no_kind_is_an_error_that_names_it() -> None:
-    for dialect in ("full", "strict"):
-        with pytest.raises(SpecError, match=r"Flower\.stem asks for a Stem") as caught:
-            json_schema(Flower, [Flower, Petal], dialect=dialect)  # type: ignore[arg-type]
-        assert (caught.value.code, caught.value.context["path"]) == ("no-kind", "Flower.stem")
+class Vase(BaseModule):
+    holds: Flower
+    beside: list[Flower | None] | Stem | None = None
+
+
+@pytest.mark.parametrize("dialect", ["full", "strict"])
+def test_a_required_field_for_which_there_is_no_kind_is_an_error_that_names_it(
+    dialect: Any,
+) -> None:
+    with pytest.raises(SpecError, match=r"Vase\.holds asks for a Flower") as caught:
+        json_schema(Vase, [Vase, Stem], dialect=dialect)
+    assert (caught.value.code, caught.value.context["path"]) == ("no-kind", "Vase.holds")
+
+
+def test_what_no_kind_fits_is_left_out_where_it_may_be() -> None:
+    full = json_schema(Flower, [Flower, Petal])["properties"]
+    assert "stem" not in full
+    assert full["either"]["anyOf"] == [{"type": "integer"}, {"type": "null"}]
+    strict = json_schema(Flower, [Flower, Petal], dialect="strict")["properties"]
+    assert strict["stem"] == {"type": "null"}
+    assert strict["either"] == {"anyOf": [{"type": "integer"}, {"type": "null"}]}
+    assert "beside" in json_schema(Vase, [Vase, Flower])["properties"]
 
 
 def test_a_short_kind_of_two_classes_is_written_in_full() -> None:

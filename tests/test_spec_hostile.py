@@ -41,7 +41,7 @@ class Slot(BaseModule):
     loose: AdaptModule[Sprout] | dict[str, Any] | None = None
 
 
-class Written(BaseModule):
+class Penned(BaseModule):
     def __init__(self, first: int, *rest: int, size: int = 1, **names: int) -> None:
         self.total = first + sum(rest) + size + sum(names.values())
 
@@ -76,7 +76,11 @@ def _bush(*twigs: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("spec", "code", "path"),
     [
-        (_bush({"kind": "Sprout", "id": "x"}, {"kind": "Bush", "id": "x"}), "id-conflict", "twigs.1"),
+        (
+            _bush({"kind": "Sprout", "id": "x"}, {"kind": "Bush", "id": "x"}),
+            "id-conflict",
+            "twigs.1",
+        ),
         (
             _bush({"kind": "Sprout", "id": "x"}, {"kind": "Sprout", "id": "x", "size": 2}),
             "id-conflict",
@@ -180,11 +184,11 @@ def test_no_kind_imports_a_module() -> None:
 
 
 def test_arguments_of_a_constructor_reach_no_other_parameter() -> None:
-    made: Any = from_spec({"kind": "Written", "first": 1, "rest": [2], "names": {"other": 3}})
+    made: Any = from_spec({"kind": "Penned", "first": 1, "rest": [2], "names": {"other": 3}})
     assert made.total == 7
     for name in ("self", "first", "size"):
         with pytest.raises(SpecError) as caught:
-            from_spec(_bush({"kind": "Written", "first": 1, "names": {name: 3}}))
+            from_spec(_bush({"kind": "Penned", "first": 1, "names": {name: 3}}))
         assert (caught.value.code, caught.value.context["path"]) == ("constructor", "twigs.0")
 
 
@@ -239,7 +243,7 @@ PLACES: list[Callable[[Any], Any]] = [
             "Slot": ["held", "more", "loose"],
             "ModuleList": ["items"],
             "AdaptModule": ["_adapted_param", "allowed", "fixed"],
-            "Written": ["first", "rest", "size", "names"],
+            "Penned": ["first", "rest", "size", "names"],
         }.items()
         for name in names
     ],

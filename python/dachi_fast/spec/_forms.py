@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dachi_fast.errors import SpecError
 from dachi_fast.module._fields import UNSET
-from dachi_fast.spec._json import closed_object
+from dachi_fast.spec._json import closed_object, possible
 from dachi_fast.spec._limits import path_text
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ class Choice(Form):
         self.same = all(form.same for form in forms)
 
     def schema(self, document: Document, where: str) -> Schema:
-        made = [form.schema(document, where) for form in self._forms]
+        made = possible(partial(form.schema, document, where) for form in self._forms)
         return {"anyOf": [s for one in made for s in one.get("anyOf", [one])]}
 
     def read(self, value: Any, path: Path) -> Any:
@@ -230,7 +231,10 @@ class Optional(Form):
         self._form = form
 
     def schema(self, document: Document, where: str) -> Schema:
-        made = self._form.schema(document, where)
+        try:
+            made = self._form.schema(document, where)
+        except SpecError:  # then it is always left out
+            return dict(_NULL)
         choices = made["anyOf"] if made.keys() == {"anyOf"} else [made]
         return {"anyOf": [*choices, *([] if _NULL in choices else [_NULL])]}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple, Union
 
 from pydantic import TypeAdapter
@@ -45,7 +46,8 @@ def json_schema(
         A schema in which each kind and each type appears once, under `$defs`.
 
     Raises:
-        SpecError: a field asks for a module, and none of the kinds may stand there.
+        SpecError: a required field asks for a module, and none of the kinds may stand there. A
+            field that may be left out must be then; of a Union the other members remain.
 
     Example:
         >>> from dachi_fast import BaseModule, Param, json_schema
@@ -212,6 +214,24 @@ def kind_name(cls: type) -> str:
     return kind_of(cls) if registry.named(kind_of(cls)) == [cls] else full_kind_of(cls)
 
 
+def possible(makers: Iterable[Callable[[], Schema]]) -> list[Schema]:
+    """Gives those schemas of a choice in which something may stand.
+
+    Raises:
+        SpecError: there is none.
+    """
+    made: list[Schema] = []
+    error: SpecError | None = None
+    for make in makers:
+        try:
+            made.append(make())
+        except SpecError as nothing:
+            error = nothing
+    if error is not None and not [each for each in made if each != {"type": "null"}]:
+        raise error
+    return made
+
+
 def closed_object(properties: Mapping[str, Schema], **more: Any) -> Schema:
     """Gives the schema of an object with exactly these keys."""
     return {
@@ -298,8 +318,12 @@ def _object(cls: type, bound: ModuleSpec | None, document: Document) -> Schema:
         where = f"{kind_of(cls)}.{name}"
         if bound is not None and name == "_adapted_param":
             made[name] = document.place(bound, where, held=True)
-        else:
+            continue
+        try:
             made[name] = {**_full(schema, held, document, where), **_default(fields[name])}
+        except SpecError:
+            if is_required(fields[name]):
+                raise
     return {
         "type": "object",
         "title": f"{cls.__name__}Spec",
@@ -327,6 +351,9 @@ def _full(schema: Any, held: FieldSchemas, document: Document, where: str) -> An
         return schema
     if "x-module" in schema:
         return document.place(schema["x-module"], where)
+    if "anyOf" in schema:
+        makers = [partial(_full, each, held, document, where) for each in schema["anyOf"]]
+        return {**schema, "anyOf": possible(makers)}
     made = {k: _full(v, held, document, where) for k, v in schema.items()}
     if "$ref" in schema:
         name = schema["$ref"].removeprefix(_REF)
