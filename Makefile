@@ -4,7 +4,7 @@
 #   make test                      every check
 #   make pytest ARGS='-k codec'    one part of them, with arguments
 #   make torture                   the tests that damage and kill, with many more cases: hours
-#   make fuzz                      every decoder against 10^6 mutated inputs
+#   make fuzz                      every decoder and from_spec against many mutated inputs
 #   make test-all-pythons          the built wheel under each other Python found here
 #   make bench                     the tables of benches/README.md; PASSES=1 for a quick look
 #   make bench-all-pythons         attribute access under each other Python found here
@@ -109,10 +109,11 @@ torture: need-rust ext $(VENV)/.test
 		--timeout=0 $(ARGS)
 	$(MAKE) fuzz
 
-# 10^6 runs of each decoder; one that asks for much memory is refused it, and fails.
-fuzz: need-rust
+# 10^6 runs of each decoder, 10^5 of from_spec; what asks for much memory is refused it, and fails.
+fuzz: need-rust ext $(VENV)/.test
 	ulimit -v 8000000; DACHI_TORTURE=1 $(CARGO) test --release --no-default-features --test fuzz -- --nocapture
 	ulimit -v 8000000; DACHI_TORTURE=1 $(CARGO) test --release --no-default-features --lib of_any_bytes -- --nocapture
+	ulimit -v 8000000; DACHI_TORTURE=1 $(python) -m pytest tests/test_spec_fuzz.py --timeout=0
 
 # The store of this format in tests/compat: after every change of a format that is not frozen yet.
 frozen-store: ext $(VENV)/.test

@@ -267,6 +267,16 @@ def test_every_json_value_in_every_place_is_built_or_refused_with_an_error_of_ou
         assert again.spec(to_dict=True) == made.spec(to_dict=True) or "nan" in repr(made)
 
 
+def test_data_that_looks_like_a_spec_may_hold_modules() -> None:
+    """Symptom: the spec held live modules. Cause: data like a spec was copied as it is."""
+    tree = Bush(anything=[{"kind": "Bush", "id": "x", "left": Sprout(size=4)}])
+    spec = json.loads(tree.spec().model_dump_json())
+    made: Any = from_spec(spec)
+    assert made.anything[0]["kind"] == "Bush"
+    assert made.anything[0]["left"].size == 4
+    assert made.spec() == tree.spec()
+
+
 def test_a_wrapped_dict_is_data_and_comes_back_as_it_was() -> None:
     looks = {"kind": "Sprout", "id": "x"}
     for data in ({"$data": 1}, {"$data": looks}, {"$data": {"$data": 1}}, looks, {"a": looks}):

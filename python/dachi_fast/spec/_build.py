@@ -210,7 +210,7 @@ class _Builder:
             return tuple([self.value(v, untyped) for v in value])
         if kind is dict:
             if untyped and is_wrapped(value):
-                return copied(value[DATA])
+                value = value[DATA]
             return {k: v if type(v) in ATOMS else self.value(v, untyped) for k, v in value.items()}
         if is_module_class(kind):
             return value

@@ -70,7 +70,7 @@ class _Reader:
         if kind is dict:
             made = {k: v if type(v) in ATOMS else self.value(v, untyped) for k, v in value.items()}
             if untyped and (looks_like_spec(value) or value.keys() == {DATA}):
-                return {DATA: copied(value)}
+                return {DATA: made}
             return made
         return copied(value)
 

@@ -230,8 +230,10 @@ def _revived(value: Any, depth: int) -> Any:
     if kind is list or kind is tuple:
         new = [_revived(v, depth + 1) for v in value]
         return new if kind is list else tuple(new)
-    if kind is not dict or is_wrapped(value):
+    if kind is not dict:
         return value
+    if is_wrapped(value):
+        return {DATA: {k: _revived(v, depth + 1) for k, v in value[DATA].items()}}
     if looks_like_spec(value):
         return nested(_found(value["kind"]), value)
     return {k: _revived(v, depth + 1) for k, v in value.items()}
