@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import gc
 import json
 from dataclasses import make_dataclass
+from functools import partial
+from types import GenericAlias
 from typing import Any, Literal
 
 import jsonschema
@@ -47,16 +50,20 @@ _VALUES: list[tuple[Any, st.SearchStrategy[Any]]] = [
 
 @st.composite
 def _typed(draw: st.DrawFn) -> tuple[Any, st.SearchStrategy[Any]]:
+    annotation: Any
     annotation, values = draw(st.sampled_from(_VALUES))
     for _ in range(draw(st.integers(0, 2))):
         made = draw(st.sampled_from(["list", "dict", "tuple", "none"]))
         if made == "list":
-            annotation, values = list[annotation], st.lists(values, max_size=3)
+            annotation, values = GenericAlias(list, annotation), st.lists(values, max_size=3)
         elif made == "dict":
-            annotation, values = dict[str, annotation], st.dictionaries(_texts, values, max_size=3)
+            annotation, values = (
+                GenericAlias(dict, (str, annotation)),
+                st.dictionaries(_texts, values, max_size=3),
+            )
         elif made == "tuple":
             annotation, values = (
-                tuple[annotation, ...],
+                GenericAlias(tuple, (annotation, ...)),
                 st.lists(values, max_size=3).map(tuple),
             )
         else:
@@ -83,7 +90,7 @@ def _classes(draw: st.DrawFn) -> list[Made]:
             annotations[name], values[name] = draw(_typed())
             if draw(st.booleans()):
                 default = draw(values[name])
-                namespace[name] = Param(default_factory=lambda default=default: default)
+                namespace[name] = Param(default_factory=partial(copy.deepcopy, default))
         annotations["inside"] = BaseModule | None
         annotations["many"] = list[BaseModule]
         annotations["named"] = dict[str, BaseModule]
@@ -106,15 +113,14 @@ def _tree(draw: st.DrawFn, classes: list[Made], levels: int, met: list[BaseModul
     fields = {name: draw(value) for name, value in values.items()}
     if levels:
         below = [_tree(draw, classes, levels - 1, met) for _ in range(draw(st.integers(0, 2)))]
-        place = draw(st.sampled_from(["inside", "many", "named", "held", "list"]))
-        if below:
-            fields |= {
-                "inside": {"inside": below[0]},
-                "many": {"many": below},
-                "named": {"named": {str(i): m for i, m in enumerate(below)}},
-                "held": {"held": below[0]},
-                "list": {"inside": ModuleList(items=below)},
-            }[place]
+        ways: list[dict[str, Any]] = [
+            {"many": below},
+            {"named": {str(index): module for index, module in enumerate(below)}},
+            *({"inside": below[0]} for _ in below[:1]),
+            *({"held": below[0]} for _ in below[:1]),
+            {"inside": ModuleList(items=below)},
+        ]
+        fields |= draw(st.sampled_from(ways))
     made = cls(**fields)
     met.append(made)
     return made

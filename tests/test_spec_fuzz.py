@@ -43,7 +43,7 @@ def _whole() -> list[Any]:
     trees: list[BaseModule] = [
         flower(),
         Bush(left=Bush(both=[leaf]), either={"a": leaf}, twigs=[leaf, Bush()], anything=[leaf, {}]),
-        Slot(held=leaf, more=[Sprout()]),  # type: ignore[arg-type,list-item]
+        Slot(held=leaf, more=[Sprout()]),  # type: ignore[list-item]
         ModuleList(items=[leaf, Penned(1, 2, size=3, other=4), ModuleDict(items={"k": leaf})]),
         AdaptModule(leaf, allowed=[Sprout, Bush]),
     ]

@@ -112,7 +112,7 @@ class _Kinds:
 
         self._bare = [c for c in known if not getattr(c, "__adapts__", False)]
         self._wrappers = [c for c in known if getattr(c, "__adapts__", False)]
-        self._always = [AdaptModule] if wraps else []  # as spec() writes what it holds
+        self._always: list[type] = [AdaptModule] if wraps else []  # as spec() writes what it holds
 
     def at(self, place: ModuleSpec) -> list[tuple[type, ModuleSpec | None]] | None:
         bare = [(c, None) for c in self._bare if issubclass(c, place.wanted)]
