@@ -17,7 +17,8 @@ collect_ignore = ["report.py", "compare"]
 _PEERS = (
     "dachi_fast", "msgpack", "ormsgpack", "msgspec", "orjson", "zstandard", "cryptography", "lmdb",
     "pydantic", "numpy", "langgraph-checkpoint-sqlite", "langgraph-checkpoint-lmdb", "pycryptodome",
-    "py_trees", "mabwiser", "scikit-learn", "river", "hnswlib", "faiss-cpu", "usearch", "sqlite-vec",
+    "py_trees", "mabwiser", "scikit-learn", "river", "hnswlib", "faiss-cpu", "usearch",
+    "sqlite-vec",
 )  # fmt: skip
 _SYNCS = 30
 

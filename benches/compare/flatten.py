@@ -13,7 +13,7 @@ from typing import Any
 
 from dachi_fast import BaseModule
 from dachi_fast.module._layout import layout_of
-from dachi_fast.spec._schema import spec_fields
+from dachi_fast.spec._fields import spec_fields
 
 _ATOMS = frozenset({int, float, str, bool, type(None), bytes})
 _names: dict[type, tuple[str, ...]] = {}
