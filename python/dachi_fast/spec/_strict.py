@@ -72,11 +72,11 @@ def to_strict(spec: BaseModule | BaseSpec | Mapping[str, Any]) -> dict[str, Any]
     Example:
         >>> from dachi_fast import BaseModule, Param
         >>> from dachi_fast.spec import to_strict
-        >>> class Shelf(BaseModule):
+        >>> class Rack(BaseModule):
         ...     sizes: dict[str, int] = Param(default_factory=dict)
         ...     label: str = Param(default="new")
-        >>> to_strict({"kind": "Shelf", "sizes": {"wide": 3}})
-        {'kind': 'Shelf', 'id': None, 'sizes': [{'key': 'wide', 'value': 3}], 'label': None}
+        >>> to_strict({"kind": "Rack", "sizes": {"wide": 3}})
+        {'kind': 'Rack', 'id': None, 'sizes': [{'key': 'wide', 'value': 3}], 'label': None}
     """
     if isinstance(spec, BaseModule):
         spec = spec_of(spec)
@@ -96,10 +96,10 @@ def from_strict(value: Mapping[str, Any]) -> dict[str, Any]:
     Example:
         >>> from dachi_fast import BaseModule, Param
         >>> from dachi_fast.spec import from_strict
-        >>> class Crate(BaseModule):
+        >>> class Pantry(BaseModule):
         ...     sizes: dict[str, int] = Param(default_factory=dict)
-        >>> from_strict({"kind": "Crate", "id": None, "sizes": [{"key": "wide", "value": 3}]})
-        {'kind': 'Crate', 'sizes': {'wide': 3}}
+        >>> from_strict({"kind": "Pantry", "id": None, "sizes": [{"key": "wide", "value": 3}]})
+        {'kind': 'Pantry', 'sizes': {'wide': 3}}
     """
     inner = value.get("spec") if value.keys() == {"spec"} else value
     if not isinstance(inner, Mapping):
