@@ -50,7 +50,7 @@ class InBoth(BaseModule):
         self.part = MadePart(size=size)
 
 
-class Later(BaseModule):
+class MadeLater(BaseModule):
     """Is given its items after it was made, by its own method."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Later(BaseModule):
         self.part = MadePart(size=size)
 
 
-STYLES: list[Any] = [InPostInit, InInit, InBoth, Later]
+STYLES: list[Any] = [InPostInit, InInit, InBoth, MadeLater]
 
 
 @pytest.fixture
