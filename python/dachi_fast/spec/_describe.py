@@ -47,10 +47,10 @@ class _Reader:
             "kind": full_kind_of(cls) if self.full else kind_of(cls),
             "id": module.id,
         }
-        inner = schema.inner_names_
+        inner, fields = schema.inner_names_, spec_fields(cls)
         for name, value in spec_values(module, cls):
-            untyped = spec_fields(cls)[name].untyped
-            values[inner.get(name, name)] = self.value(value, untyped)
+            held = value if type(value) in ATOMS else self.value(value, fields[name].untyped)
+            values[inner.get(name, name)] = held
         made = schema.model_construct(**values) if not inner else _constructed(schema, values)
         self.above.discard(key)
         self.done[key] = made
