@@ -60,6 +60,7 @@ def own(module: BaseModule, *, params: bool = False, attrs: bool = False) -> Own
     """
     found = Own()
     layout = layout_of(type(module))
+    views = getattr(module, "_module_views", {})
     for name, role in zip(layout.names, layout.roles, strict=True):
         value: Any = getattr(module, name, UNSET)
         if value is UNSET or role == SHARED or role == ITEM_SHARED:
@@ -67,7 +68,10 @@ def own(module: BaseModule, *, params: bool = False, attrs: bool = False) -> Own
         if type(value) not in ATOMS and _holds(found, module, name, role, value):
             continue
         if role == PARAM and params:
-            found.params.append((name, cast("Param[Any]", view(module, name, param=True))))
+            item: Any = views.get(name)
+            if item is None:
+                item = view(module, name, param=True)
+            found.params.append((name, item))
         elif role == ATTR and attrs:
             found.attrs.append((name, cast("Attr[Any]", view(module, name, param=False))))
     extra = undeclared(module, layout)
