@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from functools import cache
 from typing import Any
 
@@ -54,6 +55,8 @@ def bench_search(benchmark: Any, who: str, n: int, recall: float) -> None:
     """The cheapest setting of each that reaches the recall, whose own recall is told."""
     if package := _PEERS[who][0]:
         pytest.importorskip(package)
+    if who == "sqlite-vec" and not hasattr(sqlite3.Connection, "enable_load_extension"):
+        pytest.skip("this Python's sqlite3 loads no extensions")
     describe(
         benchmark,
         workload=f"25 searches of {n:,} x 384, recall@10 >= {recall}",

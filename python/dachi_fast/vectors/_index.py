@@ -49,8 +49,7 @@ class Subset:
     """Ids that searches are narrowed to.
 
     To find where they lie takes longer than a search of as many, so a subset that is used again
-    remembers it, until the index changes. Searching with it is never slower than twice a search
-    without; a small one is searched exactly.
+    remembers it, until the index changes. A small one is searched exactly.
 
     Args:
         ids: array-like of integers; those that the index does not have are never found.
