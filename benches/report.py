@@ -32,6 +32,7 @@ _SECTIONS = {
     "verify": "Full verification",
     "check": "Structure check",
     "from_spec": "From spec and state",
+    "transaction": "Transactions",
     "ledger": "Ledger",
     "keys": "Keys",
     "act": "Behaviour trees",
