@@ -38,6 +38,7 @@ _SECTIONS = {
     "act": "Behaviour trees",
     "learning": "Learning",
     "vectors": "Search by nearness",
+    "embed": "Embedding",
     "imports": "Import",
 }
 _ELSEWHERE = {"attribute"}  # what is measured under other Pythons too

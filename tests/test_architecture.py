@@ -24,6 +24,7 @@ PACKAGE = ROOT / "python" / "dachi_fast"
 # Each layer knows only what stands before it (docs/decisions/2026-11-22-layers.md).
 LAYERS = (
     "wire",
+    "embed",
     "codec",
     "state",
     "seal",

@@ -54,6 +54,11 @@ if _typing.TYPE_CHECKING or _find_spec("dachi_fast._core") is not None:
 
 if _typing.TYPE_CHECKING:
     from dachi_fast.checkpoint import Checkpoint as Checkpoint
+    from dachi_fast.embed import Calibration as Calibration
+    from dachi_fast.embed import CallableEmbedder as CallableEmbedder
+    from dachi_fast.embed import HashingEmbedder as HashingEmbedder
+    from dachi_fast.embed import StaticEmbedder as StaticEmbedder
+    from dachi_fast.embed import calibrate as calibrate
     from dachi_fast.keys import AwsKms as AwsKms
     from dachi_fast.keys import EnvKey as EnvKey
     from dachi_fast.keys import KeyFile as KeyFile
@@ -100,18 +105,23 @@ _LATE = {
     "Autosave": "store",
     "AwsKms": "keys",
     "BaseSpec": "spec._spec",
+    "Calibration": "embed",
+    "CallableEmbedder": "embed",
     "Carried": "spec._evolved",
     "Change": "store",
     "Checkpoint": "checkpoint",
     "ConsistencyProof": "ledger",
+    "Document": "types",
     "EnvKey": "keys",
     "FileWitness": "witness",
     "Forgotten": "store",
+    "HashingEmbedder": "embed",
     "InclusionProof": "ledger",
     "KeyFile": "keys",
     "KeyringKey": "keys",
     "LedgerEntry": "store",
     "Limits": "store",
+    "LmdbMemoryProvider": "transaction",
     "MigrationReport": "migrate",
     "NameStats": "store",
     "Opaque": "opaque",
@@ -122,10 +132,15 @@ _LATE = {
     "Report": "store",
     "SignedCheckpoint": "ledger",
     "SpecLimits": "spec",
+    "StaticEmbedder": "embed",
     "Stats": "store",
     "Store": "store",
+    "SyncTransaction": "transaction",
+    "Transaction": "transaction",
+    "TransactionManager": "transaction",
     "Upgraded": "store",
     "Version": "store",
+    "calibrate": "embed",
     "default_store": "store",
     "dry_run": "spec",
     "json_schema": "spec",

@@ -210,6 +210,22 @@ class BackendError(DachiError):
     """An engine or service outside the process failed."""
 
 
+class EmbeddingError(DachiError):
+    """A text cannot become a vector, or an embedder does not keep its word."""
+
+
+class EmptyText(EmbeddingError, ValueError):
+    """A text has nothing that could be embedded."""
+
+
+class BadEmbedding(EmbeddingError, ValueError):
+    """A function gave something else than the vectors that it should."""
+
+
+class CalibrationError(EmbeddingError, ValueError):
+    """The texts given cannot tell what an embedder's cosines mean."""
+
+
 _BY_CODE: dict[str, type[DachiError]] = {
     "tampered": Tampered,
     "missing": Missing,
@@ -277,6 +293,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "setting": LearningError,
     "another-agent": MigrationError,
     "another-learner": MigrationError,
+    "empty-text": EmptyText,
 }
 
 

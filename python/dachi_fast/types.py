@@ -5,10 +5,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+Norm = Literal["unit", "any"]
+"""What is known of the length of an embedder's vectors."""
 
 
 class Clock(Protocol):
@@ -16,6 +20,51 @@ class Clock(Protocol):
 
     def __call__(self) -> int:
         """Gives nanoseconds since 1970, as `time.time_ns` does."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns texts into vectors, so that texts about the same thing are near each other.
+
+    May be called from any thread, several at once. One that knows what its cosines mean has an
+    attribute ``calibration``, a `dachi_fast.Calibration`.
+
+    Example:
+        >>> from dachi_fast import StaticEmbedder
+        >>> from dachi_fast.types import Embedder
+        >>> embedder: Embedder = StaticEmbedder()
+        >>> embedder.embed(["one text", "and another"]).shape
+        (2, 256)
+    """
+
+    @property
+    def name(self) -> str:
+        """The space: model, form and version. Vectors of different names are never compared."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector, 1 to 4,096; never changes."""
+        ...
+
+    @property
+    def norm(self) -> Norm:
+        """What is promised: "unit" if every vector has length 1, else "any"."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Gives a vector for each text, each by its text alone.
+
+        Args:
+            texts: any number of any length; an empty sequence gives no vectors.
+
+        Returns:
+            float32, shape `(len(texts), dimension)`, C order, finite, no row all zero.
+
+        Raises:
+            EmptyText: a text has nothing that could be embedded.
+        """
         ...
 
 

@@ -6,6 +6,7 @@ pub mod error;
 pub mod wire;
 
 pub mod codec;
+pub mod embed;
 pub mod engine;
 pub mod keys;
 pub mod learn;

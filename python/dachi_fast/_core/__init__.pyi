@@ -1,6 +1,7 @@
 """The compiled core."""
 
 from dachi_fast._core import codec as codec
+from dachi_fast._core import embed as embed
 from dachi_fast._core import keys as keys
 from dachi_fast._core import learn as learn
 from dachi_fast._core import ledger as ledger

@@ -7,6 +7,7 @@ mod blueprint;
 mod build;
 mod codec;
 mod decode;
+mod embed;
 mod encode;
 mod errors;
 mod keys;
@@ -37,8 +38,9 @@ type Fill = fn(&Bound<'_, PyModule>) -> PyResult<()>;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    let parts: [(&str, Fill); 7] = [
+    let parts: [(&str, Fill); 8] = [
         ("codec", codec::module),
+        ("embed", embed::module),
         ("keys", keys::module),
         ("learn", learn::module),
         ("ledger", ledger::module),
