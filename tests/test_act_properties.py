@@ -68,8 +68,13 @@ class Plans:
         self.suspends = draw.random() < 0.5
         self.count = 0
 
-    def tree(self) -> behaviour.Node:
-        root = None if self.draw.random() < 0.02 else self.node(self.draw.randint(0, 4))
+    def tree(self, kind: str | None = None) -> behaviour.Node:
+        """Draws a tree: a BT without a root now and then, or one whose root is of a kind."""
+        if kind is None and self.draw.random() < 0.02:
+            return self.named("BT", root=None)
+        root = self.node(self.draw.randint(0, 4))
+        while kind not in {None, root["kind"]}:
+            root = self.node(self.draw.randint(0, 4))
         return self.named("BT", root=root)
 
     def named(self, kind: str, **fields: Any) -> behaviour.Node:
@@ -209,10 +214,10 @@ def _restored(tree: BT, world: behaviour.World) -> BT:
     return twin
 
 
-def _holds(draw: random.Random) -> Counter[str]:
+def _holds(draw: random.Random, kind: str | None = None) -> Counter[str]:
     """Runs one random tree beside the oracle; gives the outcomes that it saw."""
     plans, world = Plans(draw), behaviour.World()
-    model = plans.tree()
+    model = plans.tree(kind)
     plan = copy.deepcopy(model)
     tree = _built(plans.spec(model), world)
     seen: Counter[str] = Counter()
@@ -236,7 +241,6 @@ def _holds(draw: random.Random) -> Counter[str]:
         assert Counter(_touched) == Counter(world.touched), context
         assert _real_statuses(tree) == behaviour.statuses(model), context
         seen[expected.split()[0]] += 1
-    seen[f"root {(plan['root'] or plan)['kind']}"] += 1
     return seen
 
 
@@ -244,8 +248,10 @@ def _holds(draw: random.Random) -> Counter[str]:
 def test_random_trees_do_what_the_oracle_does(chunk: int) -> None:
     draw = random.Random(random.getrandbits(32) + chunk)
     seen: Counter[str] = Counter()
+    # A kind of root that comes up once in fifty trees is missing in one chunk of many.
+    for kind in sorted(behaviour._TICKS.keys() - {"BT"}):
+        seen += _holds(draw, kind)
     for _ in range(_TREES):
         seen += _holds(draw)
-    kinds = {"success", "failure", "running", "waiting", "raised"}
-    roots = {f"root {kind}" for kind in behaviour._TICKS if kind != "BT"}
-    assert (kinds | roots) - set(seen) == set(), "some kind of tree or outcome was never drawn"
+    outcomes = {"success", "failure", "running", "waiting", "raised"}
+    assert outcomes <= set(seen), "some outcome was never drawn"
