@@ -16,8 +16,15 @@ import hypothesis
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from dachi_fast import KeyFile, Store
+from tests.stores import Counter
+from tests.tasks import TICKS, Tick
+from tests.timed import Clock
+
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
+
+    from tests.commands import Place
 
 ROOT = Path(__file__).resolve().parent.parent
 _TMP = Path(tempfile.gettempdir()).resolve()
@@ -111,3 +118,49 @@ def _may_be_written(where: str) -> bool:
 
 
 sys.addaudithook(_refuse_network_and_stray_files)
+
+
+# --- what many tests begin with -------------------------------------------------------------------
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyFile:
+    return KeyFile(tmp_path / "key")
+
+
+@pytest.fixture
+def store(tmp_path: Path, keys: KeyFile) -> Iterator[Store]:
+    """An open store, new and empty."""
+    with Store.open(tmp_path / "store", keys=keys) as store:
+        yield store
+
+
+@pytest.fixture
+def folder(tmp_path: Path, keys: KeyFile) -> Path:
+    """A closed store of two versions of "agent", which count 1 and 2."""
+    counter = Counter()
+    with Store.open(tmp_path / "store", keys=keys) as store:
+        for counter.count in (1, 2):
+            store.save(counter, "agent")
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
+    """A store with three versions of "critic", for commands."""
+    from tests.commands import Place
+
+    place = Place(tmp_path, capsys)
+    place.fill()
+    return place
+
+
+@pytest.fixture(params=TICKS)
+def tick(request: pytest.FixtureRequest) -> Tick:
+    """Each way to give a tree a tick."""
+    return TICKS[request.param]

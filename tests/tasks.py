@@ -110,6 +110,7 @@ async def _in_a_task(task: Task) -> TaskStatus:
 
 
 # How a task may be ticked, from code that is not async.
+Tick = Callable[[Any], TaskStatus]
 TICKS: dict[str, Callable[[Task], TaskStatus]] = {
     "forward()": Task.forward,
     "await tick()": lambda task: asyncio.run(task.tick()),

@@ -25,14 +25,7 @@ from dachi_fast import (
     Task,
     TaskStatus,
 )
-from tests.tasks import HOLDERS, READY, TICKS, F, Flag, Play, R, S, SlowPlay, W, WaitFlag, plays
-
-Tick = Callable[[Task], TaskStatus]
-
-
-@pytest.fixture(params=TICKS)
-def tick(request: pytest.FixtureRequest) -> Tick:
-    return TICKS[request.param]
+from tests.tasks import HOLDERS, READY, F, Flag, Play, R, S, SlowPlay, Tick, W, WaitFlag, plays
 
 
 @pytest.fixture(params=HOLDERS)

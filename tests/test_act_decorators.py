@@ -19,14 +19,7 @@ from dachi_fast import (
     TaskStatus,
     Until,
 )
-from tests.tasks import HOLDERS, READY, TICKS, F, Flag, Play, R, Raising, S, W, WaitFlag
-
-Tick = Callable[[Task], TaskStatus]
-
-
-@pytest.fixture(params=TICKS)
-def tick(request: pytest.FixtureRequest) -> Tick:
-    return TICKS[request.param]
+from tests.tasks import HOLDERS, READY, F, Flag, Play, R, Raising, S, Tick, W, WaitFlag
 
 
 @pytest.fixture(params=["bare", "AdaptModule"])

@@ -22,14 +22,7 @@ from dachi_fast import (
     TaskStatus,
     Until,
 )
-from tests.tasks import READY, TICKS, F, Play, R, Raising, S, SlowPlay, W
-
-Tick = Callable[[Task], TaskStatus]
-
-
-@pytest.fixture(params=TICKS)
-def tick(request: pytest.FixtureRequest) -> Tick:
-    return TICKS[request.param]
+from tests.tasks import READY, F, Play, R, Raising, S, SlowPlay, Tick, W
 
 
 class Says(Process):

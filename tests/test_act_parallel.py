@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from dachi_fast import Action, Attr, Multi, Parallel, Sequence, Task, TaskStatus
+from dachi_fast import Action, Attr, Multi, Parallel, Sequence, TaskStatus
 from tests.tasks import (
     HOLDERS,
     READY,
-    TICKS,
     Blocked,
     F,
     Play,
@@ -21,16 +20,10 @@ from tests.tasks import (
     Raising,
     S,
     SlowPlay,
+    Tick,
     W,
     plays,
 )
-
-Tick = Callable[[Task], TaskStatus]
-
-
-@pytest.fixture(params=TICKS)
-def tick(request: pytest.FixtureRequest) -> Tick:
-    return TICKS[request.param]
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,12 @@ import asyncio
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, KeyFile, Store
+from dachi_fast import Attr, BaseModule, Store
 from dachi_fast.errors import Conflict, StateError, StateTypeError
 from dachi_fast.store._autosave import Timer
 
@@ -79,12 +78,6 @@ class Hand(Timer):
         self._ticks.put(None)
         while len(self.asked_s) <= max(asked, 1):  # noqa: ASYNC110 - a step of the loop each
             await asyncio.sleep(0)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
-        yield store
 
 
 def _counts(store: Store, name: str = "a") -> list[int]:

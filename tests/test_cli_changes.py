@@ -21,13 +21,6 @@ from tests.commands import Place
 pytest.importorskip("typer")
 
 
-@pytest.fixture
-def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
-    place = Place(tmp_path, capsys)
-    place.fill()
-    return place
-
-
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

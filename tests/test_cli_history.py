@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
@@ -12,13 +11,6 @@ from tests.commands import Agent, Place, Tool, Visit
 from tests.samples import Late
 
 pytest.importorskip("typer")
-
-
-@pytest.fixture
-def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
-    place = Place(tmp_path, capsys)
-    place.fill()
-    return place
 
 
 def test_names_are_one_a_line(place: Place) -> None:

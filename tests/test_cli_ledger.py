@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,13 +13,6 @@ from dachi_fast.ledger import ConsistencyProof
 from tests.commands import Place
 
 pytest.importorskip("typer")
-
-
-@pytest.fixture
-def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
-    place = Place(tmp_path, capsys)
-    place.fill()
-    return place
 
 
 def _key(place: Place) -> str:

@@ -29,13 +29,6 @@ pytest.importorskip("typer")
 COMMAND = (sys.executable, "-m", "dachi_fast")
 
 
-@pytest.fixture
-def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Place:
-    place = Place(tmp_path, capsys)
-    place.fill()
-    return place
-
-
 def _environment(place: Place, more: Mapping[str, str] | None = None) -> dict[str, str]:
     own = {
         "PYTHONPATH": str(INSTALLED),

@@ -26,11 +26,6 @@ class Agent(BaseModule):
     memory: Any = Attr(default=None)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def _fill(store: Store, names: int = 5) -> None:
     """Saves agents of a megabyte."""
     for number in range(names):

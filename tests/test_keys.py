@@ -10,17 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, KeyFile, Store
+from dachi_fast import KeyFile, Store
 from dachi_fast.errors import DachiError, KeyAccessError, KeyringError
-
-
-class Counter(BaseModule):
-    count: int = Attr(default=0)
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> KeyFile:
-    return KeyFile(tmp_path / "key")
+from tests.stores import Counter
 
 
 @pytest.fixture

@@ -6,13 +6,11 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, KeyFile, LedgerEntry, Store
+from dachi_fast import Attr, BaseModule, LedgerEntry, Store
 from dachi_fast.errors import Conflict, StateError
 
 GENESIS = "sha256:" + "0" * 64
@@ -20,12 +18,6 @@ GENESIS = "sha256:" + "0" * 64
 
 class Counter(BaseModule):
     count: Any = Attr(default=0)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
-        yield store
 
 
 def _canonical(members: dict[str, Any]) -> bytes:

@@ -17,15 +17,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, KeyFile, SignedCheckpoint, Store
+from dachi_fast import KeyFile, SignedCheckpoint, Store
 from dachi_fast.errors import Missing
 from tests.ledgers import grow, unsynced
+from tests.stores import Counter
 
 VERIFIER = Path(__file__).parent.parent / "examples" / "verify_export.py"
-
-
-class Counter(BaseModule):
-    count: int = Attr(default=0)
 
 
 class Export(NamedTuple):

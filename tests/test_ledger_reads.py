@@ -10,16 +10,13 @@ from typing import Any, Literal
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, KeyFile, LedgerEntry, Store
+from dachi_fast import KeyFile, LedgerEntry, Store
 from dachi_fast.errors import StoreError, UnknownName
 from tests.children import environment
+from tests.stores import Counter
 
 START_NS = 1_750_000_000_000_000_000
 S = 1_000_000_000
-
-
-class Counter(BaseModule):
-    count: int = Attr(default=0)
 
 
 class Clock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,6 @@ from dachi_fast.errors import DeclarationError, MigrationError
 from tests.evolving import TYPE, Holder, Leaf, loaded
 
 HERE = "tests.test_migrate"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
-        yield store
 
 
 def test_migrations_run_one_after_the_other_over_blueprint_and_state(store: Store) -> None:

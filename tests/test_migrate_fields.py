@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import pathlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ from dachi_fast import (
     AdaptModule,
     Attr,
     BaseModule,
-    KeyFile,
     MigrationReport,
     ModuleList,
     Param,
@@ -28,12 +25,6 @@ from dachi_fast.errors import MigrationError, SchemaWarning, SpecError, StateKey
 from tests.evolving import TYPE, Holder, Leaf, loaded
 
 HERE = "tests.test_migrate_fields"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
-        yield store
 
 
 def test_new_fields_take_their_defaults_and_those_that_are_gone_are_dropped_and_reported(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pydantic
 import pytest
 
-from dachi_fast import Attr, BaseModule, KeyFile, MigrationReport, Store, migration, registry
+from dachi_fast import Attr, BaseModule, MigrationReport, Store, migration, registry
 from dachi_fast.errors import MigrationError
 from tests.evolving import loaded
 
@@ -20,12 +18,6 @@ HERE = "tests.test_migrate_values"
 
 class Keeper(BaseModule):
     value: Any = Attr(default=None)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
-        yield store
 
 
 def _known_as(name: str, cls: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, KeyFile, Store
+from dachi_fast import KeyFile, Store
 from dachi_fast.errors import (
     DachiError,
     FormatTooNew,
@@ -26,27 +26,7 @@ from dachi_fast.errors import (
     WrongContext,
 )
 from tests.children import environment
-
-
-class Counter(BaseModule):
-    count: int = Attr(default=0)
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> KeyFile:
-    return KeyFile(tmp_path / "key")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, keys: KeyFile) -> Path:
-    """A closed store of two versions."""
-    folder = tmp_path / "store"
-    with Store.open(folder, keys=keys) as store:
-        counter = Counter()
-        for count in (1, 2):
-            counter.count = count
-            store.save(counter, "agent")
-    return folder
+from tests.stores import Counter
 
 
 def _content(folder: Path) -> dict[str, bytes]:

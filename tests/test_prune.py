@@ -22,11 +22,6 @@ class Agent(BaseModule):
     memory: Any = Attr(default=None)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def _save(store: Store, clock: Clock, times: int, every_s: int = 1) -> Agent:
     agent = Agent()
     for agent.count in range(1, times + 1):

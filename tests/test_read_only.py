@@ -6,15 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import dachi_fast
-from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store
+from dachi_fast import FileWitness, KeyFile, Store
 from dachi_fast.errors import (
-    KeyAccessError,
+    KeyringError,
     Missing,
     NotAStore,
     RolledBack,
@@ -23,36 +21,7 @@ from dachi_fast.errors import (
     WitnessMissing,
 )
 from tests.children import environment
-
-
-class Counter(BaseModule):
-    count: int = Attr(default=0)
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> KeyFile:
-    return KeyFile(tmp_path / "key")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, keys: KeyFile) -> Path:
-    """A closed store of two versions."""
-    folder = tmp_path / "store"
-    with Store.open(folder, keys=keys) as store:
-        counter = Counter()
-        for counter.count in (1, 2):
-            store.save(counter, "agent")
-    return folder
-
-
-def _files(*folders: Path) -> dict[Path, tuple[bytes, int]]:
-    """Gives content and time of every file but LMDB's table of readers."""
-    return {
-        path: (path.read_bytes(), path.stat().st_mtime_ns)
-        for folder in folders
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != "lock.mdb"
-    }
+from tests.stores import Counter, files
 
 
 def _read_everything(store: Store) -> None:
@@ -68,7 +37,7 @@ def _read_everything(store: Store) -> None:
 def test_a_read_only_store_gives_everything_and_writes_nothing(
     folder: Path, keys: KeyFile, tmp_path: Path
 ) -> None:
-    before = _files(tmp_path, Path(os.environ["XDG_STATE_HOME"]))
+    before = files(tmp_path, Path(os.environ["XDG_STATE_HOME"]))
     with Store.open(folder, keys=keys, read_only=True) as store:
         assert store.read_only
         assert repr(store) == f"Store({str(folder)!r}, read-only)"
@@ -76,25 +45,7 @@ def test_a_read_only_store_gives_everything_and_writes_nothing(
         with pytest.raises(StoreReadOnly):
             store.save(Counter(), "new")
     assert repr(store) == f"Store({str(folder)!r}, closed)"
-    assert _files(tmp_path, Path(os.environ["XDG_STATE_HOME"])) == before
-
-
-def test_whatever_would_change_a_read_only_store_is_refused(folder: Path, keys: KeyFile) -> None:
-    with Store.open(folder, keys=keys, read_only=True) as store:
-        counter = store.load("agent")
-        writes: list[Callable[[], object]] = [
-            lambda: store.save(counter, "agent"),
-            lambda: store.save(Counter(), "other"),
-            lambda: store.rollback("agent", to=1),
-            lambda: store.rollback("agent", to=1, into=counter),
-        ]
-        for write in writes:
-            with pytest.raises(StoreReadOnly) as caught:
-                write()
-            assert caught.value.code == "read-only"
-            assert isinstance(caught.value, PermissionError)
-        assert counter.count == 2
-        _read_everything(store)
+    assert files(tmp_path, Path(os.environ["XDG_STATE_HOME"])) == before
 
 
 def test_a_read_only_store_follows_what_others_save(folder: Path, keys: KeyFile) -> None:
@@ -123,7 +74,7 @@ def test_where_no_store_is_none_is_made(tmp_path: Path, keys: KeyFile) -> None:
 
 
 def test_a_key_file_is_not_made_for_a_reader(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises((KeyAccessError, dachi_fast.DachiError)):
+    with pytest.raises(KeyringError, match="does not exist"):
         Store.open(folder, keys=KeyFile(tmp_path / "other key"), read_only=True)
     assert not (tmp_path / "other key").exists()
 
@@ -160,14 +111,14 @@ def test_a_store_without_a_table_of_readers_is_read_and_gets_none(
     folder: Path, keys: KeyFile
 ) -> None:
     _unregistered(folder)
-    before = _files(folder)
+    before = files(folder)
     with Store.open(folder, keys=keys, read_only=True) as store:
         _read_everything(store)
     (folder / "store.lock").unlink()
     with Store.open(folder, keys=keys, read_only=True) as store:
         _read_everything(store)
     assert sorted(path.name for path in folder.iterdir()) == ["data.mdb", "keys.sealed"]
-    assert _files(folder) == {at: before[at] for at in before if at.name != "store.lock"}
+    assert files(folder) == {at: before[at] for at in before if at.name != "store.lock"}
 
 
 _HOLDER = """
@@ -242,19 +193,19 @@ def test_a_store_on_a_read_only_file_system_is_read(folder: Path, keys: KeyFile)
         or subprocess.run([*unshare, mount], check=False, capture_output=True).returncode
     ):
         pytest.skip("no mount namespaces here")
-    before = _files(folder)
+    before = files(folder)
     run = f'{mount} && exec "$0" -c "$1" {folder} {keys.path}'
     subprocess.run(
         [*unshare, run, sys.executable, _MOUNTED],
         check=True,
         env=environment(),
     )
-    assert _files(folder) == before
+    assert files(folder) == before
 
 
 def test_a_store_whose_creation_was_cut_short_says_so(folder: Path, keys: KeyFile) -> None:
     (folder / "data.mdb").unlink()
-    with pytest.raises((Missing, RolledBack, OSError)):
+    with pytest.raises(Missing, match=r"data\.mdb is gone"):
         Store.open(folder, keys=keys, read_only=True)
     assert not (folder / "data.mdb").exists()
 
@@ -274,6 +225,24 @@ print("open", flush=True)
 """
 
 
+# A thread of eight nearly always reads when the process is killed.
+_ATTEMPTS = 20
+
+
+def _killed_reader(folder: Path, keys: KeyFile) -> int:
+    """Gives the id of a process that was killed while it read."""
+    reader = subprocess.Popen(
+        [sys.executable, "-c", _READING, str(folder), str(keys.path)],
+        stdout=subprocess.PIPE,
+        env=environment(),
+    )
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == b"open\n"
+    reader.kill()
+    reader.communicate()
+    return reader.pid
+
+
 def _places_of(pid: int, folder: Path) -> int:
     """Gives how many places a process has in LMDB's table: 64 bytes each, pid behind a u64."""
     table = (folder / "lock.mdb").read_bytes()
@@ -284,18 +253,13 @@ def _places_of(pid: int, folder: Path) -> int:
 def test_readers_that_died_are_cleared_at_open(folder: Path, keys: KeyFile) -> None:
     holder = _holder(folder, keys, "write")  # while somebody has it open, the table stays
     try:
-        left = pid = 0
-        while left == 0:
-            reader = subprocess.Popen(
-                [sys.executable, "-c", _READING, str(folder), str(keys.path)],
-                stdout=subprocess.PIPE,
-                env=environment(),
-            )
-            assert reader.stdout is not None
-            reader.stdout.readline()
-            reader.kill()
-            reader.communicate()
-            pid, left = reader.pid, _places_of(reader.pid, folder)
+        for _ in range(_ATTEMPTS):
+            pid = _killed_reader(folder, keys)
+            left = _places_of(pid, folder)
+            if left > 0:
+                break
+        else:
+            pytest.fail("no reader was killed while it read")
         with Store.open(folder, keys=keys) as store:
             assert _places_of(pid, folder) == 0, f"of {left}"
             _read_everything(store)

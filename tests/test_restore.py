@@ -5,7 +5,6 @@ from __future__ import annotations
 import dis
 import gc
 import types
-from collections.abc import Iterator
 from dataclasses import InitVar
 from pathlib import Path
 from typing import Any
@@ -61,12 +60,6 @@ class Written(BaseModule):
 class Itemised(BaseModule):
     weight: Param[float]
     count: Attr[int] = Attr(default=0)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
-        yield store
 
 
 def _again(store: Store, module: BaseModule) -> Any:

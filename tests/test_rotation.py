@@ -10,14 +10,11 @@ from typing import Any
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, KeyFile, Passphrase, Store
+from dachi_fast import KeyFile, Passphrase, Store
 from dachi_fast.errors import IntegrityError, KeyringError, KeyServiceError
+from tests.stores import Counter
 
 DAY_NS = 86_400 * 10**9
-
-
-class Counter(BaseModule):
-    count: int = Attr(default=0)
 
 
 class Clock:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, KeyFile, ModuleList, Param, Shared, Store, registry
+from dachi_fast import Attr, BaseModule, ModuleList, Param, Shared, Store, registry
 from dachi_fast._core import codec
 from dachi_fast._core.state import schema
 from dachi_fast.errors import MigrationError
@@ -46,12 +46,6 @@ class Written(BaseModule):
 
 
 HERE = "tests.test_schema"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
-        yield store
 
 
 def _table(module: BaseModule) -> Any:

@@ -44,12 +44,6 @@ def _as_declared() -> Iterator[None]:
     Worker.reset_shared()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as opened:
-        yield opened
-
-
 def _elsewhere(tmp_path: Path, code: str) -> None:
     """Runs code in a process of its own, with the store open as `store`."""
     head = (

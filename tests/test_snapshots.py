@@ -51,11 +51,6 @@ def _nothing_left() -> Iterator[None]:
     _meanwhile.clear()
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def _agent(seed: int) -> Agent:
     agent = Agent()
     agent.count = seed

@@ -27,11 +27,6 @@ class Agent(BaseModule):
     parts: ModuleList[Any] = Param(default_factory=ModuleList)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def _noise(seed: int) -> bytes:
     """Gives bytes that cannot be compressed."""
     return np.random.default_rng(seed).bytes(SIZE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import gc
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +44,6 @@ class Flow(BaseModule):
 
 class Picky(BaseModule):
     number: int = Attr(default=0)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
-        yield store
 
 
 def _saved(store: Store, *counts: int, name: str = "agent") -> Counter:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,6 @@ from tests.children import environment
 class Counter(BaseModule):
     step: int = Param(default=1)
     count: int = Attr(default=0)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
-        yield store
 
 
 def _saved(store: Store, *counts: int, name: str = "agent") -> Counter:

@@ -20,8 +20,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dachi_fast import ABSENT, Attr, BaseModule, FileWitness, KeyFile, Param, Store
+from dachi_fast import ABSENT, Attr, BaseModule, Param
 from dachi_fast.errors import Conflict, SpecError, UnknownName
+from tests.stores import open_store
 from tests.strategies import values
 from tests.tokens import token
 from tests.warm import Warm
@@ -51,13 +52,6 @@ def roll_back(folder: str, name: str, to: int) -> int:
     """Rolls back through a second handle in another process."""
     with open_store(Path(folder)) as store:
         return store.rollback(name, to=to).number
-
-
-def open_store(folder: Path) -> Store:
-    """Opens the store of a folder, with a witness that all processes share."""
-    keys, witness = KeyFile(folder / "key"), FileWitness(folder / "witness")
-    where = folder / "store"
-    return Store.open(where, keys=keys, witness=witness, limits=None, audit_reads="off")
 
 
 states = (

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dachi_fast import Attr, BaseModule, KeyFile, Param, Store
+from dachi_fast import Attr, BaseModule, Param, Store
 from dachi_fast._core import codec
 from dachi_fast.errors import StateError
 from tests.samples import Holder
@@ -33,12 +31,6 @@ class Matrices(BaseModule):
     first: Any = Attr(default=None)
     second: Any = Attr(default=None)
     step: int = Attr(default=0)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
-        yield store
 
 
 def _size_bytes(store: Store) -> int:

@@ -6,7 +6,6 @@ import dataclasses
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,6 @@ from dachi_fast.errors import Conflict, MigrationError, StoreReadOnly, UnknownNa
 from tests.children import environment
 
 HERE = "tests.test_upgrade"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
-        yield store
 
 
 def _old() -> Any:

@@ -10,16 +10,15 @@ import enum
 import pathlib
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pydantic
 import pytest
 
-from dachi_fast import BaseModule, KeyFile, Param, Store, registry
+from dachi_fast import BaseModule, Param, Store, registry
 from dachi_fast._core import codec
 from dachi_fast.errors import (
     Malformed,
@@ -145,12 +144,6 @@ PLACES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "in a named tuple": (lambda v: Pair(v), "value"),
     "in a module as a value": (lambda v: [leaf(v)], "value.0"),
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
-        yield store
 
 
 def _refused(store: Store, value: object, kind: type[StateError]) -> StateError:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store
+from dachi_fast import FileWitness, KeyFile, Store
 from dachi_fast.errors import (
     DachiError,
     NotAStore,
@@ -21,15 +21,7 @@ from dachi_fast.errors import (
     WitnessMissing,
     WitnessUnwritten,
 )
-
-
-class Counter(BaseModule):
-    count: int = Attr(default=0)
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> KeyFile:
-    return KeyFile(tmp_path / "key")
+from tests.stores import Counter
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store
+from dachi_fast import FileWitness, KeyFile, Store
 from dachi_fast.errors import (
     RolledBack,
     StoreError,
@@ -25,10 +25,7 @@ from dachi_fast.errors import (
 )
 from dachi_fast.types import Witness
 from tests.children import environment
-
-
-class Counter(BaseModule):
-    count: int = Attr(default=0)
+from tests.stores import Counter
 
 
 def _open(folder: Path, **more: Any) -> Store:
@@ -56,11 +53,6 @@ class Kept:
         self.told.append(commit)
         if commit > self.seen.get(store_id, (-1, b""))[0]:
             self.seen[store_id] = (commit, record)
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> KeyFile:
-    return KeyFile(tmp_path / "key")
 
 
 def _failing() -> None:

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Param, Store, reader
+from dachi_fast import Attr, BaseModule, Param, Store, reader
 from dachi_fast.errors import DachiError
 from tests.attacks import attacker
+from tests.stores import open_store
 from tests.tokens import token
 from tests.warm import Warm
 
@@ -50,12 +51,6 @@ def agent(size: int, seed: int) -> Agent:
         leaf.value = f"value {number}"  # type: ignore[attr-defined]
     made.array = np.random.default_rng(seed).standard_normal(5_000)
     return made
-
-
-def open_store(folder: Path) -> Store:
-    """Opens the store of a victim's folder, as its owner does."""
-    keys, witness = KeyFile(folder / "key"), FileWitness(folder / "witness")
-    return Store.open(folder / "store", keys=keys, witness=witness, limits=None, audit_reads="off")
 
 
 def make(folder: str) -> None:

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from dachi_fast import (
-    Attr,
     AwsKms,
-    BaseModule,
     EnvKey,
     KeyFile,
     KeyringKey,
@@ -22,15 +20,12 @@ from dachi_fast import (
 )
 from dachi_fast.errors import DachiError, IntegrityError, KeyringError
 from dachi_fast.types import KeyProvider, ReplaceableKeyProvider
+from tests.stores import Counter
 
 # Gives a provider whose key no other one has.
 Make = Callable[[], KeyProvider]
 KEY = bytes(range(32))
 CONTEXT = b"dachi_fast root key of store \x00\xffab"
-
-
-class Counter(BaseModule):
-    count: int = Attr(default=0)
 
 
 class KeyProviderContract:

@@ -23,7 +23,8 @@ from typing import Any, Final, Never
 
 import numpy as np
 
-from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store
+from dachi_fast import Attr, BaseModule, Store
+from tests.stores import open_store
 from tests.tokens import same
 
 KINDS: Final = ("own", "shared", "back", "new")
@@ -48,12 +49,6 @@ def labelled(label: str) -> Agent:
     agent.label = label
     agent.weights = np.random.default_rng(seed).standard_normal(10 + seed % 5_000)
     return agent
-
-
-def open_store(folder: Path) -> Store:
-    """Opens or makes the store of a folder."""
-    keys, witness = KeyFile(folder / "key"), FileWitness(folder / "witness")
-    return Store.open(folder / "store", keys=keys, witness=witness, limits=None, audit_reads="off")
 
 
 def fill(folder: str) -> None:

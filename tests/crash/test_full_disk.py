@@ -16,6 +16,7 @@ import pytest
 
 from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store, cli
 from dachi_fast.errors import DachiError, ReadsLost, StoreFull, StoreIO
+from tests.stores import open_store
 from tests.warm import Warm
 
 DISK_BYTES = 8 << 20
@@ -32,12 +33,6 @@ def at_step(step: int, size: int = 20_000) -> Agent:
     agent.step = step
     agent.weights = np.random.default_rng(step).standard_normal(size)
     return agent
-
-
-def open_store(disk: Path, beside: Path) -> Store:
-    """Opens the store on the small disk; key and witness lie elsewhere."""
-    keys, witness = KeyFile(beside / "key"), FileWitness(beside / "witness")
-    return Store.open(disk / "store", keys=keys, witness=witness, limits=None, audit_reads="off")
 
 
 # --- a full disk ----------------------------------------------------------------------------------

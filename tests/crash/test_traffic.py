@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.crash.traffic import NAMES, labelled, open_store
+from tests.crash.traffic import NAMES, labelled
+from tests.stores import open_store
 from tests.tokens import same
 from tests.warm import Warm
 

@@ -6,8 +6,9 @@ import random
 from pathlib import Path
 from typing import Any, Final
 
-from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store
+from dachi_fast import Attr, BaseModule, Store
 from dachi_fast.errors import Conflict, UnknownName
+from tests.stores import open_store
 
 # Few, so that processes meet.
 NAMES: Final = ("one", "two", "three")
@@ -24,12 +25,6 @@ def labelled(label: str, base: int = 0) -> Agent:
     agent = Agent()
     agent.label, agent.text, agent.base = label, label * (1 + len(label) * 7 % 200), base
     return agent
-
-
-def open_store(folder: Path) -> Store:
-    """Opens or makes the store of a folder."""
-    keys, witness = KeyFile(folder / "key"), FileWitness(folder / "witness")
-    return Store.open(folder / "store", keys=keys, witness=witness, limits=None, audit_reads="off")
 
 
 def run(folder: str, process: int, transactions: int, seed: int) -> list[list[Any]]:
