@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 README = Path(__file__).with_name("README.md")
-_ROW = re.compile(r"^\| (\w+) \| ([^|]+) \| ((?:`[a-z-]+`(?:, )?)+|nothing) \|$", re.MULTILINE)
+_CODES = r"((?:`[a-z-]+`(?:, )?)+)"
+_ROW = re.compile(rf"^\| (\w+) \| ([^|]+) \| {_CODES} \| {_CODES} \|$", re.MULTILINE)
 
 
-def rows() -> dict[tuple[str, str], set[str]]:
-    """Gives the codes of every row, by file and by what is edited; none if nobody is misled."""
+class Refusals(NamedTuple):
+    """The codes that all edits of one row are refused with, by the core and the second reader."""
+
+    core: set[str]
+    reader: set[str]
+
+
+def rows() -> dict[tuple[str, str], Refusals]:
+    """Gives the codes of every row, by file and by what is edited."""
     found = _ROW.findall(README.read_text())
-    table = {(file, of): set(re.findall(r"`([a-z-]+)`", codes)) for file, of, codes in found}
+    table = {(file, of): Refusals(_codes(core), _codes(reader)) for file, of, core, reader in found}
     assert len(table) == len(found), "a row stands there twice"
     return table
 
 
-def codes(file: str, of: str) -> set[str]:
+def _codes(text: str) -> set[str]:
+    return set(re.findall(r"`([a-z-]+)`", text))
+
+
+def codes(file: str, of: str) -> Refusals:
     """Gives the codes of one row."""
     return rows()[file.rpartition(".")[2].removeprefix("test_"), of]

@@ -20,6 +20,7 @@ import numpy as np
 from dachi_fast import Attr, BaseModule, Param, Store, reader
 from dachi_fast.errors import DachiError
 from tests.attacks import attacker
+from tests.attacks.table import Refusals
 from tests.stores import open_store
 from tests.tokens import token
 from tests.warm import Warm
@@ -183,13 +184,14 @@ class Victim:
         answers = self.warm.call("ask", str(self.folder))
         return {question for question, (kind, _) in answers.items() if kind == "refused"}
 
-    def refused_with(self, edits: Edits) -> set[str]:
+    def refused_with(self, edits: Edits) -> Refusals:
         """Makes the edits in turn; some read, and the second reader, must refuse each."""
-        found = set()
+        found = Refusals(set(), set())
         for edit in edits(self):
             codes = self.codes()
             assert codes, f"not noticed: {edit}"
-            found |= codes | {self.code_of_the_second_reader()}
+            found.core.update(codes)
+            found.reader.add(self.code_of_the_second_reader())
         return found
 
     def code_of_the_second_reader(self) -> str:
