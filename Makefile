@@ -106,7 +106,7 @@ pytest: ext $(VENV)/.test
 torture: need-rust ext $(VENV)/.test
 	DACHI_TORTURE=1 $(CARGO) test --release --no-default-features --test corruption -- --nocapture
 	DACHI_TORTURE=1 $(python) -m pytest tests/attacks tests/crash tests/test_store_properties.py \
-		--timeout=0 $(ARGS)
+		tests/test_ledger_fuzz.py --timeout=0 $(ARGS)
 	$(MAKE) fuzz
 
 # 10^6 runs of each decoder, 10^5 of from_spec; what asks for much memory is refused it, and fails.
