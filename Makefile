@@ -111,7 +111,7 @@ torture: need-rust ext $(VENV)/.test
 
 # 10^6 runs of each decoder, 10^5 of from_spec; what asks for much memory is refused it, and fails.
 fuzz: need-rust ext $(VENV)/.test
-	ulimit -v 8000000; DACHI_TORTURE=1 $(CARGO) test --release --no-default-features --test fuzz -- --nocapture
+	ulimit -v 8000000; DACHI_TORTURE=1 $(CARGO) test --release --no-default-features --test fuzz --test fuzz_ledger -- --nocapture
 	ulimit -v 8000000; DACHI_TORTURE=1 $(CARGO) test --release --no-default-features --lib of_any_bytes -- --nocapture
 	ulimit -v 8000000; DACHI_TORTURE=1 $(python) -m pytest tests/test_spec_fuzz.py --timeout=0
 

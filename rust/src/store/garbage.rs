@@ -34,6 +34,26 @@ struct Record {
     lost: Vec<NodeId>,
 }
 
+impl Record {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.put_u64(self.created_ns);
+        out.put_varint(self.lost.len() as u64);
+        self.lost.iter().for_each(|id| out.extend_from_slice(&id.0));
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut take = Take::new(bytes);
+        let mut record = Record { created_ns: take.u64()?, lost: Vec::new() };
+        for _ in 0..take.count()? {
+            record.lost.push(NodeId(take.array()?));
+        }
+        take.done()?;
+        Ok(record)
+    }
+}
+
 impl Store {
     /// Notes what the commit of `head` loses.
     pub(super) fn note_lost(&self, head: &Head, lost: &[NodeId]) -> Result<Batch> {
@@ -41,10 +61,7 @@ impl Store {
         if lost.is_empty() {
             return Ok(batch);
         }
-        let mut record = Vec::new();
-        record.put_u64(head.created_ns);
-        record.put_varint(lost.len() as u64);
-        lost.iter().for_each(|id| record.extend_from_slice(&id.0));
+        let record = Record { created_ns: head.created_ns, lost: lost.to_vec() }.encode();
         let place = place(head.commit);
         with_scratch(|scratch| {
             batch.add(place.id, |out| self.sealer.seal(scratch, place, Committed::No, &record, out))
@@ -91,13 +108,7 @@ impl Store {
 
     fn open_record(&self, place: Place, sealed: &[u8]) -> Result<Record> {
         let plain = with_scratch(|s| self.sealer.open(s, place, Committed::No, sealed))?;
-        let mut take = Take::new(&plain);
-        let mut record = Record { created_ns: take.u64()?, lost: Vec::new() };
-        for _ in 0..take.count()? {
-            record.lost.push(NodeId(take.array()?));
-        }
-        take.done()?;
-        Ok(record)
+        Record::decode(&plain)
     }
 
     /// Calls `each` with every node that waits for its time.
@@ -115,5 +126,21 @@ impl Store {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mutate;
+    use super::*;
+
+    #[test]
+    fn records_of_garbage_of_any_bytes() {
+        let record = |lost: &[NodeId]| Record { created_ns: 7, lost: lost.to_vec() }.encode();
+        let corpus = [record(&[]), record(&[NodeId([5; 16]), NodeId([6; 16])])];
+        let counts = mutate::fuzz("garbage", &corpus, |bytes| {
+            Record::decode(bytes).map(|record| assert_eq!(record.encode(), bytes))
+        });
+        assert!(counts.others_accepted > 0);
     }
 }

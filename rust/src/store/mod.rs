@@ -35,6 +35,11 @@ mod view;
 mod warnings;
 mod watch;
 
+#[cfg(test)]
+#[path = "../../tests/mutate/mod.rs"]
+#[allow(clippy::indexing_slicing)]
+mod mutate;
+
 pub use branches::Which;
 pub use clock::{Clock, now_ns};
 pub use documents::{Document, DocumentId, Indexes};

@@ -297,3 +297,47 @@ pub fn check_tag(tag: &str) -> Result<()> {
     };
     Err(Error::new("name", problem))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::mutate;
+    use super::*;
+    use crate::seal::{Context, Epochs};
+    use crate::tree::Node;
+
+    #[test]
+    fn roots_of_namespaces_of_any_bytes() {
+        let context = Context { store: [1; 16], namespace: [2; 16] };
+        let sealer = Sealer::new(context, Epochs::fixed(&[3; 32]).into(), &[4; 32]);
+        let plain = |map: &Map| {
+            let mut out = Vec::new();
+            put_map(map, &mut out);
+            out
+        };
+        let (hash, id) = ([7; 32], NodeId([6; 16]));
+        let (height, packed, keys) = (1, false, None);
+        let root = Node { height, packed, hash, id, keys, entries: 300, size_bytes: 1 << 40 };
+        let maps = [Map::default(), Map { root: Some(root) }];
+        let seal = |plain: &[u8]| {
+            let (mut out, place) = (Vec::new(), root_place(&context.namespace));
+            with_scratch(|s| sealer.seal(s, place, Committed::Yes, plain, &mut out)).map(|()| out)
+        };
+        let counts = mutate::fuzz("root, sealed", &maps.each_ref().map(plain), |bytes| {
+            open_root(&sealer, &seal(bytes)?).map(|map| assert_eq!(plain(&map), bytes))
+        });
+        assert!(counts.others_accepted > 0);
+        let sealed: Vec<_> = maps.iter().filter_map(|map| seal_root(&sealer, map).ok()).collect();
+        let counts = mutate::fuzz("root", &sealed, |bytes| open_root(&sealer, bytes).map(drop));
+        assert_eq!(counts.others_accepted, 0, "opened what nobody sealed");
+    }
+
+    #[test]
+    fn branches_and_numbers_of_any_bytes() {
+        let counts = mutate::fuzz("branch and number", &[vec![7; 16]], |bytes| {
+            let (branch, number) = numbers(bytes)?;
+            assert_eq!([branch.to_le_bytes(), number.to_le_bytes()].concat(), bytes);
+            Ok::<_, Error>(())
+        });
+        assert!(counts.others_accepted > 0);
+    }
+}

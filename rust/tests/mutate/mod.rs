@@ -61,20 +61,41 @@ fn mutate(random: &mut Random, corpus: &[Vec<u8>], bytes: &mut Vec<u8>) {
     }
 }
 
-/// Runs `decode` over mutations of a corpus, which it accepts itself.
-pub fn fuzz<E>(name: &str, corpus: &[Vec<u8>], decode: impl Fn(&[u8]) -> Result<(), E>) {
+/// What came of the runs of one target.
+pub struct Counts {
+    /// Runs over bytes that are in no corpus, and were accepted.
+    pub others_accepted: usize,
+    /// Runs that were refused.
+    pub refused: usize,
+}
+
+/// Runs `decode` over a corpus, which it must accept, and over mutations of it, of which it must
+/// refuse some: what refuses or accepts everything tests nothing.
+pub fn fuzz<E: std::fmt::Debug>(
+    name: &str,
+    corpus: &[Vec<u8>],
+    decode: impl Fn(&[u8]) -> Result<(), E>,
+) -> Counts {
     let torture = std::env::var_os("DACHI_TORTURE").is_some();
     let runs = if torture { 1_000_000 } else { 10_000 };
-    corpus.iter().for_each(|bytes| drop(decode(bytes)));
-    let (mut random, mut accepted) = (Random(1), 0);
+    for bytes in corpus {
+        let accepted = decode(bytes);
+        assert!(accepted.is_ok(), "{name}: refuses {bytes:02x?} of its own corpus: {accepted:?}");
+    }
+    let (mut random, mut counts) = (Random(1), Counts { others_accepted: 0, refused: 0 });
     for _ in 0..runs {
         let mut bytes = corpus[random.below(corpus.len())].clone();
         for _ in 0..1 + random.below(4) {
             mutate(&mut random, corpus, &mut bytes);
         }
         let begun = Instant::now();
-        accepted += usize::from(decode(&bytes).is_ok());
+        let accepted = decode(&bytes).is_ok();
         assert!(begun.elapsed() < MOST_TIME, "{name}: {bytes:02x?} took too long");
+        counts.refused += usize::from(!accepted);
+        counts.others_accepted += usize::from(accepted && !corpus.contains(&bytes));
     }
-    println!("{name}: {runs} runs, {accepted} accepted");
+    let Counts { others_accepted, refused } = counts;
+    println!("{name}: {runs} runs, {refused} refused, {others_accepted} accepted of other bytes");
+    assert!(refused > 0, "{name}: refuses nothing");
+    counts
 }
