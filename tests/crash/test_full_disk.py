@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Store, cli
-from dachi_fast.errors import DachiError, ReadsLost, StoreFull, StoreIO
+from dachi_fast import Attr, BaseModule, FileWitness, KeyFile, Limits, Store, cli
+from dachi_fast.errors import DachiError, KeysBehind, ReadsLost, StoreFull, StoreIO, UnknownName
 from tests.stores import open_store
 from tests.warm import Warm
 
-DISK_BYTES = 8 << 20
+DISK_BYTES = 12 << 20
 
 
 class Agent(BaseModule):
@@ -40,7 +40,7 @@ def at_step(step: int, size: int = 20_000) -> Agent:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 8 MiB, where the system lets us make one."""
+    """A small disk, where the system lets us make one."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = shutil.which("mount")
@@ -56,15 +56,15 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def _fill_up(disk: Path) -> Path:
     """Takes all room that is left, down to the last byte."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
         for piece in (1 << 16, 1 << 12, 1):
             try:
                 while file.write(bytes(piece)) == piece:
                     pass
             except OSError:
                 continue
-    return ballast
+    return filler
 
 
 def test_a_full_disk_loses_nothing_and_the_handle_goes_on_when_there_is_room(
@@ -74,14 +74,14 @@ def test_a_full_disk_loses_nothing_and_the_handle_goes_on_when_there_is_room(
         for step in range(1, 4):
             store.save(at_step(step), "agent", base="latest")
         store.save(at_step(0), "other")
-        ballast = _fill_up(disk)
+        filler = _fill_up(disk)
         for _ in range(3):
             with pytest.raises(StoreFull):
                 store.save(at_step(4), "agent", base="latest")
             assert store.load("agent").step == 3
             assert store.load("other").step == 0
         assert store.verify().versions == 4
-        ballast.unlink()
+        filler.unlink()
         assert store.save(at_step(4), "agent", base="latest").number == 4
         assert store.verify().versions == 5
     with open_store(disk, tmp_path) as store:
@@ -127,14 +127,14 @@ def test_a_store_closes_on_a_full_disk_and_says_which_reads_are_lost(
     store.save(at_step(1), "agent")
     for _ in range(3):
         assert store.load("agent").step == 1
-    ballast = _fill_up(disk)
+    filler = _fill_up(disk)
     with pytest.warns(ReadsLost, match="3 reads") as warned:
         store.close()
     assert store.closed
     assert warned[0].filename == __file__
     told: Any = warned[0].message
     assert (told.code, told.context["count"]) == ("reads-lost", 3)
-    ballast.unlink()
+    filler.unlink()
     with open_store(disk, tmp_path) as store:
         assert [entry.operation for entry in store.ledger()] == ["store", "create"]
         store.verify()
@@ -186,12 +186,12 @@ def test_a_disk_without_room_for_a_second_file_leaves_the_first(disk: Path, tmp_
 def test_a_store_on_a_full_disk_opens_and_reads(disk: Path, tmp_path: Path) -> None:
     with open_store(disk, tmp_path) as store:
         store.save(at_step(1), "agent")
-    ballast = _fill_up(disk)
+    filler = _fill_up(disk)
     with open_store(disk, tmp_path) as store:
         assert store.load("agent").step == 1
         with pytest.raises(StoreFull):
             store.save(at_step(2), "agent", base="latest")
-    ballast.unlink()
+    filler.unlink()
     with open_store(disk, tmp_path) as store:
         assert store.save(at_step(2), "agent", base="latest").number == 2
 
@@ -199,13 +199,104 @@ def test_a_store_on_a_full_disk_opens_and_reads(disk: Path, tmp_path: Path) -> N
 def test_a_store_cannot_be_made_on_a_full_disk_until_there_is_room(
     disk: Path, tmp_path: Path
 ) -> None:
-    ballast = _fill_up(disk)
+    filler = _fill_up(disk)
     for _ in range(2):
         with pytest.raises(StoreFull):
             open_store(disk, tmp_path)
-    ballast.unlink()
+    filler.unlink()
     with open_store(disk, tmp_path) as store:
         assert store.save(at_step(1), "agent").number == 1
+
+
+# --- clearing a full disk -------------------------------------------------------------------------
+
+
+def _open_beside(disk: Path, limits: Limits | None = None) -> Store:
+    """Opens the store with all it needs on the disk itself: key file and witness, too."""
+    keys, witness = KeyFile(disk / "key"), FileWitness(disk / "witness")
+    where = disk / "store"
+    return Store.open(where, keys=keys, witness=witness, limits=limits, audit_reads="off")
+
+
+def _full(disk: Path, store: Store) -> None:
+    """Saves two agents of many versions, and takes all room that is left."""
+    for step in range(1, 16):
+        for name in ("one", "two"):
+            store.save(at_step(step), name, base="latest")
+    _save_until_full(store)
+    _fill_up(disk)
+    _use_up_free_pages(store)
+
+
+def _use_up_free_pages(store: Store) -> None:
+    """Saves ever smaller agents until the data file has no page to spare."""
+    size = 20_000
+    while size:
+        try:
+            store.save(at_step(size, size), "agent", base="latest")
+        except StoreFull:
+            size //= 2
+
+
+def test_forgetting_works_on_a_full_disk_and_makes_room(disk: Path) -> None:
+    # Symptom: forgetting left the key where it was, and the store could not even be opened to be
+    # read. Cause: keys.sealed is written anew, and there was no room. Fix: room is set aside.
+    with _open_beside(disk) as store:
+        _full(disk, store)
+        for name in ("one", "two"):
+            assert store.forget(name).names == (name,)
+            with pytest.raises(UnknownName):
+                store.load(name)
+        assert store.names() == ["agent"]
+        operations = [entry.operation for entry in store.ledger(limit=4)]
+        assert operations == ["destroy", "forget"] * 2
+        # What they took is there for others.
+        assert store.save(at_step(1), "new").number == 1
+        store.verify()
+    with _open_beside(disk) as store:
+        assert store.names() == ["agent", "new"]
+
+
+def test_pruning_works_on_a_full_disk_and_makes_room(disk: Path) -> None:
+    with _open_beside(disk) as store:
+        _full(disk, store)
+        latest = store.history("agent", limit=1)[0].number
+    with _open_beside(disk, Limits(versions=2, days=0)) as store:
+        pruned = {found.name: found.versions for found in store.prune()}
+        assert pruned["one"] == pruned["two"] == tuple(range(1, 14))
+        assert [version.number for version in store.history("agent")] == [latest, latest - 1]
+        assert store.verify().versions == 6
+
+
+def test_what_was_set_aside_for_clearing_a_full_disk_is_not_used_up_by_saves(disk: Path) -> None:
+    with _open_beside(disk) as store:
+        aside = (store.path / "ballast").stat()
+        assert aside.st_size == aside.st_blocks * 512 > 0
+        _full(disk, store)
+        assert (store.path / "ballast").stat().st_size == aside.st_size
+        store.forget("one")
+        _use_up_free_pages(store)
+        store.forget("two")
+
+
+def test_a_store_whose_forgetting_found_no_room_at_all_can_be_read_and_ends_it_later(
+    disk: Path, tmp_path: Path
+) -> None:
+    with open_store(disk, tmp_path) as store:
+        _full(disk, store)
+        (store.path / "ballast").unlink()
+        _fill_up(disk)
+        with pytest.raises(StoreFull):
+            store.forget("one")
+    with pytest.warns(KeysBehind, match="at the next open"):
+        store = open_store(disk, tmp_path)
+    with store:
+        assert "one" not in store.names()
+        assert store.load("two").step == 15
+    (disk / "filler").unlink()
+    with open_store(disk, tmp_path) as store:
+        assert [entry.operation for entry in store.ledger(limit=2)] == ["destroy", "forget"]
+        store.verify()
 
 
 # --- a disk that fails ----------------------------------------------------------------------------

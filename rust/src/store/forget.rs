@@ -47,43 +47,66 @@ impl Store {
         self.flush()?;
         let view = self.writable_view()?;
         self.agent(&view, name)?.ok_or_else(|| unknown_name(name))?;
-        let (name, justification) = (name.to_owned(), justification.to_owned());
-        let (names, nodes, root) = self.write(move |change| {
-            let (names, nodes) = bury(change, &name, forks, &justification)?;
-            // Before anything is committed: a provider that is down leaves all as it is.
-            Ok((names, nodes, fresh_root(&*change.store.provider()?)?))
-        })?;
-        let replaced = self.destroy_doomed(Some(root))?;
-        for dead in nodes.chunks(NODES_A_BATCH) {
-            let dead = dead.to_vec();
+        let (names, nodes, root) = self.with_room(|| {
+            let (name, justification) = (name.to_owned(), justification.to_owned());
             self.write(move |change| {
-                change.delete(dead.clone());
-                Ok(())
-            })?;
+                let (names, nodes) = bury(change, &name, forks, &justification)?;
+                // Before anything is committed: a provider that is down leaves all as it is.
+                Ok((names, nodes, fresh_root(&*change.store.provider()?)?))
+            })
+        })?;
+        let mut root = Some(root);
+        let replaced = self.with_room(|| self.destroy_doomed(root.take()))?;
+        for dead in nodes.chunks(NODES_A_BATCH) {
+            match self.with_room(|| self.delete(dead.to_vec())) {
+                // It is forgotten all the same: these are noise, and `compact` finds them.
+                Err(error) if error.slug() == "full" => break,
+                deleted => deleted?,
+            }
         }
         Ok(Forgotten { names, replaced })
     }
 
+    fn delete(&self, dead: Vec<NodeId>) -> Result<()> {
+        self.write(move |change| {
+            change.delete(dead.clone());
+            Ok(())
+        })
+    }
+
     /// Finishes what a process that died had begun to forget. Keys are destroyed in any case; if the
-    /// provider is down, what opened the old file stays until a later open, which is a warning.
-    /// False if there was nothing to finish.
+    /// provider is down, what opened the old file stays until a later open, which is a warning. So is
+    /// a disk without any room, which must not keep readers out. False if there was nothing to
+    /// finish.
     pub(super) fn finish_forgetting(&self) -> Result<bool> {
         if self.known_view()?.head.doomed.is_empty() {
             return Ok(false);
         }
+        if let Err(failed) = self.with_room(|| self.drop_doomed_keys()) {
+            return self.put_off(failed, &["full"]);
+        }
+        match self.with_room(|| self.destroy_doomed(None)) {
+            Err(failed) => self.put_off(failed, &["full", "key-service"]),
+            Ok(_) => Ok(true),
+        }
+    }
+
+    /// Leaves it to the next open, with a warning, where the failure is one of these.
+    fn put_off(&self, failed: Error, slugs: &[&str]) -> Result<bool> {
+        if !slugs.contains(&failed.slug()) {
+            return Err(failed);
+        }
+        let what = "the key of what was forgotten is given up at the next open";
+        self.warn_of_keys(format!("{what}: {failed}"));
+        Ok(true)
+    }
+
+    fn drop_doomed_keys(&self) -> Result<()> {
         self.write(|change| {
             let forgotten = change.view.head.doomed.clone();
             let rewrite = keys::Change { forgotten, ..keys::Change::default() };
             change.store.newest_keys()?.rewrite(&change.store.folder, rewrite)
-        })?;
-        match self.destroy_doomed(None) {
-            Err(failed) if failed.slug() == "key-service" => {
-                let what = "the provider could not give up the key of what was forgotten";
-                self.warn_of_keys(format!("{what}: {failed}"));
-                Ok(true)
-            }
-            finished => finished.map(|_| true),
-        }
+        })
     }
 
     /// Destroys the keys of what is doomed, with what opened them; false if the provider keeps its

@@ -2,6 +2,7 @@
 
 mod agents;
 mod backlog;
+mod ballast;
 mod branches;
 mod clock;
 mod commit;

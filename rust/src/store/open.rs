@@ -1,6 +1,7 @@
 //! Opening and creating.
 
 use super::backlog::Backlog;
+use super::ballast;
 use super::compact::COPY_FILE;
 use super::head::Head;
 use super::queue::Queue;
@@ -236,6 +237,7 @@ impl Store {
         }
         if !store.is_read_only() {
             store.begin(interrupted)?;
+            ballast::set_aside(&store.folder);
         }
         if hold == Hold::Alone {
             if !store.is_read_only() {

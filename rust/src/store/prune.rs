@@ -170,7 +170,8 @@ impl Store {
                 self.all_names()?
             }
         };
-        names.into_iter().map(|name| self.prune_one(name, dry_run)).collect()
+        let pruned = |name: &String| self.with_room(|| self.prune_one(name.clone(), dry_run));
+        names.iter().map(pruned).collect()
     }
 
     fn prune_one(&self, name: String, dry_run: bool) -> Result<Pruned> {

@@ -17,6 +17,7 @@ mod walk;
 
 pub use check::{Checked, check};
 pub use copy::Progress;
+pub use room::is_short;
 pub use seat::Lmdb;
 
 use super::{Engine, FIRST_NUMBERED, FIRST_OF_MAPS, Make, Write};
@@ -265,8 +266,7 @@ impl Mapped {
         let bytes = bytes + bytes / 2 + (1 << 20);
         match cause {
             heed::Error::Io(ref io)
-                if io.raw_os_error() == Some(libc::EIO)
-                    && room::is_short(self.env.path(), bytes) =>
+                if io.raw_os_error() == Some(libc::EIO) && is_short(self.env.path(), bytes) =>
             {
                 failed(std::io::Error::from(std::io::ErrorKind::StorageFull).into())
             }
