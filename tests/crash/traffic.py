@@ -27,6 +27,10 @@ def labelled(label: str, base: int = 0) -> Agent:
     return agent
 
 
+def ready() -> None:
+    """Says that everything is imported."""
+
+
 def run(folder: str, process: int, transactions: int, seed: int) -> list[list[Any]]:
     """Does so many transactions; gives of each its name, what it gave, and what was asked for."""
     rng, done = random.Random(seed), list[list[Any]]()
