@@ -27,6 +27,9 @@ from dachi_fast.types import Witness
 from tests.children import environment
 from tests.stores import Counter
 
+# What ends a wait that would never end.
+WAIT_S = 20
+
 
 def _open(folder: Path, **more: Any) -> Store:
     """Opens a store whose ledger holds what was done to it, and no reads."""
@@ -193,7 +196,7 @@ def test_a_slow_one_holds_back_savers_but_neither_readers_nor_python(
 
     def wait() -> None:
         entered.set()
-        go_on.wait()
+        assert go_on.wait(WAIT_S)
 
     with (
         _open(tmp_path / "store", keys=keys, witness=kept) as store,
@@ -203,7 +206,7 @@ def test_a_slow_one_holds_back_savers_but_neither_readers_nor_python(
         kept.before_advance = wait
         try:
             first = pool.submit(store.save, Counter(), "first")
-            entered.wait()
+            assert entered.wait(WAIT_S)
             more = [pool.submit(store.save, Counter(), f"agent {at}") for at in range(8)]
             # The commit is on disk and may be read before the witness has been told.
             assert store.load("first").count == 0
@@ -211,7 +214,7 @@ def test_a_slow_one_holds_back_savers_but_neither_readers_nor_python(
             assert not any(saved.done() for saved in more)
         finally:
             go_on.set()
-        assert [saved.result().number for saved in [first, *more]] == [1] * 9
+        assert [saved.result(WAIT_S).number for saved in [first, *more]] == [1] * 9
     assert len(kept.told) < 11, "the savers that waited share a commit, and one word to the witness"
 
 
@@ -232,13 +235,15 @@ def test_a_reader_that_asked_before_a_commit_and_reads_after_it_is_right(
         def save_in_between() -> None:
             kept.before_newest = lambda: None
             counter.count = 1
-            pool.submit(store.save, counter, "agent").result()
+            pool.submit(store.save, counter, "agent").result(WAIT_S)
 
         kept.before_newest = save_in_between
         assert store.load("agent").count == 1
         # And one that reads between a commit and the word to the witness.
         counts = []
-        kept.before_advance = lambda: counts.append(pool.submit(store.load, "agent").result().count)
+        kept.before_advance = lambda: counts.append(
+            pool.submit(store.load, "agent").result(WAIT_S).count
+        )
         counter.count = 2
         store.save(counter, "agent")
         assert counts == [2]
