@@ -257,6 +257,10 @@ NAMES = [
 ]
 
 
+def _printable(name: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_name_steers_the_terminal(place: Place, name: str) -> None:
     with place.open() as store:
@@ -272,11 +276,14 @@ def test_no_name_steers_the_terminal(place: Place, name: str) -> None:
         place.run("show", "--", name, name),
         place.run("rollback", "--", name, name),
     ]
+    # A fork has no version before its first, no such path, and that tag no more.
+    assert [done.status for done in shown] == [0, 0, 0, 3, 0, 0, 3, 3]
     for done in shown:
         assert all(line.isprintable() for line in (done.out + done.err).splitlines())
         assert not set(done.out + done.err) & set("\x1b\x9b\x07\t\u202e\r")
     assert {"name": name} in place.run("names", "--json").lines
-    assert len(shown[0].out.splitlines()) == 2
+    assert set(shown[0].out.splitlines()) == {"critic", _printable(name)}
+    assert _printable(name)[:200] in shown[4].out
 
 
 def test_no_value_steers_the_terminal(place: Place) -> None:
@@ -289,8 +296,9 @@ def test_no_value_steers_the_terminal(place: Place) -> None:
     for arguments in (("show", "evil"), ("show", "evil", "seen"), ("diff", "evil")):
         for more in ((), ("--json",)):
             done = place.run(*arguments, *more)
-            assert done.status == 0
+            assert (done.status, done.err) == (0, "")
             assert done.out.replace("\n", "").isprintable()
+            assert "[31m" in done.out
 
 
 def test_no_path_steers_the_terminal(place: Place) -> None:
