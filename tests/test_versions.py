@@ -210,16 +210,17 @@ def test_a_name_that_is_taken_is_refused(store: Store, make: str) -> None:
     assert store.verify().versions == 4
 
 
-@pytest.mark.parametrize("make", ["fork", "copy"])
-@pytest.mark.parametrize("name", ["", "x" * 1025, "a\0b", "\ud800"])
+@pytest.mark.parametrize("make", ["fork", "copy", "save"])
+@pytest.mark.parametrize("name", ["", "x" * 1025, "\u00e9" * 512 + "x", "a\0b", "\ud800"])
 @pytest.mark.usefixtures("agent")
 def test_what_is_no_name_is_refused(store: Store, make: str, name: str) -> None:
     with pytest.raises(StoreError) as caught:
         _second(store, make, "agent", name)
     assert caught.value.code == "name"
+    assert store.names() == ["agent"]
 
 
-@pytest.mark.parametrize("make", ["fork", "copy"])
+@pytest.mark.parametrize("make", ["fork", "copy", "save"])
 @pytest.mark.parametrize("name", ["a/b", "../x", "x" * 1024, "\u00e9" * 512, "\U0001f980"])
 @pytest.mark.usefixtures("agent")
 def test_unusual_names_are_held(store: Store, make: str, name: str) -> None:
@@ -231,6 +232,8 @@ def test_unusual_names_are_held(store: Store, make: str, name: str) -> None:
 def _second(store: Store, make: str, name: str, to: str) -> None:
     if make == "fork":
         store.fork(name, to)
+    elif make == "save":
+        store.save(store.load(name), to)
     else:
         store.copy(name, to=to)
 
