@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import IO, NamedTuple
+
+import pytest
 
 import dachi_fast
 
@@ -41,3 +45,16 @@ def started(code: str, *arguments: str) -> Child:
     assert process.stdout is not None
     assert process.stderr is not None
     return Child(process, process.stdout, process.stderr)
+
+
+def unwritable(folder: Path) -> list[str]:
+    """Gives what to put before a command that is to see a folder on a read-only file system."""
+    place = shlex.quote(str(folder))
+    mount = f"mount --bind {place} {place} && mount -o remount,bind,ro {place}"
+    namespace = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*namespace, mount], check=False, capture_output=True).returncode
+    ):
+        pytest.skip("no mount namespaces here")
+    return [*namespace, f'{mount} && exec "$@"', "sh"]
