@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import json
 import random
+import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -236,6 +237,23 @@ def test_a_consistency_proof_with_any_byte_changed_is_refused(store: Store) -> N
             dataclasses.replace(proof, hashes=hashes).verify(key)
     with pytest.raises(ProofError):
         dataclasses.replace(proof, old=proof.new, new=proof.old).verify(key)
+
+
+def test_a_ledger_that_went_two_ways_does_not_continue_its_twin(tmp_path: Path) -> None:
+    with unsynced(tmp_path / "store") as store:
+        grow(store, 5)
+    shutil.copytree(tmp_path / "store", tmp_path / "twin")
+    with unsynced(tmp_path / "twin") as twin:
+        grow(twin, 9)
+        other = twin.checkpoint()
+    with unsynced(tmp_path / "store") as store:
+        grow(store, 13)
+        key, proof = store.verifier_key, store.prove_consistency(9)
+    proof.verify(key)
+    other.verify(key)  # signed by the same key, and of the same size
+    assert other.size == proof.old.size
+    with pytest.raises(ProofError, match="does not continue"):
+        dataclasses.replace(proof, old=other).verify(key)
 
 
 def test_fields_that_are_not_those_of_the_signed_text_are_refused(store: Store) -> None:
