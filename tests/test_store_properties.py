@@ -400,7 +400,7 @@ def test_a_store_says_what_a_dict_says() -> None:
         run_state_machine_as_test(
             StoreMachine,
             settings=settings(
-                max_examples=140,
+                max_examples=125,
                 stateful_step_count=100,
                 suppress_health_check=list(HealthCheck),
             ),
