@@ -195,6 +195,8 @@ $(VENV)/.test: $(VENV)/.build
 		print(*project["dependencies"], *project["optional-dependencies"]["cli"], sep="\n")' \
 		> $(VENV)/requirements.txt
 	@$(pip) install --group test --requirement $(VENV)/requirements.txt
+	@$(pip) install --group native 2>/dev/null || \
+		echo "hnswlib cannot be built without a C++ compiler and Python's headers: its tests are skipped"
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test
