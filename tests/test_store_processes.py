@@ -51,6 +51,15 @@ def make(folder: Path, name: str) -> None:
         store.save(Tally(), name)
 
 
+def save_anew(folder: Path) -> None:
+    """Forgets a name, and saves another object under it as often as before."""
+    with Store.open(folder / "store", keys=KeyFile(folder / "key")) as store:
+        saved = store.history("tally")[0].number
+        store.forget("tally")
+        for _ in range(saved):
+            store.save(Tally(), "tally", base="latest")
+
+
 def _run(*calls: str) -> None:
     """Runs calls of the functions above, each in a process of its own, at once."""
     script = "import sys; from pathlib import Path; from tests.test_store_processes import *; "
@@ -74,6 +83,27 @@ def test_processes_that_change_one_agent_lose_no_change(tmp_path: Path) -> None:
         assert store.load("tally").count == 75
         assert [version.number for version in store.history("tally")] == list(range(76, 0, -1))
         assert store.verify().versions == 76
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_what_another_process_forgot_is_not_brought_back_under_the_same_number(
+    tmp_path: Path, loaded: bool
+) -> None:
+    """Symptom: an object of before was saved over a name that was forgotten and saved anew.
+    Cause: the version that it came from was remembered by its number alone. Fix: and by its time.
+    """
+    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as store:
+        secret = Tally()
+        secret.count = 42
+        store.save(secret, "tally")
+        store.save(secret, "tally")
+        if loaded:
+            secret = store.load("tally")
+        _run(f"save_anew(Path({str(tmp_path)!r}))")
+        assert store.history("tally")[0].number == 2
+        with pytest.raises(Conflict, match="forgotten"):
+            store.save(secret, "tally")
+        assert store.load("tally").count == 0
 
 
 def test_processes_that_save_different_agents_do_not_mix(tmp_path: Path) -> None:

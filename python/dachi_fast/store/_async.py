@@ -208,7 +208,7 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
         """Does what `load_into` does; the module changes in one step, between two awaits."""
         row, plan, changes = await run(self._ready_for, module, name, version)
         await run(self._note_migration, name, row[0], changes)
-        self._swap(plan(), module, name, row[0])
+        self._swap(plan(), module, name, row)
         tell(name, row[0], changes, report)
         return module
 
@@ -232,7 +232,7 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
         old, plan, changes = await run(self._ready_for, into, name, to)
         plan()  # what does not fit is refused before anything is written
         row = await run(self._core.rollback, name, old[0], justification)
-        self._swap(plan(), into, name, row[0])
+        self._swap(plan(), into, name, row)
         await run(self._note_migration, name, row[0], changes)
         tell(name, row[0], changes, report)
         return version_of(row)

@@ -17,6 +17,7 @@ from dachi_fast.store._pending import Failures
 
 if TYPE_CHECKING:
     from dachi_fast.restore import Swap
+    from dachi_fast.store._records import Row
 
 # What has versions: a module, or a class with its Shared values.
 Live: TypeAlias = BaseModule | type[BaseModule]
@@ -121,17 +122,18 @@ class Handle:
         if changes:
             self._core.note_migration(name, number, note_of(changes))
 
-    def _swap(self, swap: Swap, module: BaseModule, name: str, number: int) -> None:
+    def _swap(self, swap: Swap, module: BaseModule, name: str, row: Row) -> None:
         """Changes a module to what a version is; callbacks that raise find it changed and known."""
         swap.write()
-        self._track(module, name, number)
+        self._track(module, name, row[0], row[1])
         swap.tell()
 
     def _base(self, live: Live, name: str) -> int:
         return self._mark(live, name).number
 
-    def _track(self, live: Live, name: str, number: int) -> None:
-        self._mark(live, name).set(number)
+    def _track(self, live: Live, name: str, number: int, created_ns: int = 0) -> None:
+        """Notes where what lives came from; 0 ns where its name cannot be forgotten."""
+        self._mark(live, name).set(number, created_ns)
 
     def _mark(self, live: Live, name: str) -> _core_store.Mark:
         """Gives what the core sets as soon as a save of the module or class is on disk."""

@@ -140,7 +140,7 @@ class Saves(SharedSaves):
             return default
         module, changes = restored(loaded)
         self._note_migration(name, row[0], changes)
-        self._track(module, name, row[0])
+        self._track(module, name, row[0], row[1])
         tell(name, row[0], changes, report)
         return module
 
@@ -179,6 +179,6 @@ class Saves(SharedSaves):
         plan, changes = ready_for(module, loaded)
         swap = plan()
         self._note_migration(name, row[0], changes)
-        self._swap(swap, module, name, row[0])
+        self._swap(swap, module, name, row)
         tell(name, row[0], changes, report)
         return module

@@ -216,7 +216,7 @@ class Versions(Handle):
         plan, changes = ready_for(into, loaded)
         swap = plan()
         row = self._core.rollback(name, old[0], justification)
-        self._swap(swap, into, name, row[0])
+        self._swap(swap, into, name, row)
         self._note_migration(name, row[0], changes)
         tell(name, row[0], changes, report)
         return version_of(row)

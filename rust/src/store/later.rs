@@ -69,7 +69,7 @@ impl Deferred {
 
     fn save(&self) -> Save<'_> {
         let (name, justification) = (&self.name, &self.justification);
-        Save { name, justification, base: self.base.number(), origin: Origin::Walk }
+        Save { name, justification, base: self.base.stamp(), origin: Origin::Walk }
     }
 
     fn tell(&mut self, result: Result<Version>) {
@@ -169,7 +169,7 @@ impl Store {
                 result => result,
             };
             if let Ok(version) = &result {
-                save.mark.set(version.number);
+                save.mark.set(version.into());
             }
             result
         });

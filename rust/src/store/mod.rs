@@ -51,7 +51,7 @@ pub use later::{Deferred, Repeat};
 pub use ledger::LedgerEntry;
 pub use living::wait_for_workers;
 pub use load::Loaded;
-pub use mark::{Base, Mark};
+pub use mark::{Base, Mark, Stamp};
 pub use open::{Access, Options, probe};
 pub use prune::{Limits, Pruned};
 pub use reads::AuditReads;

@@ -2,6 +2,7 @@
 
 use super::Store;
 use super::commit::Change;
+use super::mark::Stamp;
 use super::prune::Pruning;
 use super::records::{SHARED, Version, check_name, memory_type, version_key};
 use super::snapshot::EXPIRED;
@@ -32,7 +33,7 @@ pub struct Save<'a> {
     pub justification: &'a str,
     /// The version that the state came from: it must still be the latest. 0: the name must be new.
     /// None: whatever is there.
-    pub base: Option<u64>,
+    pub base: Option<Stamp>,
     /// Where it comes from.
     pub origin: Origin,
 }
@@ -71,7 +72,7 @@ impl Save<'_> {
 pub(super) struct Draft {
     name: String,
     justification: String,
-    base: Option<u64>,
+    base: Option<Stamp>,
     origin: Origin,
     /// The branch as it was when the state was compared with its latest version.
     agent: Arc<Agent>,
@@ -353,16 +354,18 @@ pub(super) fn check_justification(justification: &str) -> Result<()> {
     Err(Error::new("too-large", "a justification is longer than 16 KiB"))
 }
 
-fn check_base(name: &str, base: Option<u64>, latest: Option<&Version>) -> Result<()> {
-    let Some(base) = base else { return Ok(()) };
-    let latest = latest.map_or(0, |latest| latest.number);
-    if base == latest {
-        return Ok(());
-    }
+fn check_base(name: &str, base: Option<Stamp>, latest: Option<&Version>) -> Result<()> {
+    let Some(stamp) = base.filter(|stamp| !stamp.is_of(latest)) else { return Ok(()) };
+    let (base, latest) = (stamp.number, latest.map_or(0, |latest| latest.number));
     let what = if base == 0 {
         format!(
             "{name:?} was saved before and this object did not come from there: load it first, \
              save with base=\"latest\" to go on from here, or choose another name"
+        )
+    } else if base == latest {
+        format!(
+            "{name:?} was forgotten and saved anew since this object came from its version {base}: \
+             load the latest, or save with base=\"latest\" to bring back what was forgotten"
         )
     } else {
         format!(

@@ -25,11 +25,12 @@ impl Mark {
 
     #[getter]
     fn number(&self) -> u64 {
-        self.0.number()
+        self.0.stamp().number
     }
 
-    fn set(&self, number: u64) {
-        self.0.set(number);
+    #[pyo3(signature = (number, created_ns=0))]
+    fn set(&self, number: u64, created_ns: u64) {
+        self.0.set(store::Stamp { number, created_ns });
     }
 }
 

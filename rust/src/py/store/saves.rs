@@ -59,13 +59,13 @@ impl Store {
             let saves: Vec<_> = taken
                 .iter()
                 .map(|(name, flat, base, _, origin)| {
-                    let (base, origin) = (base.number(), origin.clone());
+                    let (base, origin) = (base.stamp(), origin.clone());
                     (Save { name, justification, base, origin }, flat)
                 })
                 .collect();
             let saves: Vec<_> = saves.iter().map(|(save, flat)| (save, *flat)).collect();
             let saved = core.save_together(&saves)?;
-            taken.iter().zip(&saved).for_each(|((.., mark, _), version)| mark.set(version.number));
+            taken.iter().zip(&saved).for_each(|((.., mark, _), version)| mark.set(version.into()));
             crate::error::Result::Ok(saved)
         })?;
         tell(py, &core, 2)?;
@@ -120,9 +120,9 @@ impl Store {
         let flat = capture.borrow_mut().take()?;
         let (saved, flat) = py.detach(|| {
             let saved = core.settled(save.name).and_then(|()| {
-                let (base, origin) = (base.number(), save.origin.clone());
+                let (base, origin) = (base.stamp(), save.origin.clone());
                 let saved = core.save(&Save { base, origin, ..*save }, &flat)?;
-                mark.set(saved.number);
+                mark.set((&saved).into());
                 Ok(saved)
             });
             (saved, flat)

@@ -46,7 +46,7 @@ impl Transaction {
                 Err(error) => return Err(error),
                 Ok(versions) => {
                     let marks = self.saves.iter().map(|saved| &saved.mark);
-                    marks.zip(&versions).for_each(|(mark, version)| mark.set(version.number));
+                    marks.zip(&versions).for_each(|(mark, version)| mark.set(version.into()));
                     return Ok(versions);
                 }
             }
@@ -105,7 +105,7 @@ impl Noted {
 impl Saved {
     fn draft(&self, store: &Store, view: &View, fresh: &mut Fresh) -> Result<Draft> {
         let (name, justification) = (&self.name, &self.justification);
-        let (base, origin) = (self.base.number(), self.origin.clone());
+        let (base, origin) = (self.base.stamp(), self.origin.clone());
         let save = Save { name, justification, base, origin };
         let agent = newest(store, view, name, fresh)?;
         store.draft_over(view, &save, &self.flat, agent)
