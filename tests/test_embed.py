@@ -56,6 +56,11 @@ def test_the_model_is_the_one_that_its_name_stands_for() -> None:
     assert _static._model().dimension == StaticEmbedder().dimension
 
 
+def test_embedders_show_their_names() -> None:
+    assert repr(HashingEmbedder(64)) == "<HashingEmbedder hashing-64/1, 64 components, norm unit>"
+    assert StaticEmbedder.name in repr(StaticEmbedder())
+
+
 def test_its_licence_comes_with_it() -> None:
     folder = Path(_static.__file__).parent
     assert "Apache License" in (folder / "LICENSE").read_text()

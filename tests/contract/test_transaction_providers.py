@@ -70,6 +70,11 @@ class TransactionProviderContract:
             assert tx.retrieve("neural_weights", second).content == {"n": 2}
             assert tx.retrieve(KIND, second, default=None) is None
 
+    def test_a_transaction_shows_where_it_is_and_whether_it_is_open(self, make: Make) -> None:
+        with TransactionManager(make("a")).sync as tx:
+            assert repr(tx).endswith(" on 'a', open>")
+        assert repr(tx).endswith(" on 'a', finished>")
+
     def test_what_a_block_raises_takes_all_of_it_back(self, make: Make) -> None:
         provider = make("a")
         [kept] = stored(provider, {"n": 1})

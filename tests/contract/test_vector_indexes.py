@@ -75,6 +75,10 @@ class VectorIndexContract:
             for k in (1, 10):
                 self.agree(index, truth, queries, k)
 
+    def test_it_shows_what_it_holds(self) -> None:
+        index, _, _ = self.both(9, 8, "dot")
+        assert repr(index) == f"<{type(index).__name__} of 9 vectors, 8 components, dot>"
+
     def test_it_takes_up_to_4096_components(self) -> None:
         index, truth, queries = self.both(400, 4096, "cosine")
         self.agree(index, truth, queries[:5], 10)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dachi_fast.embed._texts import checked_dimension, listed
+from dachi_fast.embed._texts import checked_dimension, described, listed
 from dachi_fast.errors import BadEmbedding, EmptyText
 
 if TYPE_CHECKING:
@@ -67,6 +67,9 @@ class CallableEmbedder:
         self.calibration = calibration
         self._fn = fn
         self._batch_size = batch_size
+
+    def __repr__(self) -> str:
+        return described(self)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Gives a vector for each text.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from dachi_fast._core import embed as _core
-from dachi_fast.embed._texts import checked_dimension, listed, vectors
+from dachi_fast.embed._texts import checked_dimension, described, listed, vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,9 @@ class HashingEmbedder:
     def __init__(self, dimension: int = 512) -> None:
         self.dimension = checked_dimension(dimension)
         self.name = f"hashing-{dimension}/1"
+
+    def __repr__(self) -> str:
+        return described(self)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Gives a vector for each text.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dachi_fast._core import embed as _core
 from dachi_fast.embed._calibration import Calibration
-from dachi_fast.embed._texts import listed, vectors
+from dachi_fast.embed._texts import described, listed, vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +51,9 @@ class StaticEmbedder:
     norm: Literal["unit"] = "unit"
     # From tools/fit_calibration.py.
     calibration = Calibration(slope=11.4479, intercept=-1.9127)
+
+    def __repr__(self) -> str:
+        return described(self)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Gives a vector for each text.

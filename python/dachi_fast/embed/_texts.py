@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dachi_fast.types import Embedder
+
 LARGEST_DIMENSION = 4096
 
 
@@ -30,3 +32,9 @@ def checked_dimension(dimension: int) -> int:
 def vectors(data: bytearray, dimension: int) -> NDArray[np.float32]:
     """Gives what the core made as an array, without a copy."""
     return np.frombuffer(data, np.float32).reshape(-1, dimension)
+
+
+def described(embedder: Embedder) -> str:
+    """Gives the `repr` of an embedder."""
+    kind = type(embedder).__name__
+    return f"<{kind} {embedder.name}, {embedder.dimension} components, norm {embedder.norm}>"

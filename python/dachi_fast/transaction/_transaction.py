@@ -38,6 +38,11 @@ class _Held:
         self._justification = justification
         self._place = place
 
+    def __repr__(self) -> str:
+        state = "open" if self.open else "finished"
+        names = ", ".join(repr(provider.namespace) for provider in self._providers)
+        return f"<{type(self).__name__} on {names}, {state}>"
+
     @property
     def open(self) -> bool:
         """Whether it was neither committed nor rolled back."""

@@ -61,6 +61,10 @@ class Hnswlib:
         self._live: set[int] = set()
         self._dead: set[int] = set()
 
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"<{name} of {len(self)} vectors, {self.dimension} components, {self.metric}>"
+
     @property
     def dimension(self) -> int:
         """Components of a vector."""
