@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import datetime
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,14 @@ async def run(code: str, names: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """The default store, in a folder of the test's own."""
+    dachi_fast.default_store().close()  # another test's
     monkeypatch.setenv("DACHI_FAST_STORE", str(tmp_path / "default.store"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return dachi_fast.default_store()
+    with dachi_fast.default_store() as store:
+        yield store
 
 
 # utcnow() is deprecated from Python 3.12 on; the document uses it.
@@ -78,4 +81,3 @@ async def test_both_operations_of_the_transactional_example_commit_atomically(
         ("code_generator_001", "neural_weights"),
     ]
     assert default.verify().ledger_entries == before + 2
-    default.close()

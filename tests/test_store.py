@@ -38,7 +38,7 @@ class Needy(BaseModule):
     parts: list[BaseModule] = Param(default_factory=list)
 
 
-class Flow(BaseModule):
+class StoredFlow(BaseModule):
     step: AdaptModule[Needy] = Param()
 
 
@@ -259,10 +259,12 @@ def test_what_an_adapt_module_holds_comes_back_though_its_params_have_no_default
 ) -> None:
     """Symptom: a load failed on a missing field. Cause: the held module's Params were looked up
     under the name of its spec, and nothing stands there. Fix: under the name of the module."""
-    flow = Flow(step=AdaptModule(Needy(weight=Param(data=2), parts=[Needy(weight=Param(data=3))])))
+    flow = StoredFlow(
+        step=AdaptModule(Needy(weight=Param(data=2), parts=[Needy(weight=Param(data=3))]))
+    )
     store.save(flow, "flow")
     assert same(store.load("flow").state_dict(), flow.state_dict())
-    other = Flow(step=AdaptModule(Needy(weight=Param(data=9))))
+    other = StoredFlow(step=AdaptModule(Needy(weight=Param(data=9))))
     store.load_into(other, "flow")
     assert same(other.state_dict(), flow.state_dict())
 
