@@ -103,17 +103,24 @@ enum Level<'py> {
 }
 
 impl<'py> Level<'py> {
-    /// The next value inside.
+    /// The next value inside that holds others, or with which a limit is exceeded; what comes before
+    /// it in a dict, and holds none, is counted on the way.
     fn next(&mut self, seen: &mut Seen) -> Option<Value<'py>> {
         match self {
-            Level::Dict(pairs, here) => {
+            Level::Dict(pairs, here) => loop {
                 let (key, value) = pairs.next()?;
                 if let Ok(text) = key.cast::<PyString>() {
                     seen.text(text);
                 }
+                if seen.is_atom(&value) {
+                    seen.values += 1;
+                    if seen.exceeded().is_none() {
+                        continue;
+                    }
+                }
                 *here = Some(key);
-                Some(value)
-            }
+                return Some(value);
+            },
             Level::List(values, next) => {
                 *next += 1;
                 values.next()

@@ -185,6 +185,13 @@ pub fn is_a(value: &Bound<'_, PyAny>, class: &Bound<'_, PyType>) -> bool {
     unsafe { ffi::PyObject_TypeCheck(value.as_ptr(), class.as_type_ptr()) != 0 }
 }
 
+/// Whether a class is another or derived from it; as [`is_a`], without asking either's metaclass.
+#[inline]
+pub fn is_subtype(class: &Bound<'_, PyType>, base: &Bound<'_, PyType>) -> bool {
+    // SAFETY: attached; both are live types.
+    unsafe { ffi::PyType_IsSubtype(class.as_type_ptr(), base.as_type_ptr()) != 0 }
+}
+
 /// What [`referents`] counts.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Referents {

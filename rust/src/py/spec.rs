@@ -56,7 +56,7 @@ impl<'py> Specs<'py> {
         let Some(kind) = spec.get_item(intern!(self.py, "kind"))? else { return Ok(None) };
         let Some(kind) = text(&kind) else { return Ok(None) };
         let Some(found) = self.class(kind)? else { return Ok(None) };
-        if self.depth >= MAX_DEPTH || !found.0.is_subclass(wanted)? {
+        if self.depth >= MAX_DEPTH || !raw::is_subtype(&found.0, wanted) {
             return Ok(None);
         }
         self.begun += 1;
@@ -196,7 +196,7 @@ impl<'py> Specs<'py> {
             return Ok((is_exact && is_sound(&found)).then(|| value.clone()));
         }
         match value.cast_exact::<PyDict>() {
-            Ok(spec) if class.is_subclass(self.side.module.bind(self.py))? => {
+            Ok(spec) if raw::is_subtype(class, self.side.module.bind(self.py)) => {
                 self.module(spec, class)
             }
             _ => Ok(None),
