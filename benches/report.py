@@ -171,7 +171,7 @@ def machine(one: dict[str, Any], passes: int) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in info["versions"].items())
     cpu = info.get("cpu", {}).get("brand_raw", info["processor"])
     day = datetime.datetime.fromisoformat(one["datetime"]).date()
-    commit = one["commit_info"].get("id", "unknown")[:10]
+    commit = _commit(one)
     measured = (
         f"Measured {day} at commit {commit} in {passes} pass{'es' * (passes > 1)}, on "
         f"{info['cores']} cores of {cpu}, "
@@ -183,18 +183,25 @@ def machine(one: dict[str, Any], passes: int) -> list[str]:
 
 def report(passes: list[dict[str, Any]]) -> str:
     """The text between the markers."""
-    full = [p for p in passes if not _only(p, _ELSEWHERE)] or passes
+    full = [p for p in passes if not _sections(p) <= _ELSEWHERE] or passes
     main_python = full[0]["machine_info"]["python_version"]
     lines = machine(full[0], len(full))
     for section, rows in collect(passes, main_python).items():
         if rows:
-            lines += ["", f"### {_SECTIONS[section]}", "", *table(rows)]
+            lines += ["", f"### {_SECTIONS[section]}", ""]
+            own = {_commit(p) for p in passes if section in _sections(p)}
+            if own != {_commit(full[0])}:
+                lines += [f"At commit {', '.join(sorted(own))}.", ""]
+            lines += table(rows)
     return "\n".join(lines)
 
 
-def _only(one: dict[str, Any], sections: set[str]) -> bool:
-    found = {Path(bench["fullname"].partition("::")[0]).stem for bench in one["benchmarks"]}
-    return found <= sections
+def _commit(one: dict[str, Any]) -> str:
+    return str(one["commit_info"].get("id", "unknown"))[:10]
+
+
+def _sections(one: dict[str, Any]) -> set[str]:
+    return {Path(bench["fullname"].partition("::")[0]).stem for bench in one["benchmarks"]}
 
 
 def main(readme: Path, files: list[Path]) -> None:
