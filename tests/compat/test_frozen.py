@@ -69,7 +69,7 @@ def _check_with_the_reader(folder: Path, entries: int) -> None:
         assert store.names() == NAMES
         assert store.document_names() == NAMES
         for name in NAMES:
-            found = [document.value for document in store.documents(name)]
+            found = [one.value for one in store.documents(name)]
             assert found == [document(number) for number in range(DOCUMENTS)]
         [shared] = store.shared_names()
         assert store.state(shared) == {"board": {"jobs": 3}}
