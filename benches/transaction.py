@@ -113,6 +113,8 @@ def _process(folder: str, name: str, begin: Any) -> None:
 
 def _in_processes(folder: Path, name: str, count: int) -> float:
     """Gives the time from the first transaction on: processes are started before."""
+    from benches.transaction import _process  # as children can import it; pytest has its own name
+
     context = multiprocessing.get_context("spawn")
     begin = context.Barrier(count + 1)
     processes = [
@@ -120,7 +122,7 @@ def _in_processes(folder: Path, name: str, count: int) -> float:
     ]
     for process in processes:
         process.start()
-    begin.wait()
+    begin.wait(timeout=60)
     start = time.perf_counter()
     for process in processes:
         process.join()
