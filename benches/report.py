@@ -11,6 +11,7 @@ import datetime
 import json
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,7 +186,9 @@ def report(passes: list[dict[str, Any]]) -> str:
     """The text between the markers."""
     full = [p for p in passes if not _sections(p) <= _ELSEWHERE] or passes
     main_python = full[0]["machine_info"]["python_version"]
-    lines = machine(full[0], len(full))
+    # A pass may have been measured a file at a time.
+    counts = Counter(section for one in full for section in _sections(one))
+    lines = machine(full[0], max(counts.values()))
     for section, rows in collect(passes, main_python).items():
         if rows:
             lines += ["", f"### {_SECTIONS[section]}", ""]
