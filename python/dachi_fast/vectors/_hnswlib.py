@@ -84,16 +84,18 @@ class Hnswlib:
         if len(numbers) != len(rows):
             raise VectorError("vector-count", f"{len(numbers)} ids and {len(rows)} vectors")
         with self._lock:
-            known = self._live | self._dead
-            needed = len(known.union(numbers.tolist()))
+            # What is looked at are the given ids, not all that there are.
+            given = set(numbers.tolist())
+            again = given & self._dead
+            needed = len(self._live) + len(self._dead) + len(given - again - self._live)
             if needed > self._graph.get_max_elements():
                 self._graph.resize_index(2 * needed)
-            for one in set(numbers.tolist()) & self._dead:
+            for one in again:
                 self._graph.unmark_deleted(one)
             # One thread: added at once, equal ids would race.
             self._graph.add_items(rows, numbers, num_threads=1)
-            self._live |= set(numbers.tolist())
-            self._dead -= self._live
+            self._live |= given
+            self._dead -= again
 
     def delete(self, ids: ArrayLike) -> int:
         """Takes vectors out and gives how many were there."""
