@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dachi_fast.errors import VectorError
-from dachi_fast.vectors._index import Found, Metric, Subset, ids_of, natural, rows_of
+from dachi_fast.vectors._index import Found, Metric, Subset, described, ids_of, natural, rows_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -62,8 +62,7 @@ class Hnswlib:
         self._dead: set[int] = set()
 
     def __repr__(self) -> str:
-        name = type(self).__name__
-        return f"<{name} of {len(self)} vectors, {self.dimension} components, {self.metric}>"
+        return described(self)
 
     @property
     def dimension(self) -> int:

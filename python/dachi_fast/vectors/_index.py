@@ -14,6 +14,8 @@ from dachi_fast.errors import VectorError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from dachi_fast.types import VectorIndex
+
 Metric = Literal["cosine", "dot", "euclidean"]
 """How vectors are compared: by angle, by inner product, or by distance."""
 
@@ -83,8 +85,7 @@ class _Index:
         self._dimension = self._core.dimension
 
     def __repr__(self) -> str:
-        name = type(self).__name__
-        return f"<{name} of {len(self)} vectors, {self.dimension} components, {self.metric}>"
+        return described(self)
 
     @property
     def dimension(self) -> int:
@@ -259,6 +260,12 @@ class Signs(_Index):
     """
 
     _PLAN = "signs"
+
+
+def described(held: VectorIndex) -> str:
+    """Gives the `repr` of an index."""
+    kind = type(held).__name__
+    return f"<{kind} of {len(held)} vectors, {held.dimension} components, {held.metric}>"
 
 
 def ids_of(ids: ArrayLike | Iterable[int]) -> NDArray[np.uint64]:
