@@ -11,11 +11,9 @@ It is neither encrypted nor proved, and has no versions: that is what a store is
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
 import struct
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ import numpy as np
 
 from dachi_fast import values
 from dachi_fast._core import codec
+from dachi_fast._files import replacing
 from dachi_fast.errors import DachiError, FormatTooNew, Malformed, StateTypeError, StateValueError
 from dachi_fast.module import load_owned
 from dachi_fast.spec import from_spec, full_spec, registry
@@ -87,7 +86,8 @@ class Checkpoint:
             "state": {k: writer.node(v, k, 0) for k, v in module.state_dict().items()},
         }
         text = json.dumps(document, ensure_ascii=False, allow_nan=False, default=_Node.shown)
-        _replace(Path(path), text.encode())
+        with replacing(Path(path)) as file:
+            file.write(text)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Checkpoint:
@@ -161,20 +161,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     ) as cause:
         raise Malformed("malformed", f"{path} cannot be read: {cause}", path=str(path)) from cause
     return spec, state
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
 
 
 # --- values to JSON -------------------------------------------------------------------------------
