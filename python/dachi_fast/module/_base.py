@@ -433,7 +433,7 @@ class BaseModule(Node):
         return cast("Self", new)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {k: v for k, v in self.__dict__.items() if k != "_module_views"}
+        state = {k: v for k, v in self.__dict__.copy().items() if k != "_module_views"}
         # Drawn now if nobody asked for it: each copy would draw its own.
         state["_module_id"] = self.id
         fixed = fixed_names(self)

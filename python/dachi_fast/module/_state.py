@@ -105,7 +105,7 @@ def undeclared(module: BaseModule, layout: Layout) -> list[tuple[str, Any]]:
     known = set(layout.names)
     return [
         (name, value)
-        for name, value in module.__dict__.items()
+        for name, value in module.__dict__.copy().items()  # other threads may add to it
         if isinstance(value, (Item, Node))
         and name not in known
         and not name.startswith(("_item_", "_adapt_"))
