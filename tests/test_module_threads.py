@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,7 @@ import pytest
 
 from dachi_fast import BaseModule, KeyFile, Param, Registry, Store, registry
 from dachi_fast.errors import SpecError
-
-_THREADS = 6
+from tests.threads import THREADS, together
 
 
 class Part(BaseModule):
@@ -33,18 +30,6 @@ def _switch_often() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
-
-
-def _together(work: Callable[[int], Any]) -> list[Any]:
-    """Runs `work` in threads that begin at the same moment; raises what one of them raised."""
-    start = threading.Barrier(_THREADS)
-
-    def run(number: int) -> Any:
-        start.wait()
-        return work(number)
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(run, range(_THREADS)))
 
 
 def _define(name: str, **body: Any) -> type[BaseModule]:
@@ -70,8 +55,8 @@ def test_the_registry_is_read_while_threads_define_classes() -> None:
             assert module in own.list_entries()
             own.list_tags()
 
-    _together(work)
-    assert len(own.candidates("Repeated")) == _THREADS * 40
+    together(work)
+    assert len(own.candidates("Repeated")) == THREADS * 40
     registry.deregister("Repeated")
 
 
@@ -89,12 +74,12 @@ def test_what_there_is_once_is_one_for_all_threads() -> None:
             view.register_callback(lambda _value: heard.append(number))
             return module.id, view, cls.schema(), type(cls().spec())
 
-        ids, views, schemas, made = zip(*_together(work), strict=True)
+        ids, views, schemas, made = zip(*together(work), strict=True)
         assert set(ids) == {module.id}
         assert len(set(map(id, views))) == 1
         assert set(schemas) == set(made) == {cls.schema()}
         module.x = 2
-        assert sorted(heard) == list(range(_THREADS))
+        assert sorted(heard) == list(range(THREADS))
 
 
 def test_threads_that_make_schemas_leave_the_filters_of_warnings_as_they_were() -> None:
@@ -109,7 +94,7 @@ def test_threads_that_make_schemas_leave_the_filters_of_warnings_as_they_were() 
             )
             cls.schema()
 
-    _together(work)
+    together(work)
     assert warnings.filters == before
 
 
@@ -126,7 +111,7 @@ def test_threads_build_modules_of_classes_that_others_define() -> None:
                 BaseModule.from_spec({"kind": f"Nothing{number}"})
         return found
 
-    assert _together(work) == [list(range(1, 31))] * _THREADS
+    assert together(work) == [list(range(1, 31))] * THREADS
 
 
 def test_threads_save_one_module_under_one_id(tmp_path: Path) -> None:
@@ -137,7 +122,7 @@ def test_threads_save_one_module_under_one_id(tmp_path: Path) -> None:
             def work(number: int, module: Saved = module, step: int = step) -> None:
                 store.save(module, f"{step} of {number}")
 
-            _together(work)
-            loaded = [store.load(f"{step} of {number}") for number in range(_THREADS)]
+            together(work)
+            loaded = [store.load(f"{step} of {number}") for number in range(THREADS)]
             assert {each.id for each in loaded} == {module.id}
             assert {each.part.id for each in loaded} == {module.part.id}

@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from dachi_fast import Attr, BaseModule, KeyFile, Param, Store
 from dachi_fast.errors import Conflict, DachiError, StoreClosed
+from tests.threads import together
 
 
 class Counter(BaseModule):
@@ -26,18 +26,6 @@ class Wide(BaseModule):
     leaves: list[BaseModule] = Param(default_factory=list)
 
 
-def _together(work: Callable[[int], Any], threads: int = 6) -> list[Any]:
-    """Runs `work` in threads that begin at the same moment; raises what one of them raised."""
-    start = threading.Barrier(threads)
-
-    def run(number: int) -> Any:
-        start.wait()
-        return work(number)
-
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(run, range(threads)))
-
-
 def test_threads_that_save_different_names_do_not_mix(store: Store) -> None:
     def work(number: int) -> None:
         counter = Counter()
@@ -45,7 +33,7 @@ def test_threads_that_save_different_names_do_not_mix(store: Store) -> None:
             counter.count = number * 1000 + step
             store.save(counter, f"agent {number}")
 
-    _together(work)
+    together(work)
     for number in range(6):
         versions = store.history(f"agent {number}")
         assert [version.number for version in versions] == list(range(20, 0, -1))
@@ -63,7 +51,7 @@ def test_threads_that_overrule_each_other_make_one_line_of_versions(store: Store
             numbers.append(store.save(counter, "agent", base="latest").number)
         return numbers
 
-    numbers = _together(work)
+    numbers = together(work)
     assert sorted(n for own in numbers for n in own) == list(range(1, 91))
     for number, own in enumerate(numbers):
         for step, version in enumerate(own):
@@ -82,7 +70,7 @@ def test_of_threads_that_build_on_one_version_one_wins(store: Store) -> None:
             return False
         return True
 
-    won = _together(work)
+    won = together(work)
     assert sum(won) == 1
     assert len(store.history("agent")) == 2
     assert store.load("agent").count == won.index(True)
@@ -113,7 +101,7 @@ def test_threads_load_whole_versions_while_another_saves(store: Store) -> None:
             assert store.diff("agent", 1, 1) == []
         return seen
 
-    _together(work, threads=4)
+    together(work, threads=4)
     assert store.load("agent").count == 39
     assert store.verify().versions == 40
 
@@ -138,7 +126,7 @@ def test_a_store_that_is_closed_while_threads_use_it_gives_each_an_answer(tmp_pa
             finally:
                 passed.release()
 
-    assert _together(work, threads=4) == ["closed", "refused", "refused", "refused"]
+    assert together(work, threads=4) == ["closed", "refused", "refused", "refused"]
     with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key")) as again:
         again.verify()
 
