@@ -105,10 +105,9 @@ class BaseModule(Node):
             >>> Named(name="a").spec().name
             'a'
         """
-        from dachi_fast.spec._describe import spec_of
+        from dachi_fast.spec._describe import spec_dict, spec_of
 
-        made = spec_of(self)
-        return made.model_dump() if to_dict else made
+        return spec_dict(self) if to_dict else spec_of(self)
 
     @classmethod
     def schema(cls) -> type[BaseSpec]:
@@ -367,14 +366,14 @@ class BaseModule(Node):
     def children(self) -> Iterator[BaseModule]:
         """Yields the modules directly below this one, each once."""
         seen: set[int] = set()
-        for _, child in _walk.own(self).children:
+        for _, child in _walk.children_of(self):
             if id(child) not in seen:
                 seen.add(id(child))
                 yield child
 
     def named_children(self) -> Iterator[tuple[str, BaseModule]]:
         """Yields `(name, module)` directly below this one."""
-        yield from _walk.own(self).children
+        yield from _walk.children_of(self)
 
     def apply(self, fn: Callable[[Any], object], include: Include = None) -> None:
         """Calls `fn` on this module, its Params and Attrs, then on its children's.
@@ -394,8 +393,8 @@ class BaseModule(Node):
         """
         wanted = _predicate(include)
         for module in list(self.modules()):
-            held = _walk.own(module, params=True, attrs=True)
-            for found in (module, *(p for _, p in held.params), *(a for _, a in held.attrs)):
+            params, attrs = (_walk.items_of(module, attrs=attrs)[0] for attrs in (False, True))
+            for found in (module, *(item for _, item in (*params, *attrs))):
                 if wanted(found):
                     fn(found)
 
