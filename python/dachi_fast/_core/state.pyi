@@ -44,17 +44,16 @@ def flatten(
 
 def held(
     module: BaseModule, *, params: bool = False, attrs: bool = False
-) -> tuple[list[tuple[str, Item[Any] | None]], list[tuple[str, BaseModule]]]:
+) -> tuple[list[tuple[str, Item[Any]]], list[tuple[str, BaseModule]]]:
     """Gives what one module holds itself.
 
     Args:
         module: the module.
         params: whether its Params are wanted.
-        attrs: likewise its Attrs.
+        attrs: whether its Attrs are wanted; not both.
 
     Returns:
-        The name of each Param or Attr with the item, or with None for a declared field of which
-        nobody asked for an item yet; and the children with their keys.
+        The Params or Attrs with their names, and the children with their keys.
 
     Raises:
         StateTypeError: as `flatten`.

@@ -341,27 +341,27 @@ class BaseModule(Node):
             >>> [p.data for p in Pair().parameters()]
             [1, 2]
         """
-        for _, item, _ in _walk.named_items(self, "", recurse, False, set()):
+        for _, item, _ in _walk.named_items(self, recurse=recurse, attrs=False):
             yield item
 
     def named_parameters(self, recurse: bool = True) -> Iterator[tuple[str, Param[Any]]]:
         """Yields `(dotted name, Param)` as `parameters` does."""
-        for name, item, _ in _walk.named_items(self, "", recurse, False, set()):
+        for name, item, _ in _walk.named_items(self, recurse=recurse, attrs=False):
             yield name, item
 
     def named_states(self, recurse: bool = True) -> Iterator[tuple[str, Attr[Any]]]:
         """Yields `(dotted name, Attr)` of this module, then of its children."""
-        for name, item, _ in _walk.named_items(self, "", recurse, True, set()):
+        for name, item, _ in _walk.named_items(self, recurse=recurse, attrs=True):
             yield name, item
 
     def modules(self) -> Iterator[BaseModule]:
         """Yields this module, then all below it, each once."""
-        for _, module in _walk.walk(self, "", set()):
+        for _, module in _walk.walk(self):
             yield module
 
     def named_modules(self) -> Iterator[tuple[str, BaseModule]]:
         """Yields `(dotted name, module)`; this module comes first and is named ""."""
-        yield from _walk.walk(self, "", set())
+        yield from _walk.walk(self)
 
     def children(self) -> Iterator[BaseModule]:
         """Yields the modules directly below this one, each once."""
@@ -393,7 +393,7 @@ class BaseModule(Node):
         """
         wanted = _predicate(include)
         for module in list(self.modules()):
-            params, attrs = (_walk.items_of(module, attrs=attrs)[0] for attrs in (False, True))
+            params, attrs = (_walk.items_of(module, attrs=attrs) for attrs in (False, True))
             for found in (module, *(item for _, item in (*params, *attrs))):
                 if wanted(found):
                     fn(found)

@@ -1,39 +1,39 @@
 //! What one module holds itself: its Params or Attrs, and its children.
 
 use super::errors::Attempt;
-use super::layout::Layout;
 use super::raw;
 use super::side::{ModuleSide, module_side};
 use super::sink::{Sink, Wanted};
 use super::walk;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
-/// Name of each with its item; None for a declared field of which nobody asked for an item yet.
-type Items<'py> = Vec<(String, Option<Bound<'py, PyAny>>)>;
+/// Name of each with its item.
+type Items<'py> = Vec<(Bound<'py, PyString>, Bound<'py, PyAny>)>;
 
-struct ItemSink<'py> {
+struct ItemSink<'a, 'py> {
     side: &'py ModuleSide,
     params: bool,
     attrs: bool,
     found: Items<'py>,
+    module: &'a Bound<'py, PyAny>,
     /// The items of declared fields that were asked for before, by name.
     views: Option<Bound<'py, PyDict>>,
     /// The item whose value the walk reads.
     item: Option<Bound<'py, PyAny>>,
 }
 
-impl<'py> Sink<'py> for ItemSink<'py> {
-    fn enter(&mut self, module: &Bound<'py, PyAny>, _: &Bound<'py, Layout>) -> Attempt<()> {
-        let views = module.getattr_opt(intern!(module.py(), "_module_views"))?;
-        self.views = views.and_then(|views| views.cast_into().ok());
-        Ok(())
-    }
-
-    fn leaf(&mut self, _: &str, name: &str, _: &Bound<'py, PyAny>) -> Attempt<()> {
-        let view = self.views.as_ref().map(|views| views.get_item(name)).transpose()?;
-        self.found.push((name.to_owned(), view.flatten()));
+impl<'py> Sink<'py> for ItemSink<'_, 'py> {
+    /// A declared field, whose item is made when it is first asked for.
+    fn leaf(&mut self, _: &str, name: &str, value: &Bound<'py, PyAny>) -> Attempt<()> {
+        let name = PyString::new(value.py(), name);
+        let view = self.views.as_ref().map(|views| views.get_item(&name)).transpose()?;
+        let view = match view.flatten() {
+            Some(view) => view,
+            None => self.viewed(&name)?,
+        };
+        self.found.push((name, view));
         Ok(())
     }
 
@@ -44,7 +44,8 @@ impl<'py> Sink<'py> for ItemSink<'py> {
         _: &Bound<'py, PyAny>,
         _: &Bound<'py, PyAny>,
     ) -> Attempt<()> {
-        self.found.push((name.to_owned(), self.item.take()));
+        let item = self.item.take().map(|item| (PyString::new(item.py(), name), item));
+        self.found.extend(item);
         Ok(())
     }
 
@@ -60,13 +61,18 @@ impl<'py> Sink<'py> for ItemSink<'py> {
             return Ok(false);
         }
         if if is_param { self.params } else { self.attrs } {
-            self.found.push((name.to_owned(), Some(item.clone())));
+            self.found.push((PyString::new(py, name), item.clone()));
         }
         Ok(true)
     }
 }
 
-impl<'py> ItemSink<'py> {
+impl<'py> ItemSink<'_, 'py> {
+    fn viewed(&self, name: &Bound<'py, PyString>) -> Attempt<Bound<'py, PyAny>> {
+        let view = self.side.view.bind(name.py());
+        Ok(view.call1((self.module, name, self.params))?)
+    }
+
     fn has_value(&self, item: &Bound<'py, PyAny>) -> Attempt<bool> {
         let py = item.py();
         let mut value = item.clone();
@@ -81,15 +87,16 @@ impl<'py> ItemSink<'py> {
 /// Gives what one module holds itself.
 #[pyfunction]
 #[pyo3(signature = (module, *, params=false, attrs=false))]
-#[expect(clippy::type_complexity, reason = "two lists of pairs")]
 pub fn held<'py>(
     module: &Bound<'py, PyAny>,
     params: bool,
     attrs: bool,
-) -> PyResult<(Items<'py>, Vec<(String, Bound<'py, PyAny>)>)> {
+) -> PyResult<(Items<'py>, walk::Keyed<'py>)> {
     let side = module_side(module.py())?;
-    let (found, views, item) = Default::default();
-    let mut sink = ItemSink { side, params, attrs, found, views, item };
+    let views = module.getattr_opt(intern!(module.py(), "_module_views"))?;
+    let views = views.and_then(|views| views.cast_into().ok());
+    let (found, item) = Default::default();
+    let mut sink = ItemSink { side, params, attrs, found, module, views, item };
     let wanted = Wanted { recurse: false, train: params, runtime: attrs };
     let children = walk::own(module, wanted, &mut sink)?;
     Ok((sink.found, children))

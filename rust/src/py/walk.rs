@@ -82,12 +82,15 @@ pub fn walk<'py, S: Sink<'py>>(
     Ok(walk.found)
 }
 
+/// Modules with their keys.
+pub type Keyed<'py> = Vec<(String, Bound<'py, PyAny>)>;
+
 /// Gives the leaves of `module` itself to `sink`; gives its children with their keys.
 pub fn own<'py, S: Sink<'py>>(
     module: &Bound<'py, PyAny>,
     wanted: Wanted,
     sink: &mut S,
-) -> Attempt<Vec<(String, Bound<'py, PyAny>)>> {
+) -> Attempt<Keyed<'py>> {
     let children = Walk::new(module.py(), wanted, sink)?.own(module)?;
     Ok(children.iter().map(|(key, child)| (key.to_owned(), child.clone())).collect())
 }
