@@ -137,7 +137,9 @@ impl Store {
     /// Lets go of what was read of namespaces whose keys are gone.
     pub(super) fn drop_forgotten(&self, keyring: &Keyring) -> Result<()> {
         self.spares()?.clear();
-        self.agents()?.retain(|namespace| keyring.namespaces().contains_key(namespace));
+        let has_key = |namespace: &[u8; 16]| keyring.namespaces().contains_key(namespace);
+        self.agents()?.retain(has_key);
+        self.sets()?.retain(has_key);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Comparing maps.
 
 use super::leaf::Entry;
-use super::map::{Map, Node, entries, leaf_entries};
+use super::map::{Map, Node, Order, Range, leaf_entries};
 use super::writer::FirstEight;
 use super::{Hash, Nodes};
 use crate::error::Result;
@@ -11,6 +11,16 @@ use std::hash::BuildHasherDefault;
 
 /// The entries of two maps that are not in both, ascending, never opening a subtree that both share.
 pub fn unshared(nodes: &dyn Nodes, a: &Node, b: &Node) -> Result<(Vec<Entry>, Vec<Entry>)> {
+    unshared_in(nodes, a, b, &Range::prefix(b""))
+}
+
+/// The same of a range alone: nothing is opened that has no keys of it.
+fn unshared_in(
+    nodes: &dyn Nodes,
+    a: &Node,
+    b: &Node,
+    range: &Range,
+) -> Result<(Vec<Entry>, Vec<Entry>)> {
     let (mut left, mut right) = (vec![a.clone()], vec![b.clone()]);
     loop {
         drop_common(&mut left, &mut right);
@@ -22,7 +32,8 @@ pub fn unshared(nodes: &dyn Nodes, a: &Node, b: &Node) -> Result<(Vec<Entry>, Ve
             let mut below = Vec::new();
             for node in std::mem::take(side) {
                 if node.height == height {
-                    below.extend(node.children(nodes)?.into_iter().map(|child| child.node));
+                    let children = node.children(nodes)?;
+                    below.extend(range.among(&children).iter().map(|child| child.node.clone()));
                 } else {
                     below.push(node);
                 }
@@ -35,6 +46,7 @@ pub fn unshared(nodes: &dyn Nodes, a: &Node, b: &Node) -> Result<(Vec<Entry>, Ve
         for node in side {
             all.extend(leaf_entries(nodes, &node)?);
         }
+        all.retain(|entry| range.contains(&entry.key));
         Ok(all)
     };
     Ok((read(left)?, read(right)?))
@@ -42,11 +54,15 @@ pub fn unshared(nodes: &dyn Nodes, a: &Node, b: &Node) -> Result<(Vec<Entry>, Ve
 
 /// The keys of which two maps hold different values, ascending; what both share is not opened.
 pub fn changed(nodes: &dyn Nodes, a: &Map, b: &Map) -> Result<Vec<Vec<u8>>> {
+    changed_in(nodes, a, b, &Range::prefix(b""))
+}
+
+/// The same of a range alone.
+pub fn changed_in(nodes: &dyn Nodes, a: &Map, b: &Map, range: &Range) -> Result<Vec<Vec<u8>>> {
+    let all = |map: &Map| map.range(nodes, range, Order::Ascending, usize::MAX);
     let (left, right) = match (&a.root, &b.root) {
-        (Some(a), Some(b)) => unshared(nodes, a, b)?,
-        (Some(a), None) => (entries(nodes, a)?, Vec::new()),
-        (None, Some(b)) => (Vec::new(), entries(nodes, b)?),
-        (None, None) => return Ok(Vec::new()),
+        (Some(a), Some(b)) => unshared_in(nodes, a, b, range)?,
+        _ => (all(a)?, all(b)?),
     };
     let mut keys = Vec::new();
     let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());

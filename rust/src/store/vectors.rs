@@ -1,0 +1,257 @@
+//! Vectors of documents as a namespace's map holds them, and the spaces that they lie in.
+//!
+//! | key | value |
+//! |---|---|
+//! | `s` ‖ space | model (varint length and text), dimension varint |
+//! | `w` ‖ space ‖ 00 ‖ document's id ‖ part u8 | a part of a vector record |
+//!
+//! A vector record: class u8, expires u64 (ns, 0 for never; that of the document), then the
+//! components of a vector of length 1, floats of 16 bits each. It is cut every
+//! [`MAX_INLINE_BYTES`], so that no part is a blob, and many vectors lie side by side in one leaf.
+//! What a class means, whoever embeds decides: searches are told which of them they may see.
+
+use super::documents::DocumentId;
+use crate::error::{Error, Result};
+use crate::tree::{Entry, MAX_INLINE_BYTES, Map, Nodes, Range};
+use crate::vector::{MOST_COMPONENTS, Metric, half};
+use crate::wire::{Put, Take};
+use std::collections::BTreeMap;
+
+/// What the keys of all spaces begin with.
+pub const SPACES: &[u8] = b"s";
+/// What the keys of all vectors begin with.
+pub const VECTORS: &[u8] = b"w";
+/// Longest name of a space.
+const MAX_SPACE_BYTES: usize = 255;
+/// Longest name of a model.
+const MAX_MODEL_BYTES: usize = 1024;
+/// Class and expiry.
+const HEADER_BYTES: usize = 9;
+/// How far the length of a vector of 16-bit components may be from 1: they are rounded by 2^-11.
+const SLACK: f32 = 1e-3;
+
+/// What the vectors of a space have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VectorSpace {
+    /// What made them.
+    pub model: String,
+    /// Components of each.
+    pub dimension: usize,
+}
+
+impl VectorSpace {
+    /// A space that can be.
+    pub fn new(model: &str, dimension: usize) -> Result<Self> {
+        check_text("a model", model, MAX_MODEL_BYTES)?;
+        if !(1..=MOST_COMPONENTS).contains(&dimension) {
+            let what = format!("a dimension is from 1 to {MOST_COMPONENTS}, not {dimension}");
+            return Err(Error::new("vector-setting", what));
+        }
+        Ok(VectorSpace { model: model.to_owned(), dimension })
+    }
+
+    /// The record.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.put_bytes(self.model.as_bytes());
+        out.put_varint(self.dimension as u64);
+        out
+    }
+
+    /// Reads a record.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut take = Take::new(bytes);
+        let (model, dimension) = (take.text()?, take.varint()?);
+        take.done()?;
+        let dimension = usize::try_from(dimension).unwrap_or(usize::MAX);
+        VectorSpace::new(model, dimension)
+            .map_err(|_| Error::new("malformed", "a space that cannot be"))
+    }
+
+    /// How long the record of a vector is.
+    fn record_bytes(&self) -> usize {
+        HEADER_BYTES + 2 * self.dimension
+    }
+
+    /// How many parts a vector has.
+    pub fn parts(&self) -> usize {
+        self.record_bytes().div_ceil(MAX_INLINE_BYTES)
+    }
+
+    /// The keys of a document's vector, ascending.
+    pub fn keys(&self, space: &str, id: &DocumentId) -> impl Iterator<Item = Vec<u8>> + use<> {
+        let mut key = vectors_prefix(space);
+        key.extend_from_slice(id);
+        // At most 17 parts: 4,096 components of two bytes.
+        (0..self.parts() as u8).map(move |part| [key.as_slice(), &[part]].concat())
+    }
+}
+
+/// Spaces by name.
+pub type Spaces = BTreeMap<String, VectorSpace>;
+
+/// The keys of a document's vectors in all spaces.
+pub fn keys_of(spaces: &Spaces, id: &DocumentId) -> impl Iterator<Item = Vec<u8>> {
+    spaces.iter().flat_map(move |(name, space)| space.keys(name, id))
+}
+
+/// The spaces of a namespace.
+pub fn spaces(nodes: &dyn Nodes, map: &Map) -> Result<Spaces> {
+    let spaces = map.prefixed(nodes, SPACES)?.into_iter();
+    let space = |entry: Entry| {
+        Ok((space_of(&entry.key)?, VectorSpace::decode(&entry.value.whole(nodes)?)?))
+    };
+    spaces.map(space).collect()
+}
+
+/// A vector of a document.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Embedded {
+    /// Which searches may see it.
+    pub class: u8,
+    /// When its document ceases to be there; 0 for never.
+    pub expires_ns: u64,
+    /// The vector, of length 1.
+    pub vector: Vec<f32>,
+}
+
+impl Embedded {
+    /// Of a vector of any length but none, which the space can take.
+    pub fn new(space: &VectorSpace, vector: &[f32]) -> Result<Self> {
+        if vector.len() != space.dimension {
+            let what = format!(
+                "a vector of {} components for a space of {}",
+                vector.len(),
+                space.dimension
+            );
+            return Err(
+                Error::new("vector-dimension", what).with("dimension", space.dimension as u64)
+            );
+        }
+        let mut lines = Vec::new();
+        Metric::Cosine.prepare(vector, &mut lines)?;
+        let vector = lines.iter().flat_map(|line| line.0).take(space.dimension).collect();
+        Ok(Embedded { vector, ..Embedded::default() })
+    }
+
+    /// The parts of the record.
+    pub fn encode(&self) -> Vec<Vec<u8>> {
+        let mut record = Vec::with_capacity(HEADER_BYTES + 2 * self.vector.len());
+        record.put_u8(self.class);
+        record.put_u64(self.expires_ns);
+        half::put(&self.vector, &mut record);
+        record.chunks(MAX_INLINE_BYTES).map(<[u8]>::to_vec).collect()
+    }
+}
+
+/// Puts the records of a space together from parts, which come as their keys ascend.
+pub struct Records<'a> {
+    space: &'a VectorSpace,
+    /// Of the keys.
+    prefix: Vec<u8>,
+    id: DocumentId,
+    /// What is there of a record.
+    record: Vec<u8>,
+}
+
+impl<'a> Records<'a> {
+    /// Of the space of this name.
+    pub fn new(name: &str, space: &'a VectorSpace) -> Self {
+        let (prefix, record) = (vectors_prefix(name), Vec::new());
+        Records { space, prefix, id: DocumentId::default(), record }
+    }
+
+    /// Takes a part; gives the document's id and header of a record that it completes, the components
+    /// of which it adds to `vectors`.
+    pub fn part(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        vectors: &mut Vec<f32>,
+    ) -> Result<Option<(DocumentId, u8, u64)>> {
+        let (id, part) = place(&self.prefix, key)?;
+        if self.record.is_empty() {
+            self.id = id;
+        }
+        let due = self.record.len() / MAX_INLINE_BYTES;
+        if self.id != id || usize::from(part) != due {
+            return Err(malformed("a part of a vector is missing"));
+        }
+        let left = self.space.record_bytes() - self.record.len();
+        if value.len() != left.min(MAX_INLINE_BYTES) {
+            return Err(malformed("a part of a vector has another length"));
+        }
+        self.record.extend_from_slice(value);
+        if value.len() < left {
+            return Ok(None);
+        }
+        let mut take = Take::new(&self.record);
+        let (class, expires_ns) = (take.u8()?, take.u64()?);
+        let start = vectors.len();
+        let finite = half::take(take.rest(), vectors);
+        let square: f32 = vectors.iter().skip(start).map(|value| value * value).sum();
+        self.record.clear();
+        match finite && (square - 1.0).abs() < 2.0 * SLACK {
+            true => Ok(Some((id, class, expires_ns))),
+            false => Err(malformed("a vector is not of length 1")),
+        }
+    }
+
+    /// Nothing may be left over.
+    pub fn done(&self) -> Result<()> {
+        match self.record.is_empty() {
+            true => Ok(()),
+            false => Err(malformed("a vector ends before it is complete")),
+        }
+    }
+}
+
+fn malformed(what: &'static str) -> Error {
+    Error::new("malformed", what)
+}
+
+/// A space's name must be text that keys can hold.
+pub fn check_space(space: &str) -> Result<()> {
+    check_text("a space", space, MAX_SPACE_BYTES)
+}
+
+fn check_text(what: &str, text: &str, most_bytes: usize) -> Result<()> {
+    let problem = if text.is_empty() {
+        format!("the name of {what} must not be empty")
+    } else if text.len() > most_bytes {
+        format!("the name of {what} is longer than {most_bytes} bytes of UTF-8")
+    } else if text.contains('\0') {
+        format!("the name of {what} must not hold a zero character")
+    } else {
+        return Ok(());
+    };
+    Err(Error::new("name", problem))
+}
+
+/// Key of a space.
+pub fn space_key(space: &str) -> Vec<u8> {
+    [SPACES, space.as_bytes()].concat()
+}
+
+/// The name of the space of a key.
+pub fn space_of(key: &[u8]) -> Result<String> {
+    let name = key.strip_prefix(SPACES).and_then(|name| std::str::from_utf8(name).ok());
+    name.map(str::to_owned).ok_or_else(|| malformed("a space has no name"))
+}
+
+/// What the keys of a space's vectors begin with.
+pub fn vectors_prefix(space: &str) -> Vec<u8> {
+    [VECTORS, space.as_bytes(), &[0]].concat()
+}
+
+/// The keys of a space's vectors.
+pub fn vectors_range(space: &str) -> Range {
+    Range::prefix(&vectors_prefix(space))
+}
+
+/// Document and part of a key.
+pub fn place(prefix: &[u8], key: &[u8]) -> Result<(DocumentId, u8)> {
+    let rest = key.strip_prefix(prefix).and_then(<[u8]>::split_last);
+    let place = rest.and_then(|(part, id)| Some((id.try_into().ok()?, *part)));
+    place.ok_or_else(|| malformed("a vector has a wrong key"))
+}
