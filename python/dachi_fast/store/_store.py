@@ -75,8 +75,8 @@ class Store(Async, Autosaves):
                 the store's place is refused. ``"default"``: a `FileWitness` in the user's state
                 folder. None: no witness, and an older copy is not noticed.
             limits: which versions saves keep while this handle is open, and how much memory the
-                vectors of documents may take. Default: the last 100, then one a day for 90 days, and
-                512 MiB. None: all, and 512 MiB.
+                vectors of documents may take. Default: the last 100, then one a day for 90 days;
+                and 512 MiB. None: all, and 512 MiB.
             audit_reads: how loads, histories and diffs come into the ledger. ``"batched"``: with
                 the next commit, at close, or, when the next one is read, after 1,000 of them or
                 60 s; equal ones in a row are one entry. What a process that dies had read since

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::tree::{Entry, MAX_INLINE_BYTES, Map, Nodes, Range};
 use crate::vector::{MOST_COMPONENTS, Metric, half};
 use crate::wire::{Put, Take};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What the keys of all spaces begin with.
 pub const SPACES: &[u8] = b"s";
@@ -102,6 +102,29 @@ pub fn spaces(nodes: &dyn Nodes, map: &Map) -> Result<Spaces> {
         Ok((space_of(&entry.key)?, VectorSpace::decode(&entry.value.whole(nodes)?)?))
     };
     spaces.map(space).collect()
+}
+
+/// Every vector must belong to a document, and end with it; these are when documents do.
+pub fn check_vectors(
+    nodes: &dyn Nodes,
+    map: &Map,
+    documents: &HashMap<DocumentId, u64>,
+) -> Result<()> {
+    for (name, space) in spaces(nodes, map)? {
+        let (mut records, mut vector) = (Records::new(&name, &space), Vec::new());
+        map.visit(nodes, &vectors_range(&name), &mut |key, value, _| {
+            vector.clear();
+            let Some((id, _, expires_ns)) = records.part(key, value, &mut vector)? else {
+                return Ok(());
+            };
+            match documents.get(&id) == Some(&expires_ns) {
+                true => Ok(()),
+                false => Err(malformed("a vector belongs to no document")),
+            }
+        })?;
+        records.done()?;
+    }
+    Ok(())
 }
 
 /// A vector of a document.
@@ -254,4 +277,117 @@ pub fn place(prefix: &[u8], key: &[u8]) -> Result<(DocumentId, u8)> {
     let rest = key.strip_prefix(prefix).and_then(<[u8]>::split_last);
     let place = rest.and_then(|(part, id)| Some((id.try_into().ok()?, *part)));
     place.ok_or_else(|| malformed("a vector has a wrong key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mutate;
+    use super::*;
+
+    const ID: DocumentId = [7; 16];
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn space(dimension: usize) -> Result<VectorSpace> {
+        VectorSpace::new("model", dimension)
+    }
+
+    /// The class, expiry and vector of a record, cut as it would lie there.
+    fn read(space: &VectorSpace, record: &[u8]) -> Result<(u8, u64, Vec<f32>)> {
+        let (mut records, mut vector) = (Records::new("tasks", space), Vec::new());
+        let mut header = None;
+        for (part, bytes) in record.chunks(MAX_INLINE_BYTES).enumerate() {
+            let mut key = [vectors_prefix("tasks").as_slice(), &ID].concat();
+            key.push(part as u8);
+            header = records.part(&key, bytes, &mut vector)?;
+        }
+        records.done()?;
+        let (_, class, expires_ns) = header.ok_or_else(|| malformed("no record"))?;
+        Ok((class, expires_ns, vector))
+    }
+
+    #[test]
+    fn the_record_and_key_of_the_page() -> Result<()> {
+        let space = space(2)?;
+        let vector = Embedded { class: 1, expires_ns: 5, ..Embedded::new(&space, &[3.0, 4.0])? };
+        assert_eq!(hex(&vector.encode().concat()), "010500000000000000cd38663a");
+        let keys: Vec<_> = space.keys("tasks", &ID).map(|key| hex(&key)).collect();
+        assert_eq!(keys, [format!("777461736b7300{}00", "07".repeat(16))]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_vector_of_any_dimension_comes_back_from_parts_that_are_no_blobs() -> Result<()> {
+        for dimension in [1, 2, 251, 252, 507, 508, 4_096] {
+            let space = space(dimension)?;
+            let wave: Vec<_> = (1..=dimension).map(|at| (at as f32).sin()).collect();
+            let vector = Embedded { class: 9, expires_ns: 3, ..Embedded::new(&space, &wave)? };
+            let parts = vector.encode();
+            assert_eq!(parts.len(), space.parts());
+            assert!(parts.iter().all(|part| part.len() <= MAX_INLINE_BYTES));
+            let (class, expires_ns, read) = read(&space, &parts.concat())?;
+            assert_eq!((class, expires_ns, read.len()), (9, 3, dimension));
+            let error = read.iter().zip(&vector.vector).map(|(a, b)| (a - b).abs());
+            assert!(error.fold(0.0, f32::max) < 5e-4);
+            // What was read is written as it was.
+            assert_eq!(Embedded { vector: read, ..vector }.encode(), parts);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn records_of_vectors_of_any_bytes() -> Result<()> {
+        let space = space(300)?;
+        let wave: Vec<_> = (1..=300).map(|at| (at as f32).cos()).collect();
+        let vector = Embedded { class: 1, expires_ns: 2, ..Embedded::new(&space, &wave)? };
+        let counts = mutate::fuzz("vector", &[vector.encode().concat()], |bytes| {
+            let (class, expires_ns, vector) = read(&space, bytes)?;
+            assert_eq!(Embedded { class, expires_ns, vector }.encode().concat(), bytes);
+            Ok::<_, Error>(())
+        });
+        assert!(counts.others_accepted > 0);
+        Ok(())
+    }
+
+    #[test]
+    fn spaces_of_any_bytes() -> Result<()> {
+        let corpus = [space(1)?.encode(), space(4_096)?.encode()];
+        let counts = mutate::fuzz("space", &corpus, |bytes| {
+            assert_eq!(VectorSpace::decode(bytes)?.encode(), bytes);
+            Ok::<_, Error>(())
+        });
+        assert!(counts.others_accepted > 0);
+        Ok(())
+    }
+
+    #[test]
+    fn keys_of_vectors_of_any_bytes() -> Result<()> {
+        let (space, prefix) = (space(300)?, vectors_prefix("tasks"));
+        let keys: Vec<_> = space.keys("tasks", &ID).collect();
+        let counts = mutate::fuzz("key of a vector", &keys, |key| {
+            let (id, part) = place(&prefix, key)?;
+            assert_eq!([prefix.as_slice(), &id, &[part]].concat(), key);
+            Ok::<_, Error>(())
+        });
+        assert!(counts.others_accepted > 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_record_without_one_of_its_parts_is_refused() -> Result<()> {
+        let space = space(600)?;
+        let parts = Embedded::new(&space, &[1.0; 600])?.encode();
+        let keys: Vec<_> = space.keys("tasks", &ID).collect();
+        for missing in 0..parts.len() {
+            let mut records = Records::new("tasks", &space);
+            let mut rest = keys.iter().zip(&parts).enumerate().filter(|(at, _)| *at != missing);
+            let read = rest.try_for_each(|(_, (key, part))| {
+                records.part(key, part, &mut Vec::new()).map(drop)
+            });
+            assert!(read.and_then(|()| records.done()).is_err());
+        }
+        Ok(())
+    }
 }

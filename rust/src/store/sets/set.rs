@@ -6,7 +6,7 @@ use crate::store::documents::DocumentId;
 use crate::store::vectors::{
     Records, VectorSpace, place, space_key, vectors_prefix, vectors_range,
 };
-use crate::tree::{Map, Nodes, changed_in};
+use crate::tree::{Map, Nodes, Range, changed_in};
 use crate::vector::{Index, Metric, Plan, Slots};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -72,32 +72,26 @@ impl Set {
             self.map = map.clone();
             return Ok(());
         }
-        let mut anew = Set::new(&self.name);
-        std::mem::swap(self, &mut anew);
-        drop(anew);
-        match self.fill(nodes, map) {
-            Ok(()) => self.map = map.clone(),
-            Err(error) => {
-                *self = Set::new(&self.name);
-                return Err(error);
-            }
-        }
+        // Its memory first: both would take twice as much.
+        *self = Set::new(&self.name);
+        *self = Set::read(&self.name, nodes, map)?;
         Ok(())
     }
 
     /// Reads all of it.
-    fn fill(&mut self, nodes: &dyn Nodes, map: &Map) -> Result<()> {
-        let Some(space) = map.get(nodes, &space_key(&self.name))? else { return Ok(()) };
+    fn read(name: &str, nodes: &dyn Nodes, map: &Map) -> Result<Set> {
+        let mut set = Set { map: map.clone(), ..Set::new(name) };
+        let Some(space) = map.get(nodes, &space_key(name))? else { return Ok(set) };
         let space = VectorSpace::decode(&space)?;
         let index = Index::new(space.dimension, Metric::Cosine, Plan::Auto)?;
-        let range = vectors_range(&self.name);
+        let range = vectors_range(name);
         let count = usize::try_from(map.count(nodes, &range)?).unwrap_or(usize::MAX);
-        let mut records = Records::new(&self.name, &space);
+        let mut records = Records::new(name, &space);
         index.fill(count / space.parts(), |put| {
             let (mut labels, mut vectors) = (Vec::new(), Vec::new());
             map.visit(nodes, &range, &mut |key, value, _| {
                 if let Some((id, class, expires_ns)) = records.part(key, value, &mut vectors)? {
-                    labels.push(u64::from(self.add(Row { id, class, expires_ns })));
+                    labels.push(u64::from(set.add(Row { id, class, expires_ns })));
                 }
                 if labels.len() == PIECE {
                     put(&labels, &vectors)?;
@@ -109,30 +103,37 @@ impl Set {
             put(&labels, &vectors)
         })?;
         records.done()?;
-        (0..self.rows.len() as u32).for_each(|label| self.place(&index, label));
-        self.filled = Some((space, index));
-        Ok(())
+        (0..set.rows.len() as u32).for_each(|label| set.place(&index, label));
+        set.filled = Some((space, index));
+        Ok(set)
     }
 
     /// Takes over what differs from its own map; false if that cannot be.
     fn follow(&mut self, nodes: &dyn Nodes, map: &Map) -> Result<bool> {
-        let prefix = vectors_prefix(&self.name);
-        let changed = changed_in(nodes, &self.map, map, &vectors_range(&self.name))?;
-        let ids = changed.iter().map(|key| Ok(place(&prefix, key)?.0));
-        let ids = ids.collect::<Result<BTreeSet<_>>>()?;
         let Some((space, index)) = self.filled.take() else { return Ok(false) };
-        let now = map.get(nodes, &space_key(&self.name))?;
-        if now.is_none_or(|now| now != space.encode()) {
-            return Ok(false);
+        let (prefix, declared) = (vectors_prefix(&self.name), Range::key(&space_key(&self.name)));
+        let ranges = [declared, vectors_range(&self.name)];
+        let changed = changed_in(nodes, &self.map, map, &ranges)?;
+        let mut parts: BTreeMap<_, _> = changed.into_iter().collect();
+        if parts.keys().any(|key| !key.starts_with(&prefix)) {
+            return Ok(false); // its vectors are of another model now
         }
+        let ids = parts.keys().map(|key| Ok(place(&prefix, key)?.0));
+        let ids = ids.collect::<Result<BTreeSet<_>>>()?;
         let gone: Vec<_> = ids.iter().filter_map(|id| self.remove(&index, id)).collect();
         index.delete(&gone);
-        let keys: Vec<_> = ids.iter().flat_map(|id| space.keys(&self.name, id)).collect();
+        // Of a vector that has become another one, a part may be as it was.
+        let keys = ids.iter().flat_map(|id| space.keys(&self.name, id));
+        let same: Vec<_> = keys.filter(|key| !parts.contains_key(key)).collect();
+        let same_parts = map.get_all(nodes, &same)?;
+        parts.extend(same.into_iter().zip(same_parts));
         let mut records = Records::new(&self.name, &space);
         let (mut labels, mut vectors) = (Vec::new(), Vec::new());
-        for (key, value) in keys.iter().zip(map.get_all(nodes, &keys)?) {
+        for (key, value) in parts {
             let Some(value) = value else { continue };
-            if let Some((id, class, expires_ns)) = records.part(key, &value.inline, &mut vectors)? {
+            if let Some((id, class, expires_ns)) =
+                records.part(&key, &value.inline, &mut vectors)?
+            {
                 labels.push(self.add(Row { id, class, expires_ns }));
             }
         }
