@@ -12,6 +12,7 @@ from dachi_fast import KeyFile, Limits, LmdbMemoryProvider, Store
 from dachi_fast.errors import (
     Conflict,
     EmbedderMismatch,
+    SnapshotExpired,
     StoreError,
     StoreReadOnly,
     UnknownName,
@@ -220,6 +221,28 @@ def test_spaces_are_apart(store: Store) -> None:
     assert session.similar(0, "undeclared", np.ones(3, np.float32), 9) == []
 
 
+def test_a_space_that_was_dropped_is_gone_with_its_vectors(store: Store) -> None:
+    [first, _] = commit(store, axis(0), axis(1))
+    session, other = begin(store), begin(store)
+    session.drop_space(0, SPACE)
+    assert session.spaces(0) == {}
+    assert near(session, axis(0)) == []
+    with pytest.raises(UnknownName, match="no space"):
+        session.drop_space(0, SPACE)
+    # Its name is free for another model, at once.
+    session.declare_space(0, SPACE, model="other", dimension=1)
+    session.embed(0, SPACE, first, np.ones(1, np.float32))
+    assert session.similar(0, SPACE, np.ones(1, np.float32), 9) == [(first, 1.0)]
+    assert near(begin(store), axis(0), 1) == [first]
+    session.commit()
+    other.embed(0, SPACE, first, axis(2))
+    with pytest.raises(Conflict):
+        other.commit()
+    session = begin(store)
+    assert session.similar(0, SPACE, np.ones(1, np.float32), 9) == [(first, 1.0)]
+    store.verify()
+
+
 def test_namespaces_are_apart(store: Store) -> None:
     [first] = commit(store, axis(0))
     session = begin(store, "other", "agent")
@@ -277,8 +300,9 @@ def test_a_document_that_gets_another_time_to_live_takes_its_vector_along(tmp_pa
     with Store.open(tmp_path / "store", keys=keys, witness=None, clock=clock) as store:
         [first] = commit(store, axis(0))
         session = begin(store)
-        how = {"agent_id": "agent", "justification": "", "ttl_ns": 500}
-        assert session.replace(0, "task", first, {"value": 1}, **how)
+        assert session.replace(
+            0, "task", first, {"value": 1}, agent_id="agent", justification="", ttl_ns=500
+        )
         assert near(session, axis(0)) == [first]
         clock.now_ns += 400
         assert near(session, axis(0)) == [first]
@@ -317,6 +341,35 @@ def test_a_fork_shares_vectors_a_copy_has_its_own_and_forgetting_ends_them(store
     session = begin(store, "copy")
     assert session.spaces(0) == {}
     assert near(session, axis(0)) == []
+
+
+def test_what_a_set_was_read_from_may_be_deleted_meanwhile(tmp_path: Path) -> None:
+    clock, keys = Clock(), KeyFile(tmp_path / "key")
+    with Store.open(tmp_path / "store", keys=keys, witness=None, clock=clock) as store:
+        ids = commit(store, *[axis(at % DIMENSION, at / 40) for at in range(40)])
+        session = begin(store)
+        assert near(session, axis(0), 100, recall=1.0) == near(begin(store), axis(0), 100)
+        for document_id in ids[:30]:
+            clock.now_ns += 700 * 10**9
+            other = begin(store)
+            delete(other, document_id)
+            other.commit()
+        assert set(near(begin(store), axis(0), 100)) == set(ids[30:])
+        with pytest.raises(SnapshotExpired):
+            near(session, axis(0), 100)
+        assert set(near(begin(store), axis(0), 100)) == set(ids[30:])
+
+
+def test_sets_that_make_room_for_each_other_find_the_same(tmp_path: Path) -> None:
+    keys, limits = KeyFile(tmp_path / "key"), Limits(vectors_bytes=0)
+    with Store.open(tmp_path / "store", keys=keys, witness=None, limits=limits) as store:
+        found = []
+        for name in ("one", "two"):
+            session = begin(store, name)
+            found.append(remembered(session, axis(0), axis(1)))
+            session.commit()
+        for _ in range(3):
+            assert [near(begin(store, name), axis(0)) for name in ("one", "two")] == found
 
 
 # --- who may do what at once ----------------------------------------------------------------------

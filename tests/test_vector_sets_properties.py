@@ -250,9 +250,7 @@ class Vectors(RuleBasedStateMachine):
 
 
 def test_vectors_are_those_of_a_dict_whatever_happens() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Vectors, settings=settings(max_examples=40, stateful_step_count=40)
-    )
+    run_state_machine_as_test(Vectors, settings=settings(max_examples=40, stateful_step_count=40))
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -160,6 +160,7 @@ class Transaction:
         """Gives name, model and dimension of each space of vectors."""
 
     def declare_space(self, name: int, space: str, model: str, dimension: int) -> None: ...
+    def drop_space(self, name: int, space: str) -> None: ...
     def embed(
         self,
         name: int,

@@ -54,6 +54,18 @@ class Vectors:
         self._check_writable()
         self._core.declare_space(place, space, model, natural(dimension, "dimension"))
 
+    def drop_space(self, place: int, space: str) -> None:
+        """Removes a space with all its vectors; their documents stay.
+
+        Raises:
+            UnknownName: there is no such space.
+
+        Complexity:
+            O(n) for n vectors.
+        """
+        self._check_writable()
+        self._core.drop_space(place, space)
+
     def embed(
         self,
         place: int,

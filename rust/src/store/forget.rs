@@ -134,12 +134,12 @@ impl Store {
         })
     }
 
-    /// Lets go of what was read of namespaces whose keys are gone.
+    /// Lets go of what was read of namespaces whose keys are gone; and of all vectors, as single ones
+    /// may be what a key was destroyed for.
     pub(super) fn drop_forgotten(&self, keyring: &Keyring) -> Result<()> {
         self.spares()?.clear();
-        let has_key = |namespace: &[u8; 16]| keyring.namespaces().contains_key(namespace);
-        self.agents()?.retain(has_key);
-        self.sets()?.retain(has_key);
+        self.agents()?.retain(|namespace| keyring.namespaces().contains_key(namespace));
+        self.sets()?.clear();
         Ok(())
     }
 

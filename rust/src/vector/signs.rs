@@ -148,9 +148,7 @@ impl Signs {
             self.keys(&coarse, int8.biases(), 0..table.capacity(), &mut room, &mut keys);
             for &(_, slot) in best.chosen() {
                 let own = keys.get(slot as usize).copied().unwrap_or(f32::MIN);
-                // A check for overflow would keep sixteen from being counted at once.
-                let nearer = |count: u32, &key: &f32| count.wrapping_add(u32::from(key >= own));
-                ranks.push(keys.iter().fold(0, nearer));
+                ranks.push(keys.iter().map(|&key| u32::from(key >= own)).sum());
             }
         }
         ranks.sort_unstable();

@@ -48,6 +48,10 @@ impl Transaction {
         self.run(py, |inner, core| inner.declare_space(core, name, space, declared))
     }
 
+    fn drop_space(&self, py: Python<'_>, name: usize, space: &str) -> PyResult<()> {
+        self.run(py, |inner, core| inner.drop_space(core, name, space))
+    }
+
     fn embed(
         &self,
         py: Python<'_>,

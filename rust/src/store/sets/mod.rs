@@ -91,9 +91,9 @@ impl Sets {
         self.held.values().map(|held| held.bytes).sum()
     }
 
-    /// Lets go of the sets of all namespaces but some.
-    pub fn retain(&mut self, keep: impl Fn(&Namespace) -> bool) {
-        self.held.retain(|(namespace, _), _| keep(namespace));
+    /// Lets go of all.
+    pub fn clear(&mut self) {
+        self.held.clear();
     }
 }
 
@@ -130,5 +130,41 @@ impl Store {
         drop(set);
         self.sets()?.measured(namespace, space, bytes);
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(sets: &Sets) -> Vec<&str> {
+        let mut names: Vec<_> = sets.held.keys().map(|(_, space)| space.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn what_was_not_searched_for_longest_makes_room() {
+        let mut sets = Sets::new(100);
+        for space in ["a", "b", "c"] {
+            sets.get([1; 16], space);
+            sets.measured([1; 16], space, 40);
+        }
+        assert_eq!(held(&sets), ["b", "c"]);
+        sets.get([1; 16], "b");
+        sets.get([2; 16], "d");
+        sets.measured([2; 16], "d", 40);
+        assert_eq!(held(&sets), ["b", "d"]);
+    }
+
+    #[test]
+    fn one_is_held_however_large_and_one_that_was_let_go_does_not_count() {
+        let mut sets = Sets::new(100);
+        sets.get([1; 16], "a");
+        sets.measured([1; 16], "a", 1_000);
+        assert_eq!(held(&sets), ["a"]);
+        sets.clear();
+        sets.measured([1; 16], "a", 1_000);
+        assert_eq!((held(&sets), sets.size_bytes()), (vec![], 0));
     }
 }

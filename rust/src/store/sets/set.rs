@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Vectors that are put at once while a set is filled: what they take meanwhile stays in the cache.
 const PIECE: usize = 1024;
+/// A set is read with room for an eighth more: the first vector beyond moves all of them.
+const SPARE: usize = 8;
 /// What a hash map and a tree take for a vector's place in them, about.
 const PLACES_BYTES: usize = 64;
 
@@ -87,7 +89,8 @@ impl Set {
         let range = vectors_range(name);
         let count = usize::try_from(map.count(nodes, &range)?).unwrap_or(usize::MAX);
         let mut records = Records::new(name, &space);
-        index.fill(count / space.parts(), |put| {
+        let count = count / space.parts();
+        index.fill(count.saturating_add(count / SPARE), |put| {
             let (mut labels, mut vectors) = (Vec::new(), Vec::new());
             map.visit(nodes, &range, &mut |key, value, _| {
                 if let Some((id, class, expires_ns)) = records.part(key, value, &mut vectors)? {

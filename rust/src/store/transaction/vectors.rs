@@ -15,7 +15,7 @@ use crate::store::sets::{Similar, Wish};
 use crate::store::snapshot::Pinned;
 use crate::store::vectors::{
     Embedded, Records, SPACES, Spaces, VectorSpace, check_space, keys_of, place, space_key,
-    space_of, vectors_prefix,
+    space_of, vectors_prefix, vectors_range,
 };
 use crate::store::view::View;
 use crate::tree::{Order, Range};
@@ -85,6 +85,19 @@ impl Transaction {
         self.note_space("space", name, vectors, &model)
     }
 
+    /// Removes a space with all its vectors.
+    pub fn drop_space(&mut self, store: &Store, name: usize, vectors: &str) -> Result<()> {
+        let (space, view) = self.space(name)?;
+        if !space.known_spaces(store, &view)?.contains_key(vectors) {
+            return Err(unknown_space(vectors));
+        }
+        let all = (&vectors_range(vectors), Order::Ascending, usize::MAX);
+        let keys = space.keys(store, &view, all)?.into_iter().chain([space_key(vectors)]);
+        space.writes.extend(keys.map(|key| (key, None)));
+        space.spaces.get_or_insert_default().remove(vectors);
+        self.note_space("drop", name, vectors, "")
+    }
+
     /// Gives a document its vector in a space, or another one.
     pub fn embed(
         &mut self,
@@ -146,7 +159,10 @@ impl Transaction {
         let wish = Wish { query, k, recall, visible, within, now_ns };
         let (space, view) = self.space(name)?;
         let own = space.own_vectors(store, &view, vectors)?;
-        let mut found = space.similar_others(store, &view, vectors, &wish, &own.ids)?;
+        let mut found = match space.writes.contains_key(&space_key(vectors)) {
+            true => Similar::new(), // it has only what this transaction put there
+            false => space.similar_others(store, &view, vectors, &wish, &own.ids)?,
+        };
         let first = |id: &DocumentId| [&vectors_prefix(vectors), id.as_slice(), &[0]].concat();
         space.reads.keys.extend(found.iter().map(|(id, _)| first(id)));
         if let Some(declared) = space.spaces.as_ref().and_then(|known| known.get(vectors)) {
@@ -253,7 +269,7 @@ impl Space {
             return Ok(own);
         }
         let declared = self.known_spaces(store, view)?.get(name).cloned();
-        let declared = declared.ok_or_else(|| unknown_space(name))?;
+        let Some(declared) = declared else { return Ok(own) };
         let mut records = Records::new(name, &declared);
         let written = self.writes.range(prefix.clone()..);
         for (key, part) in written.take_while(|(key, _)| key.starts_with(&prefix)) {
