@@ -21,15 +21,15 @@ DIMENSION = 384
 _FEATURES = 2048
 
 
-def texts() -> list[str]:
+def _texts() -> list[str]:
     """Sentences and comments, in an order that mixes the modules."""
     found: dict[str, None] = {}
     for path in sorted(Path(sysconfig.get_paths()["stdlib"]).rglob("*.py")):
         if "site-packages" in path.parts:
             continue
         source = path.read_text(errors="ignore")
-        told = re.findall(r'"""(.*?)"""', source, re.DOTALL) + re.findall(r"# (.{20,})", source)
-        for text in told:
+        texts = re.findall(r'"""(.*?)"""', source, re.DOTALL) + re.findall(r"# (.{20,})", source)
+        for text in texts:
             found |= dict.fromkeys(
                 piece.strip() for piece in re.split(r"[.\n]\s", text) if len(piece.split()) > 3
             )
@@ -39,10 +39,10 @@ def texts() -> list[str]:
 @cache
 def embedded(n: int) -> Any:
     """Gives n unit vectors, float32, shape ``(n, 384)``."""
-    chosen = texts()[:n]
-    assert len(chosen) == n, f"only {len(chosen)} texts"
+    texts = _texts()[:n]
+    assert len(texts) == n, f"only {len(texts)} texts"
     counts = np.zeros((n, _FEATURES), np.float32)
-    for row, text in zip(counts, chosen, strict=True):
+    for row, text in zip(counts, texts, strict=True):
         words = re.findall(r"\w+", text.lower())
         for word in [*words, *map(" ".join, pairwise(words))]:
             row[crc32(word.encode()) % _FEATURES] += 1

@@ -257,7 +257,7 @@ pub fn space_key(space: &str) -> Vec<u8> {
 }
 
 /// The name of the space of a key.
-pub fn space_of(key: &[u8]) -> Result<String> {
+fn space_of(key: &[u8]) -> Result<String> {
     let name = key.strip_prefix(SPACES).and_then(|name| std::str::from_utf8(name).ok());
     name.map(str::to_owned).ok_or_else(|| malformed("a space has no name"))
 }

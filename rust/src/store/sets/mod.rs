@@ -14,7 +14,7 @@ use super::documents::DocumentId;
 use super::view::Agent;
 use crate::error::{Error, Result};
 use crate::tree::Nodes;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, MutexGuard, RwLock};
 
 type Namespace = [u8; 16];
@@ -31,7 +31,7 @@ pub struct Wish<'a> {
     /// The classes that may be found.
     pub visible: &'a [u8],
     /// Only these may be found; None for all.
-    pub within: Option<&'a [DocumentId]>,
+    pub within: Option<&'a BTreeSet<DocumentId>>,
     /// What has expired by then is not found.
     pub now_ns: u64,
 }

@@ -201,7 +201,7 @@ impl Set {
     fn within(
         &self,
         index: &Index,
-        ids: &[DocumentId],
+        ids: &BTreeSet<DocumentId>,
         wish: &Wish<'_>,
         hidden: &BTreeSet<DocumentId>,
     ) -> Slots {

@@ -14,8 +14,8 @@ use crate::store::documents::{DocumentId, document_key, documents_prefix};
 use crate::store::sets::{Similar, Wish};
 use crate::store::snapshot::Pinned;
 use crate::store::vectors::{
-    Embedded, Records, SPACES, Spaces, VectorSpace, check_space, keys_of, place, space_key,
-    space_of, vectors_prefix, vectors_range,
+    Embedded, Records, SPACES, Spaces, VectorSpace, check_space, keys_of, place, space_key, spaces,
+    vectors_prefix, vectors_range,
 };
 use crate::store::view::View;
 use crate::tree::{Order, Range};
@@ -37,7 +37,7 @@ pub struct Near {
     /// The classes that may be found.
     pub visible: Vec<u8>,
     /// Only these may be found; None for all.
-    pub within: Option<Vec<DocumentId>>,
+    pub within: Option<BTreeSet<DocumentId>>,
 }
 
 /// What a transaction has written of the vectors of a space.
@@ -155,7 +155,7 @@ impl Transaction {
         check_space(vectors)?;
         let now_ns = self.now_ns(store)?;
         let Near { query, k, recall, visible, within } = near;
-        let (k, recall, within) = (*k, *recall, within.as_deref());
+        let (k, recall, within) = (*k, *recall, within.as_ref());
         let wish = Wish { query, k, recall, visible, within, now_ns };
         let (space, view) = self.space(name)?;
         let own = space.own_vectors(store, &view, vectors)?;
@@ -178,13 +178,10 @@ impl Space {
     /// The spaces that vectors lie in.
     fn known_spaces(&mut self, store: &Store, view: &View) -> Result<&Spaces> {
         if self.spaces.is_none() {
-            let range = Range::prefix(SPACES);
-            let keys = self.keys(store, view, (&range, Order::Ascending, usize::MAX))?;
-            let records = self.get_all(store, view, keys)?;
-            let spaces = records
-                .iter()
-                .map(|(key, record)| Ok((space_of(key)?, VectorSpace::decode(record)?)));
-            self.spaces = Some(spaces.collect::<Result<_>>()?);
+            // Nothing of its own is among them: who declares one asks here before.
+            let found = self.read(store, view, |map, nodes| spaces(nodes, map))?;
+            self.reads.ranges.push(Range::prefix(SPACES));
+            self.spaces = found;
         }
         Ok(self.spaces.get_or_insert_default())
     }
