@@ -303,7 +303,25 @@ def test_dicts_and_texts_are_hashed_alike_in_every_process() -> None:
     assert (
         tagged.tolist() == learner.features({"tags=x": 1, "tags=y": 1, "colour=red": True}).tolist()
     )
+    learner.texts = "words"
     assert learner.features("Sort a list!").tolist() == learner.features("sort, a LIST").tolist()
+
+
+@pytest.mark.parametrize("dimension", [64, 256, 300])
+def test_texts_are_read_by_what_they_mean(dimension: int) -> None:
+    learner = LinUCB(hashed_dimension=dimension)
+    told, near, far = map(learner.features, ["Sort a list", "Order a sequence", "Bake a cake"])
+    assert told.shape == (dimension,)
+    assert told @ told == pytest.approx(1)
+    assert told @ near > told @ far
+
+
+def test_a_text_of_which_no_meaning_is_known_is_read_by_its_words() -> None:
+    learner = LinUCB(hashed_dimension=16)
+    found = learner.features("สวัสดี").tolist()
+    learner.texts = "words"
+    assert found == learner.features("สวัสดี").tolist()
+    assert any(found)
 
 
 def test_a_text_may_be_read_by_any_callable() -> None:

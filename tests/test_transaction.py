@@ -20,6 +20,7 @@ from dachi_fast import (
     TransactionManager,
     reader,
 )
+from dachi_fast._core import state as _core_state
 from dachi_fast.errors import (
     AlreadyExists,
     Conflict,
@@ -286,6 +287,43 @@ def test_the_ledger_names_the_document_and_whose_it_is(store: Store) -> None:
         ("update", "x", "why"),
         ("delete", "default", "why"),
     ]
+
+
+def test_documents_that_go_together_are_one_entry_of_the_ledger(store: Store) -> None:
+    keys = put(store, *({"n": n} for n in range(5)))
+    session = LmdbMemoryProvider(store).begin()
+    assert session.count(0, KIND) == 5
+    told = {"operation": "delete", "agent_id": "x", "justification": "too old"}
+    absent = "00" * 16
+    assert session.remove_all(0, KIND, [*keys[:3], absent], **told) == 3  # type: ignore[arg-type]
+    assert session.remove_all(0, KIND, [absent], **told | {"operation": "unlearn"}) == 0  # type: ignore[arg-type]
+    session.commit()
+    entries = [entry for entry in store.ledger() if entry.agent_id == "x"][::-1]
+    assert [(e.operation, e.memory_type, e.justification) for e in entries] == [
+        ("delete", KIND, "too old"),
+        ("unlearn", KIND, "too old"),
+    ]
+    found = LmdbMemoryProvider(store).begin().each(0, KIND, newest=True)
+    assert [one.content["n"] for one in found] == [4, 3]
+
+
+def test_a_state_whose_transaction_failed_can_be_saved_in_another(store: Store) -> None:
+    [key] = put(store, {"n": 1})
+    agent = Counter()
+    agent.count = 3
+    mark, capture = store._mark(agent, "counter"), _core_state.capture(agent, copy_arrays=True)
+    session = LmdbMemoryProvider(store).begin()
+    session.save_captured("counter", capture, mark, "first try")
+    session.remove_all(0, KIND, [key], operation="delete", agent_id="x", justification="")
+    with begun(store) as tx:
+        tx.delete(KIND, key)
+    with pytest.raises(Conflict):
+        session.commit()
+    session = LmdbMemoryProvider(store).begin()
+    session.save_captured("counter", capture, mark, "second try")
+    session.commit()
+    assert (session.versions["counter"].number, mark.number) == (1, 1)
+    assert store.load("counter").count == 3
 
 
 def test_a_transaction_that_only_reads_writes_nothing_and_conflicts_with_nobody(

@@ -82,6 +82,10 @@ class LearningError(DachiError, ValueError):
     """A learner was given what it cannot learn from; nothing was changed."""
 
 
+class UnlearnIncomplete(LearningError):
+    """What a source taught cannot be taken back whole; nothing was changed."""
+
+
 class IntegrityError(DachiError):
     """What lies on disk is not what was written there; ``context`` says what and where."""
 
@@ -296,6 +300,8 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "learner-state": LearningError,
     "reward": LearningError,
     "setting": LearningError,
+    "source": LearningError,
+    "unlearn": UnlearnIncomplete,
     "another-agent": MigrationError,
     "another-learner": MigrationError,
     "empty-text": EmptyText,

@@ -139,6 +139,17 @@ class Transaction:
         """Replaces a document; without a time to live it keeps the one that it has."""
 
     def remove(self, place: _Place, document_id: bytes) -> bool: ...
+    def remove_all(
+        self, place: _Place, document_ids: list[bytes], operation: Literal["delete", "unlearn"]
+    ) -> int:
+        """Removes documents; the ledger has one entry of the operation, also if none was there.
+
+        Gives how many were.
+        """
+
+    def count(self, name: int, memory_type: str) -> int:
+        """Gives how many documents of a type there were when the transaction began."""
+
     def get(self, name: int, memory_type: str, document_id: bytes) -> _Document | None: ...
     def search(
         self,
@@ -186,7 +197,7 @@ class Transaction:
     def save(
         self, name: str, capture: Capture, justification: str, base: Mark | int | None, mark: Mark
     ) -> None:
-        """Saves a capture in the same commit."""
+        """Saves a capture in the same commit; if that fails, the capture can be saved again."""
 
     def commit(self) -> list[_Row]: ...
     def rollback(self) -> bool: ...

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from dachi_fast._core import learn as _core
-from dachi_fast.errors import LearningError
+from dachi_fast.embed import StaticEmbedder
+from dachi_fast.errors import EmptyText, LearningError
 
 if TYPE_CHECKING:
     from dachi_fast.learning._decision import Vector
@@ -75,6 +77,24 @@ def _number(value: Any) -> float:
         return float(value)
     except (TypeError, OverflowError) as cause:
         raise _bad(f"a feature's value is a number, not {_shown(value)}") from cause
+
+
+def meant(text: str, dimension: int) -> Vector | None:
+    """Gives what a text means as a vector of length 1; None where the embedder knows none of it.
+
+    It is `StaticEmbedder`'s, whose principal components come first: cut where there is no room for
+    all of it, ending in zeros where there is more.
+    """
+    try:
+        [found] = StaticEmbedder().embed([text])
+    except EmptyText:
+        return None
+    vector = np.zeros(dimension)
+    shared = min(dimension, found.size)
+    vector[:shared] = found[:shared]
+    # Not numpy's norm, whose order of summation depends on the processor.
+    length = math.sqrt(math.fsum(value * value for value in vector.tolist()))
+    return vector / length if length else None
 
 
 def text_vector(text: str, dimension: int) -> list[float]:

@@ -25,6 +25,7 @@ class Decision:
         scores: what the choice went by, one for each of `actions`: upper bounds, samples, expected
             rewards or probabilities, as the learner says.
         features: the context as the learner saw it: float64, shape `(d,)`.
+        context: the context if it was a text or a dict; None for a vector.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Decision:
     propensity: float | None
     scores: tuple[float, ...] = field(compare=False)
     features: Vector = field(compare=False, repr=False)
+    context: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,9 @@ class Experience:
         propensity: how probable the action was when it was chosen; None where that is not known.
         actions: what could be chosen then; None: everything that the learner knows.
         source: who or what taught it, for whoever is to take it back.
+        step: which of the learner's rewards it was, from 0 on; None before it was learned.
+        followed: after which version of the agent it was made; None before it is saved.
+        key: the id of the document that it is kept as; None before it is saved.
     """
 
     action: Any
@@ -58,3 +63,6 @@ class Experience:
     propensity: float | None = None
     actions: tuple[Any, ...] | None = None
     source: str | None = None
+    step: int | None = field(default=None, compare=False)
+    followed: int | None = field(default=None, compare=False)
+    key: str | None = field(default=None, compare=False)

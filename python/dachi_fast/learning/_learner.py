@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from numbers import Real
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
 from dachi_fast._core import learn as _core
-from dachi_fast.errors import LearningError, MigrationError
-from dachi_fast.learning._context import named, text_vector, vector_of
+from dachi_fast.errors import LearningError, MigrationError, UnlearnIncomplete
+from dachi_fast.learning._context import meant, named, text_vector, vector_of
 from dachi_fast.learning._decision import Decision, Experience, Vector
 from dachi_fast.module import Attr, BaseModule, Param
 from dachi_fast.spec import kind_of
@@ -32,9 +32,9 @@ class Learner(BaseModule):
     one that was saved. Decisions that wait for their reward are part of it.
 
     A context is a vector of one dimension for the learner's whole life (array or sequence of finite
-    numbers), a dict of features, or a text. Dicts and texts are hashed to `hashed_dimension`
-    numbers; for another reading of texts assign or override `embed`. Actions are values that can be
-    keys of a dict and that state can hold. They may come and go: what is offered can be chosen, and
+    numbers), a dict of features, or a text. Dicts are hashed to `hashed_dimension` numbers; texts are
+    read by `StaticEmbedder`, cut to as many; for another reading of texts assign or override
+    `embed`. Actions are values that can be keys of a dict and that state can hold. They may come and go: what is offered can be chosen, and
     what was learned about the others is kept until `drop`.
 
     Args:
@@ -42,6 +42,10 @@ class Learner(BaseModule):
         seed: of ties, samples and exploration; learners of equal seed and experience choose alike.
         hashed_dimension: how many numbers dicts and texts become. Default 128: more tells more
             features apart, and costs its square in learners with models of certainty.
+        texts: how texts are read. ``"meaning"``: by `StaticEmbedder`, whose first numbers say most.
+            ``"words"``: words and neighbouring words, hashed, which needs no English. Default
+            ``"meaning"``: of 600 questions about 20 modules LinUCB answered 26 % right, 20 % by
+            their words.
         max_pending: how many decisions wait for their reward; the oldest beyond are given up.
     """
 
@@ -49,6 +53,7 @@ class Learner(BaseModule):
     seed: int = Param(default=0)
     hashed_dimension: int = Param(default=128)
     max_pending: int = Param(default=1000)
+    texts: Literal["meaning", "words"] = Param(default="meaning")
 
     dimension: int = Attr(default=0)
     """Of contexts; 0 before the first."""
@@ -62,6 +67,11 @@ class Learner(BaseModule):
     """How many random numbers were drawn."""
     pending: dict[str, Decision] = Attr(default_factory=dict)
     """Decisions that wait for their reward, oldest first."""
+    lineage: list[tuple[str, int]] = Attr(default_factory=list)
+    """Stretches of the life that led here, and with which of the learned rewards each began: which
+    of an agent's experiences it has learned."""
+    unlearned: list[str] = Attr(default_factory=list)
+    """Which orders to take something back were carried out."""
 
     # --- choosing and learning --------------------------------------------------------------------
 
@@ -86,19 +96,28 @@ class Learner(BaseModule):
         pick = self._pick(x, [self.rows[action] for action in offered])
         action = offered[pick.at]
         decision = Decision(
-            self._next_id(x, action), action, offered, pick.propensity, tuple(pick.scores), x
+            self._next_id(x, action),
+            action,
+            offered,
+            pick.propensity,
+            tuple(pick.scores),
+            x,
+            kept(context),
         )
         self.pending[decision.id] = decision
         while len(self.pending) > max(self.max_pending, 1):
             del self.pending[next(iter(self.pending))]
         return decision
 
-    def update(self, decision: Decision | str, reward: float) -> bool:
+    def update(
+        self, decision: Decision | str, reward: float, *, source: str | None = None
+    ) -> bool:
         """Learns what a decision brought.
 
         Args:
             decision: what `choose` gave, or its id.
             reward: within `reward_range`; a bool stands for its ends.
+            source: who or what taught it, for whoever is to `unlearn` it.
 
         Returns:
             True; False, and nothing is changed, if that was learned before, or was given up for
@@ -115,7 +134,9 @@ class Learner(BaseModule):
             self._check_given(key)
             return False
         self._check()
-        self._learn(held.features, held.action, value, held.propensity, held.actions)
+        self._teach(
+            held.features, held.action, value, held.propensity, held.actions, checked_source(source)
+        )
         self.learned += 1
         del self.pending[key]
         return True
@@ -128,6 +149,7 @@ class Learner(BaseModule):
         *,
         propensity: float | None = None,
         actions: Iterable[Any] | None = None,
+        source: str | None = None,
     ) -> str:
         """Learns what an action brought that was not chosen here, for instance one of a log.
 
@@ -137,6 +159,7 @@ class Learner(BaseModule):
             reward: within `reward_range`; a bool stands for its ends.
             propensity: how probable the action was when it was chosen; None if not known.
             actions: what could be chosen then; None for all that are known.
+            source: who or what taught it, for whoever is to `unlearn` it.
 
         Returns:
             An id: `update` with it is no second lesson.
@@ -156,7 +179,8 @@ class Learner(BaseModule):
             )
         x = self.features(context)
         self._know(offered, x.size)
-        self._learn(x, action, value, _checked_propensity(propensity), offered)
+        likely = _checked_propensity(propensity)
+        self._teach(x, action, value, likely, offered, checked_source(source))
         self.learned += 1
         return self._next_id(x, action)
 
@@ -181,9 +205,33 @@ class Learner(BaseModule):
                     one.reward,
                     propensity=one.propensity,
                     actions=one.actions,
+                    source=one.source,
                 )
                 count += 1
         return count
+
+    def unlearn(
+        self, source: str, log: Iterable[Experience] = (), *, gone: Collection[int] = ()
+    ) -> None:
+        """Takes back what a source taught, as if its rewards had been left out of the log.
+
+        Time has passed all the same: what was learned before them has faded by them, too. Actions
+        that were chosen because of them stay chosen.
+
+        Args:
+            source: who or what taught it.
+            log: all that was learned, oldest first, with `Experience.step`, for learners that must
+                learn the rest anew.
+            gone: steps that the log lacks because they were taken back before.
+
+        Raises:
+            UnlearnIncomplete: the log lacks others (``unlearn``); nothing is changed.
+        """
+        raise UnlearnIncomplete(
+            "unlearn",
+            f"a {kind_of(type(self))} does not know how to take back what {source!r} taught",
+            source=source,
+        )
 
     def offer(self, actions: Iterable[Any], *, dimension: int | None = None) -> None:
         """Makes actions known without choosing, so that `learn` takes them.
@@ -244,12 +292,13 @@ class Learner(BaseModule):
         return x
 
     def embed(self, text: str) -> Any:
-        """Gives a text as a vector: its words and neighbouring words, hashed; of length 1.
+        """Gives a text as a vector of length 1, as `texts` says.
 
-        Override it in a subclass, or assign any callable, for another reading. What is assigned is
+        A text of which `StaticEmbedder` knows nothing is read by its words. Override it in a subclass, or assign any callable, for another reading. What is assigned is
         not saved: assign the same again after a load.
         """
-        return text_vector(text, self.hashed_dimension)
+        found = meant(text, self.hashed_dimension) if self.texts == "meaning" else None
+        return text_vector(text, self.hashed_dimension) if found is None else found
 
     def reward_of(self, reward: float) -> float:
         """Gives a reward as a float within `reward_range`; a bool stands for its ends.
@@ -287,6 +336,19 @@ class Learner(BaseModule):
         offered: tuple[Any, ...],
     ) -> None:
         raise NotImplementedError
+
+    def _teach(
+        self,
+        x: Vector,
+        action: Any,
+        reward: float,
+        propensity: float | None,
+        offered: tuple[Any, ...],
+        source: str | None,
+    ) -> None:
+        """Learns what somebody taught."""
+        del source
+        self._learn(x, action, reward, propensity, offered)
 
     def _grow(self, count: int, dimension: int) -> None:
         """Makes room for `count` actions more."""
@@ -366,6 +428,24 @@ def _offered(actions: Iterable[Any]) -> tuple[Any, ...]:
     if not offered:
         raise LearningError("actions", "no action is offered")
     return offered
+
+
+def checked_source(source: object) -> str | None:
+    """Gives a source.
+
+    Raises:
+        LearningError: it is no text (``source``).
+    """
+    if source is None or (isinstance(source, str) and source):
+        return source
+    raise LearningError("source", f"a source is a text that is not empty, not {source!r}")
+
+
+def kept(context: Any) -> Any:
+    """Gives what a decision keeps of a context beside its features: a text or a dict."""
+    if isinstance(context, str):
+        return context
+    return dict(context) if isinstance(context, Mapping) else None
 
 
 def _checked_propensity(propensity: float | None) -> float | None:

@@ -10,16 +10,20 @@ import numpy as np
 
 from dachi_fast._core import learn as _core
 from dachi_fast.errors import LearningError
+from dachi_fast.learning import _shares
 from dachi_fast.learning._learner import Learner, Pick
 from dachi_fast.module import Attr, Param
 
 if TYPE_CHECKING:
-    from dachi_fast.learning._decision import Vector
+    from collections.abc import Collection, Iterable
+
+    from dachi_fast.learning._decision import Experience, Vector
 
 # How much of its ridge a faded inverse may lose before it is solved anew.
 _LEAST_RIDGE: Final = 0.5
-_COMMON: Final = ("dimension", "rows", "learned", "decided", "pending")
+_COMMON: Final = ("dimension", "rows", "learned", "decided", "pending", "lineage", "unlearned")
 _SUMS: Final = ("gram", "moment", "inverse", "weights", "aged", "updates", "ridge_left")
+_SHARES: Final = ("shares", "share_gram", "share_moment", "share_aged")
 
 
 def _empty(dimensions: int) -> Any:
@@ -62,6 +66,14 @@ class Linear(Learner):
     ridge_left: list[float] = Attr(default_factory=list)
     """By row: which part of the ridge is left in its inverse."""
 
+    shares: dict[Any, dict[str | None, int]] = Attr(default_factory=dict)
+    """Action -> who taught it, None for nobody -> which of the shares that is. Actions that only
+    nobody taught have none: their sums say it all."""
+    share_gram: np.ndarray = Attr(default_factory=_empty(2))
+    """By share: its part of `gram`, the upper triangle."""
+    share_moment: np.ndarray = Attr(default_factory=_empty(2))
+    share_aged: list[int] = Attr(default_factory=list)
+
     def expectations(self, context: Any) -> dict[Any, float]:
         """Gives the reward that is expected of each known action, without choosing.
 
@@ -97,6 +109,7 @@ class Linear(Learner):
         moment[:, :kept] = self.moment[:, :kept]
         self.gram, self.moment = gram, moment
         self.inverse, self.weights = np.zeros_like(gram), np.zeros_like(moment)
+        _shares.resized(self, self.dimension, dimension)
         self.dimension = dimension
         for row in range(count):
             self._solve(row)
@@ -117,11 +130,24 @@ class Linear(Learner):
             return super().carry(other)
         new = copy.deepcopy(self)
         snapshot = other.snapshot()
-        for name in (*_COMMON, *_SUMS):
+        for name in (*_COMMON, *_SUMS, *_SHARES):
             setattr(new, name, snapshot[name])
         for row in range(len(new.rows)):
             new._solve(row)
         return new
+
+    def unlearn(
+        self, source: str, log: Iterable[Experience] = (), *, gone: Collection[int] = ()
+    ) -> None:
+        """Takes back what a source taught: the sums are those of all others, as they have faded.
+
+        They were kept apart since the source's first reward, so no log is needed.
+
+        Complexity:
+            O(d^3) for each action that it taught.
+        """
+        del log, gone
+        _shares.without(self, source)
 
     # --- what a learner is ------------------------------------------------------------------------
 
@@ -160,6 +186,22 @@ class Linear(Learner):
         self.updates[row] += 1
         self.ridge_left[row] *= fade
 
+    def _teach(
+        self,
+        x: Vector,
+        action: Any,
+        reward: float,
+        propensity: float | None,
+        offered: tuple[Any, ...],
+        source: str | None,
+    ) -> None:
+        apart, before = action in self.shares, None
+        if source is not None and not apart:
+            before = _shares.sums_of(self, self.rows[action])
+        self._learn(x, action, reward, propensity, offered)
+        if source is not None or apart:
+            _shares.credit(self, action, source, before, x, reward)
+
     def _grow(self, count: int, dimension: int) -> None:
         old = len(self.rows)
         model = (np.zeros((count, dimension, dimension)), np.zeros((count, dimension)))
@@ -178,6 +220,15 @@ class Linear(Learner):
             setattr(self, name, np.delete(getattr(self, name), row, axis=0))
         for held in (self.aged, self.updates, self.ridge_left):
             del held[row]
+
+    def drop(self, action: Any) -> None:
+        """Forgets an action and all that was learned about it; decisions for it are given up.
+
+        Raises:
+            LearningError: the action is not known (``actions``).
+        """
+        super().drop(action)
+        _shares.forget_action(self, action)
 
     def _model(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         return self.gram, self.moment, self.inverse, self.weights

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dachi_fast._core import learn as _core
-from dachi_fast.errors import LearningError
+from dachi_fast.errors import LearningError, UnlearnIncomplete
 from dachi_fast.learning._learner import Learner, Pick
 from dachi_fast.module import Attr, Param
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from dachi_fast.learning._decision import Experience, Vector
 
 
@@ -78,6 +80,51 @@ class SoftmaxPolicy(Learner):
         self.dimension = dimension
         for decision in self.pending.values():
             object.__setattr__(decision, "features", np.pad(decision.features, (0, more)))
+
+    def unlearn(
+        self, source: str, log: Iterable[Experience] = (), *, gone: Collection[int] = ()
+    ) -> None:
+        """Takes back what a source taught: learns all the others taught anew, from the log.
+
+        Each step went by the policy as it was, so nothing less gives what would have come of the
+        others alone. The log needs each step since the policy was made, with actions that are known
+        still.
+
+        Raises:
+            UnlearnIncomplete: it lacks some (``unlearn``); nothing is changed.
+        """
+        told = list(log)
+        left = [one for one in told if one.source != source]
+        self._check_log({one.step for one in told}.union(gone), left, source)
+        weights, baseline, learned = self.weights, self.baseline, self.learned
+        self.weights, self.baseline = np.zeros_like(weights), 0.0
+        try:
+            for one in left:
+                self.learned = one.step or 0
+                x, offered = self._wide(one.context), one.actions or tuple(self.rows)
+                self._learn(x, one.action, one.reward, one.propensity, offered)
+        except BaseException:
+            self.weights, self.baseline = weights, baseline
+            raise
+        finally:
+            self.learned = learned
+
+    def _check_log(self, steps: set[Any], left: list[Experience], source: str) -> None:
+        missing = self.learned - len(steps.intersection(range(self.learned)))
+        dropped = {repr(one.action) for one in left if one.action not in self.rows}
+        if not missing and not dropped:
+            return
+        why = f"{missing} of the {self.learned} rewards that it learned are not kept any more"
+        if dropped:
+            why = f"it has dropped {', '.join(sorted(dropped)[:3])}"
+        what = f"what {source!r} taught cannot be taken back from a SoftmaxPolicy: {why}"
+        raise UnlearnIncomplete("unlearn", what, source=source, missing=missing)
+
+    def _wide(self, context: Any) -> Vector:
+        """Gives a context's features, in which those that came later are 0."""
+        if isinstance(context, np.ndarray) and context.size < self.dimension:
+            context = np.pad(context, (0, self.dimension - context.size))
+        return self.features(context)
 
     # --- what a learner is ------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from dachi_fast._core import state as _core_state
 from dachi_fast.errors import Conflict, TransactionError
@@ -28,6 +28,7 @@ from dachi_fast.types import Document
 
 if TYPE_CHECKING:
     from dachi_fast._core import store as _core_store
+    from dachi_fast._core.state import Capture
     from dachi_fast.module import BaseModule
     from dachi_fast.store import Version
     from dachi_fast.store._queue import BaseVersion
@@ -307,6 +308,51 @@ class LmdbSession(Vectors):
             follows = mark.number  # of the state that was taken, whatever the module does meanwhile
         self._core.save(name, capture, justification, follows, mark)
         self._saved.append(name)
+
+    # --- for the package's own parts ----------------------------------------------------------------
+
+    def save_captured(
+        self, name: str, capture: Capture, mark: _core_store.Mark, justification: str
+    ) -> None:
+        """Saves a state that was taken before; it follows what the mark says at the commit.
+
+        If the commit fails, the capture can be saved again.
+        """
+        self._check_writable()
+        self._core.save(name, capture, justification, mark, mark)
+        self._saved.append(name)
+
+    def each(self, place: int, memory_type: str, *, newest: bool = False) -> Iterator[Document]:
+        """Gives all documents of a memory type in the order of storing, read as they are asked for.
+
+        No entry of the ledger: whoever goes through them says what for.
+        """
+        everything = Scan(None, ((b"", None),), in_order=True)
+        for key, row in self._rows(place, memory_type, everything, descending=newest):
+            yield _document(memory_type, key, row)
+
+    def count(self, place: int, memory_type: str) -> int:
+        """Gives how many documents of a memory type there were when the transaction began.
+
+        It does not depend on that number: others may store and delete some meanwhile.
+        """
+        return self._core.count(place, memory_type)
+
+    def remove_all(
+        self,
+        place: int,
+        memory_type: str,
+        document_ids: Sequence[str],
+        *,
+        operation: Literal["delete", "unlearn"],
+        agent_id: str,
+        justification: str,
+    ) -> int:
+        """Deletes documents as one operation of the ledger; gives how many were there."""
+        self._check_writable()
+        keys = [bytes.fromhex(document_id) for document_id in document_ids]
+        at = (place, memory_type, agent_id, justification)
+        return self._core.remove_all(at, keys, operation)
 
     def commit(self) -> None:
         """Commits; returned means on disk."""

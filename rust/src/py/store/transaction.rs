@@ -6,7 +6,7 @@ use super::versions::{VersionRow, row};
 use super::{Open, Store, core_of};
 use crate::error::{Error, Result};
 use crate::py::codec::{decoded, encoded};
-use crate::py::state::Capture;
+use crate::py::state::{Capture, keep_warm};
 use crate::py::types::types;
 use crate::store::{
     At, Content, Document, DocumentId, Indexes, Origin, Save, Search, Store as Core,
@@ -32,6 +32,8 @@ pub struct Transaction {
     store: Open,
     /// Locked only while detached, so that nobody waits for it with the GIL.
     inner: Mutex<Option<Inner>>,
+    /// What its states were taken from: they get them back if it fails, for another try.
+    captures: Mutex<Vec<Py<Capture>>>,
 }
 
 fn finished() -> Error {
@@ -54,6 +56,10 @@ impl Transaction {
         self.inner.lock().map_err(|_| Error::new("store", "an operation of a transaction died"))
     }
 
+    fn captures(&self) -> Result<MutexGuard<'_, Vec<Py<Capture>>>> {
+        self.captures.lock().map_err(|_| Error::new("store", "an operation of a transaction died"))
+    }
+
     /// Runs `work` detached.
     pub(super) fn run<T: Send>(
         &self,
@@ -73,7 +79,8 @@ impl Store {
     fn transaction(&self, py: Python<'_>, names: Vec<String>) -> PyResult<Transaction> {
         let core = self.core()?;
         let inner = py.detach(|| core.transaction(&names))?;
-        Ok(Transaction { store: Arc::clone(&self.open), inner: Mutex::new(Some(inner)) })
+        let (inner, captures) = (Mutex::new(Some(inner)), Mutex::default());
+        Ok(Transaction { store: Arc::clone(&self.open), inner, captures })
     }
 }
 
@@ -136,6 +143,25 @@ impl Transaction {
         self.run(py, |inner, core| inner.remove(core, at(&place), document_id))
     }
 
+    /// Removes documents; in the ledger that is one operation.
+    fn remove_all(
+        &self,
+        py: Python<'_>,
+        place: Place,
+        document_ids: Vec<DocumentId>,
+        operation: &str,
+    ) -> PyResult<usize> {
+        let operation = match operation {
+            "unlearn" => "unlearn",
+            _ => "delete",
+        };
+        self.run(py, |inner, core| inner.remove_all(core, at(&place), &document_ids, operation))
+    }
+
+    fn count(&self, py: Python<'_>, name: usize, memory_type: &str) -> PyResult<u64> {
+        self.run(py, |inner, core| inner.count(core, name, memory_type))
+    }
+
     fn get<'py>(
         &self,
         py: Python<'py>,
@@ -185,17 +211,31 @@ impl Transaction {
         let flat = capture.borrow_mut().take()?;
         let (base, mark) = (follow(base), Arc::clone(&mark.get().0));
         let save = Save { name, justification, base: None, origin: Origin::Walk };
-        self.run(py, |inner, _| inner.save(&save, base, mark, flat))
+        self.run(py, |inner, _| inner.save(&save, base, mark, flat))?;
+        self.captures()?.push(capture.clone().unbind());
+        Ok(())
     }
 
     fn commit(&self, py: Python<'_>) -> PyResult<Vec<VersionRow>> {
         let core = core_of(&self.store)?;
-        let versions = py.detach(|| {
+        let (versions, states) = py.detach(|| {
             let inner = self.inner()?.take().ok_or_else(finished)?;
-            inner.commit(&core)
+            Result::Ok((inner.commit(&core), inner.into_states()))
         })?;
-        tell(py, &core, 2)?;
-        Ok(versions.iter().map(row).collect())
+        let captures = std::mem::take(&mut *self.captures()?);
+        match versions {
+            Ok(versions) => {
+                states.into_iter().for_each(keep_warm);
+                tell(py, &core, 2)?;
+                Ok(versions.iter().map(row).collect())
+            }
+            Err(error) => {
+                for (capture, flat) in captures.iter().zip(states) {
+                    capture.borrow_mut(py).flat = Some(flat);
+                }
+                Err(error.into())
+            }
+        }
     }
 
     /// Lets go of it; nothing of it is there. False if it was finished before.

@@ -32,7 +32,7 @@ type Fresh = HashMap<String, Arc<Agent>>;
 
 impl Transaction {
     /// Commits it; returned means on disk. Gives the versions that were saved.
-    pub fn commit(self, store: &Store) -> Result<Vec<Version>> {
+    pub fn commit(&self, store: &Store) -> Result<Vec<Version>> {
         if self.saves.is_empty() && self.spaces.iter().all(|space| space.writes.is_empty()) {
             return Ok(Vec::new());
         }

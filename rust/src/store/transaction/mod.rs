@@ -8,6 +8,7 @@
 //! transactions together are serializable in the order of their commits.
 
 mod commit;
+mod many;
 mod vectors;
 
 pub use vectors::Near;
