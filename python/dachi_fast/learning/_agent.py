@@ -11,13 +11,35 @@ from dachi_fast.learning._learner import Learner  # noqa: TC001 - likewise
 from dachi_fast.learning._linear import LinUCB
 from dachi_fast.learning._mixin import NeuralLearningMixin
 from dachi_fast.module import BaseModule, Param
+from dachi_fast.store._autosave import Autosave, Timer
 
 if TYPE_CHECKING:
     from dachi_fast.learning._decision import Experience
+    from dachi_fast.store._queue import BaseVersion, Done
 
 
 # By id of a living agent: how its life ends. No attribute of the agent, which may be copied.
 _lives: Final[dict[int, AsyncExitStack[bool | None]]] = {}
+
+
+class _Saver:
+    """Saves an agent with what it has experienced."""
+
+    def __init__(self, agent: BaseAgent) -> None:
+        self._agent = agent
+
+    def _queue(
+        self,
+        module: BaseModule,  # noqa: ARG002 - the agent
+        name: str,  # noqa: ARG002 - its own
+        justification: str,
+        base: BaseVersion,  # noqa: ARG002 - the version that it came from
+        done: Done,
+        *,
+        skip_equal: bool = False,
+    ) -> None:
+        agent = self._agent
+        agent._memory().save(agent._saving(justification), done, skip_equal=skip_equal)
 
 
 class BaseAgent(NeuralLearningMixin, BaseModule):
@@ -74,6 +96,18 @@ class BaseAgent(NeuralLearningMixin, BaseModule):
     async def on_stop(self) -> None:
         """Ends a life; what it changes is saved."""
 
+    def _autosave(self) -> Autosave:
+        """Gives a block that saves now and then while it runs."""
+        return Autosave(
+            _Saver(self),
+            self,
+            self._name(),
+            every_s=self.save_every_s,
+            justification="periodic save",
+            on_error=None,
+            timer=Timer(),
+        )
+
     async def __aenter__(self) -> Self:
         from asyncio import current_task
 
@@ -82,10 +116,7 @@ class BaseAgent(NeuralLearningMixin, BaseModule):
         async with AsyncExitStack() as stack:
             stack.enter_context(_sigterm.cancels(current_task()))
             await self.on_start()
-            store = self._store()
-            saving = store.autosave(
-                self, self._name(), every_s=self.save_every_s, justification="periodic save"
-            )
+            store, saving = self._store(), self._autosave()
             # Whoever is cancelled while the last save is on its way still leaves it behind.
             stack.callback(store.flush)
             await stack.enter_async_context(saving)

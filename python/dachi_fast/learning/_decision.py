@@ -51,6 +51,8 @@ class Experience:
         actions: what could be chosen then; None: everything that the learner knows.
         source: who or what taught it, for whoever is to take it back.
         step: which of the learner's rewards it was, from 0 on; None before it was learned.
+        stretch: of which stretch of the agent's life; None before it is saved. A new one begins
+            where an agent goes on from a rollback or a fork.
         followed: after which version of the agent it was made; None before it is saved.
         key: the id of the document that it is kept as; None before it is saved.
     """
@@ -64,5 +66,6 @@ class Experience:
     actions: tuple[Any, ...] | None = None
     source: str | None = None
     step: int | None = field(default=None, compare=False)
+    stretch: str | None = field(default=None, compare=False)
     followed: int | None = field(default=None, compare=False)
     key: str | None = field(default=None, compare=False)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 
 from dachi_fast.adapt import AdaptModule, wrap
-from dachi_fast.errors import LearningError, UnknownName
+from dachi_fast.errors import LearningError, UnknownName, UnlearnIncomplete
+from dachi_fast.learning._context import vector_of
 from dachi_fast.learning._decision import Decision, Experience
-from dachi_fast.learning._learner import Learner
+from dachi_fast.learning._experiences import own
+from dachi_fast.learning._learner import Learner, kept
 from dachi_fast.learning._linear import LinUCB
+from dachi_fast.learning._recall import Recall
 from dachi_fast.learning._saved import (
     NOTHING,
     NeuralState,
@@ -26,6 +29,9 @@ from dachi_fast.learning._saved import (
 from dachi_fast.migrate import MigrationReport
 from dachi_fast.module import BaseModule, Param
 from dachi_fast.spec import kind_of
+
+from dachi_fast.store._off_loop import run
+from dachi_fast.store._records import version_of
 
 if TYPE_CHECKING:
     from dachi_fast.adapt import Wrapped
@@ -46,7 +52,7 @@ class _Declared(BaseModule):
     learner: AdaptModule[Learner] = Param(default_factory=LinUCB)  # type: ignore[arg-type]
 
 
-class NeuralLearningMixin:
+class NeuralLearningMixin(Recall):
     """An agent that learns from what its choices bring, and keeps that across lifetimes.
 
     It goes beside any base class and asks for nothing: no `__init__`, metaclass or `super()`.
@@ -57,6 +63,9 @@ class NeuralLearningMixin:
     instance, by default the name of the class; into `neural_store`, by default `default_store()`.
     Agents that live at the same time need ids of their own: the second that saves under one id gets
     a `Conflict`.
+
+    What it experiences is kept beside its versions, in the commit of the state that learned it, and
+    found again by `experiences`: the newest `experience_limit` of them.
 
     Example:
         >>> import asyncio
@@ -80,6 +89,9 @@ class NeuralLearningMixin:
 
     neural_store: Store | None = None
     """Where the agent is saved; None for `default_store()`."""
+    experience_limit: int | None = None
+    """How many experiences are kept; None for 10,000, or fewer of contexts of more than 838 numbers:
+    64 MB of them. Forks share what is kept. With 0 nothing is."""
 
     if TYPE_CHECKING:
         learner: AdaptModule[Learner]
@@ -126,7 +138,7 @@ class NeuralLearningMixin:
         decision = self._chosen(context, actions, decide)
         if decide == "durable":
             try:
-                self._store().save(self._neural_root(), self._name(), justification=_WHY)
+                self._saved(_WHY).result()
             except BaseException:
                 self._withdraw(decision)
                 raise
@@ -164,7 +176,7 @@ class NeuralLearningMixin:
         Args:
             action: what was done; one that was offered before.
             context: in which situation.
-            outcome: what came of it; given back in the experience, not learned from.
+            outcome: what came of it; kept with the experience, not learned from.
             reward: within the learner's `reward_range`; a bool stands for its ends.
             decision: the decision that this settles, or its id.
             propensity: how probable the action was, where somebody else chose it and that is known.
@@ -174,29 +186,30 @@ class NeuralLearningMixin:
             The experience.
 
         Raises:
-            LearningError: reward, context, action or decision cannot be used; nothing is changed.
+            LearningError: reward, context, action, decision or source cannot be used; nothing is
+                changed.
+            StateError: the outcome is nothing that state can hold; nothing is changed.
         """
-        learner = self.learner.adapted
-        value = learner.reward_of(reward)
-        key = decision if isinstance(decision, (str, type(None))) else decision.id
-        if key is None:
-            key = self._settled_by(action, context)
-        held = None if key is None else learner.pending.get(key)
-        if key is None:
-            key = learner.learn(context, action, value, propensity=propensity)
-            self._remember(key)
-        else:
-            learner.update(key, value)
-        if held is not None:
-            propensity = held.propensity
-        offered = None if held is None else held.actions
-        return Experience(action, context, outcome, value, key, propensity, offered, source)
+        learner, memory, told = self.learner.adapted, self._memory(), own(outcome)
+        with memory.lock:
+            value = learner.reward_of(reward)
+            key = decision if isinstance(decision, (str, type(None))) else decision.id
+            if key is None:
+                key = self._settled_by(action, context)
+            lesson = Experience(action, context, told, value, None, propensity, None, source)
+            if key is None:
+                made = self._lesson(lesson)
+                self._remember(str(made.id))
+            else:
+                made = self._settle(key, lesson) or replace(lesson, id=key)
+        return replace(made, context=context, outcome=outcome)
 
     def update_weights(
         self,
         outcome: Experience | Mapping[str, Any] | float,
         *,
         decision: Decision | str | None = None,
+        source: str | None = None,
     ) -> bool:
         """Learns the reward of a decision.
 
@@ -204,6 +217,7 @@ class NeuralLearningMixin:
             outcome: an `Experience`, a mapping with a ``reward``, a number or a bool.
             decision: for which decision, or its id; None for this task's last one. An experience
                 says so itself; one without an id is a lesson of its own.
+            source: who or what taught it; None for what an experience says.
 
         Returns:
             True; False, and nothing is changed, if the decision's reward was learned before.
@@ -211,45 +225,47 @@ class NeuralLearningMixin:
         Raises:
             LearningError: there is no reward in it (``reward``), nothing was chosen in this task
                 (``decision``), or as `record_experience` raises; nothing is changed.
+            StateError: the outcome holds what state cannot; nothing is changed.
         """
-        learner = self.learner.adapted
-        if isinstance(outcome, Experience) and decision is None:
-            if outcome.id is not None:
-                return learner.update(outcome.id, outcome.reward)
-            learner.learn(
-                outcome.context,
-                outcome.action,
-                outcome.reward,
-                propensity=outcome.propensity,
-                actions=outcome.actions,
-            )
-            return True
-        reward = learner.reward_of(_reward_in(outcome))
-        key = decision if decision is not None else self._last_id()
-        if key is None:
-            raise LearningError(
-                "decision",
-                "nothing was chosen in this task: say decision=, or record_experience()",
-            )
-        return learner.update(key, reward)
+        learner, memory = self.learner.adapted, self._memory()
+        given = outcome if isinstance(outcome, Experience) else None
+        told = own(dict(outcome) if isinstance(outcome, Mapping) else given.outcome if given else outcome)
+        source = given.source if source is None and given is not None else source
+        with memory.lock:
+            if given is not None and given.id is None and decision is None:
+                self._lesson(replace(given, outcome=told, source=source))
+                return True
+            value = learner.reward_of(_reward_in(outcome))
+            key = decision if isinstance(decision, (str, type(None))) else decision.id
+            if key is None:
+                key = given.id if given is not None else self._last_id()
+            if key is None:
+                raise LearningError(
+                    "decision",
+                    "nothing was chosen in this task: say decision=, or record_experience()",
+                )
+            lesson = Experience(None, None, told, value, source=source)
+            return self._settle(key, lesson) is not None
 
     # --- lasting ----------------------------------------------------------------------------------
 
     async def save_neural_state(self, *, justification: str = "") -> Version:
         """Saves what was learned, as the next version of the agent's id; returned means on disk.
 
-        The state is taken before the first await; cancelling whoever waits does not take it back.
+        What was experienced since the last save goes into the same commit. Both are taken before
+        the first await; cancelling whoever waits does not take them back.
 
         Args:
             justification: why, for the ledger and the history.
 
         Raises:
             Conflict: another agent saved under this id since this one was restored or saved.
-            DachiError: what else `Store.asave` raises.
+            DachiError: what else `Store.asave` raises. What was experienced goes with the next save
+                then.
         """
-        return await self._store().asave(
-            self._neural_root(), self._name(), justification=justification
-        )
+        from asyncio import shield, wrap_future
+
+        return version_of(await shield(wrap_future(self._saved(justification))))
 
     async def restore_neural_state(
         self, *, version: int | str | None = None, learner: WhichLearner = "same"
@@ -273,12 +289,12 @@ class NeuralLearningMixin:
                 cannot hold; nothing is changed.
             SpecError: another module's state (``kind-mismatch``); nothing is changed.
             UnknownName: no such version.
+            UnlearnIncomplete: what was taken back since that version cannot be taken back from it;
+                nothing is changed.
             IntegrityError: what lies on disk is not what was saved; nothing is changed.
         """
         if learner not in {"same", "saved", "carry"}:
             raise ValueError(f"learner is 'same', 'saved' or 'carry', not {learner!r}")
-        from dachi_fast.store._off_loop import run
-
         store, name, root = await run(self._store), self._name(), self._neural_root()
         try:
             found = await store.aversion(name, version=version)
@@ -296,13 +312,23 @@ class NeuralLearningMixin:
         carried = None
         if differs and learner == "carry":
             carried = await self._carried(store, name, found.number)
+        history = await run(self._kept)
+        mark, snapshot = store._mark(root, name), root.snapshot() if history.orders else {}
+        followed = mark.number
         told: list[MigrationReport] = []
         await store.aload_into(root, name, version=found.number, report=told.append)
         changes = told[0] if told else NOTHING
         if carried is not None:
             self.learner = carried
             changes = replace(changes, converted=(*changes.converted, *_CARRIED.converted))
-        return Restored(found, changes)
+        try:
+            unlearned = history.carry_out(self.learner.adapted)
+        except UnlearnIncomplete:
+            root.restore(snapshot)
+            mark.set(followed)
+            raise
+        self._memory().clear(elsewhere=leads_elsewhere(found))
+        return Restored(found, changes, unlearned)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -326,8 +352,6 @@ class NeuralLearningMixin:
         return default_store() if self.neural_store is None else self.neural_store
 
     async def _carried(self, store: Store, name: str, number: int) -> Learner:
-        from dachi_fast.store._off_loop import run
-
         saved = await store.aload(name, version=number)
         new = self.learner.adapted.carry(saved.learner.adapted)
         await run(store._note_migration, name, number, _CARRIED)
@@ -336,9 +360,48 @@ class NeuralLearningMixin:
     def _chosen(self, context: Any, actions: Iterable[Any], decide: Decide) -> Decision:
         if decide not in {"memory", "durable"}:
             raise ValueError(f"decide is 'memory' or 'durable', not {decide!r}")
-        decision = self.learner.adapted.choose(context, actions)
+        with self._memory().lock:
+            decision = self.learner.adapted.choose(context, actions)
         self._remember(decision.id)
         return decision
+
+    def _settle(self, key: str, lesson: Experience) -> Experience | None:
+        """Learns a decision's reward and notes it; None if that was learned before."""
+        learner = self.learner.adapted
+        held = learner.pending.get(key)
+        if not learner.update(key, lesson.reward, source=lesson.source) or held is None:
+            return None
+        made = replace(
+            lesson,
+            action=held.action,
+            context=held.features if held.context is None else held.context,
+            id=key,
+            propensity=held.propensity,
+            actions=held.actions,
+            step=learner.learned - 1,
+        )
+        return self._note(made)
+
+    def _lesson(self, lesson: Experience) -> Experience:
+        """Learns what was not chosen here and notes it."""
+        learner, context = self.learner.adapted, kept(lesson.context)
+        key = learner.learn(
+            lesson.context,
+            lesson.action,
+            lesson.reward,
+            propensity=lesson.propensity,
+            actions=lesson.actions,
+            source=lesson.source,
+        )
+        offered = tuple(learner.rows) if lesson.actions is None else tuple(lesson.actions)
+        seen = vector_of(lesson.context) if context is None else own(context)
+        return self._note(
+            replace(lesson, context=seen, id=key, actions=offered, step=learner.learned - 1)
+        )
+
+    def _note(self, made: Experience) -> Experience:
+        self._memory().note(made, self._limit())
+        return made
 
     def _withdraw(self, decision: Decision) -> None:
         self.learner.adapted.pending.pop(decision.id, None)
@@ -360,6 +423,15 @@ class NeuralLearningMixin:
             return None
         same = np.array_equal(held.features, learner.features(context))
         return held.id if same else None
+
+
+def leads_elsewhere(found: Version) -> bool:
+    """Whether a version is not the one that its agent saved after the one before."""
+    return (
+        found.restores is not None
+        or found.source is not None
+        or found.base not in {None, found.number - 1}
+    )
 
 
 _WHY: Final = "a decision, before it is acted on"

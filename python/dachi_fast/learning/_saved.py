@@ -39,10 +39,12 @@ class Restored:
     Attributes:
         version: the version that was restored; None where there was none.
         changes: what was changed to fit the classes of this process, or the agent's own learner.
+        unlearned: sources that were taken back after that version was saved, and so from it now.
     """
 
     version: Version | None
     changes: MigrationReport = NOTHING
+    unlearned: tuple[str, ...] = ()
 
     @property
     def migrated(self) -> bool:

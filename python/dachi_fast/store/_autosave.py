@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from dachi_fast.store._queue import Queued, settle
 from dachi_fast.store._records import Row, Version, version_of
@@ -16,6 +16,22 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from dachi_fast.module import BaseModule
+    from dachi_fast.store._queue import BaseVersion, Done
+
+
+class Saver(Protocol):
+    """Takes states and saves them later: a store, or what saves more with them."""
+
+    def _queue(
+        self,
+        module: BaseModule,
+        name: str,
+        justification: str,
+        base: BaseVersion,
+        done: Done,
+        *,
+        skip_equal: bool = ...,
+    ) -> None: ...
 
 
 class Timer:
@@ -45,7 +61,7 @@ class Autosave:
 
     def __init__(
         self,
-        store: Queued,
+        store: Saver,
         module: BaseModule,
         name: str,
         *,

@@ -7,7 +7,7 @@ import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, overload
 
 from dachi_fast._core import store as _core_store
 from dachi_fast.errors import DachiError, SchemaWarning, StoreError, UnknownName
@@ -16,6 +16,8 @@ from dachi_fast.module import BaseModule
 from dachi_fast.store._pending import Failures
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from dachi_fast.restore import Swap
     from dachi_fast.store._records import Row
 
@@ -50,6 +52,8 @@ class Handle:
         self._bases: Bases = {} if bases is None else bases
         self._durability: Final = durability
         self._failures: Final = Failures()
+        # What other parts of the package commit in threads of their own.
+        self._underway: Final[set[Future[Any]]] = set()
         _open[id(self)] = weakref.ref(self, _forgotten(id(self)))
 
     def close(self) -> None:
@@ -81,7 +85,18 @@ class Handle:
 
     def _finish(self) -> None:
         """What is left to do before the store is let go of."""
+        self._wait_for_underway()
         self._core.finish()
+
+    def _await_at_close(self, future: Future[Any]) -> None:
+        """Lets `flush` and `close` wait for what another part of the package commits."""
+        self._underway.add(future)
+        future.add_done_callback(self._underway.discard)
+
+    def _wait_for_underway(self) -> None:
+        while self._underway:
+            for future in tuple(self._underway):
+                future.exception()  # whoever asked for it hears of errors
 
     @property
     def closed(self) -> bool:
@@ -162,6 +177,7 @@ def _rest() -> None:
         if handle is None:
             continue
         try:
+            handle._wait_for_underway()
             handle._core.rest()
         except Exception as error:  # noqa: BLE001 - the others must come to rest all the same
             errors.append(error)

@@ -45,6 +45,11 @@ async def run(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     return await get_running_loop().run_in_executor(_pool(), call)
 
 
+def submit(work: Callable[[], object]) -> None:
+    """Runs a function in a thread; it raises nothing."""
+    _pool().submit(work)
+
+
 def off_loop(
     method: Callable[Concatenate[S, P], R],
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:

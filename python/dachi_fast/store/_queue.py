@@ -38,6 +38,7 @@ class Queued(Handle):
             ExceptionGroup: several did.
             StoreClosed: the store was closed.
         """
+        self._wait_for_underway()
         self._core.flush()
         self._failures.tell()
 

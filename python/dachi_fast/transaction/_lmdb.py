@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dachi_fast.module import BaseModule
     from dachi_fast.store import Version
     from dachi_fast.store._queue import BaseVersion
+    from dachi_fast.store._records import Row
 
 # Of documents that nobody declared indexes for: whose they are, and when.
 DEFAULT_INDEXES: Final[Indexes] = [["agent_id", "timestamp"], ["timestamp"]]
@@ -322,13 +323,16 @@ class LmdbSession(Vectors):
         self._core.save(name, capture, justification, mark, mark)
         self._saved.append(name)
 
-    def each(self, place: int, memory_type: str, *, newest: bool = False) -> Iterator[Document]:
-        """Gives all documents of a memory type in the order of storing, read as they are asked for.
+    def each(
+        self, place: int, memory_type: str, *, newest: bool = False, limit: int | None = None
+    ) -> Iterator[Document]:
+        """Gives documents of a memory type in the order of storing, read as they are asked for.
 
-        No entry of the ledger: whoever goes through them says what for.
+        No entry of the ledger: whoever goes through them says what for. With a limit no more are
+        read at first than that.
         """
         everything = Scan(None, ((b"", None),), in_order=True)
-        for key, row in self._rows(place, memory_type, everything, descending=newest):
+        for key, row in self._rows(place, memory_type, everything, descending=newest, limit=limit):
             yield _document(memory_type, key, row)
 
     def count(self, place: int, memory_type: str) -> int:
@@ -356,8 +360,13 @@ class LmdbSession(Vectors):
 
     def commit(self) -> None:
         """Commits; returned means on disk."""
+        self.commit_rows()
+
+    def commit_rows(self) -> list[Row]:
+        """Commits, and gives the versions that were saved as the core does."""
         rows = self._core.commit()
         self.versions = dict(zip(self._saved, map(version_of, rows), strict=True))
+        return rows
 
     def rollback(self) -> bool:
         """Lets go of everything; False if it was finished before."""

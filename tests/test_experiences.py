@@ -1,0 +1,333 @@
+"""What an agent experienced: kept in the commit of the state that learned it, and found again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dachi_fast import Attr, BaseAgent, KeyFile, LmdbMemoryProvider, Store, TransactionManager
+from dachi_fast.errors import Conflict, LearningError, StateError, StoreClosed
+from dachi_fast.learning import Experience, NeuralLearningMixin, SoftmaxPolicy
+from dachi_fast.learning._memory import default_limit
+
+ACTIONS = ["left", "right"]
+
+
+class Guide(NeuralLearningMixin):
+    """An agent of no class in particular."""
+
+
+class Worker(BaseAgent):
+    """An agent that is a module."""
+
+    done: int = Attr(default=0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key"), witness=None) as store:
+        yield store
+
+
+def placed(store: Store, name: str = "guide", **more: Any) -> Guide:
+    agent = Guide()
+    agent.neural_store = store
+    for field, value in {"agent_id": name, **more}.items():
+        setattr(agent, field, value)
+    return agent
+
+
+def lesson(agent: Any, context: Any = (1.0, 0.5), *, source: str | None = None) -> str:
+    decision = agent.choose(context, ACTIONS)
+    outcome = {"reward": decision.action == "left", "note": "done"}
+    agent.update_weights(outcome, source=source)
+    return str(decision.id)
+
+
+async def steps(agent: Any, **more: Any) -> list[int | None]:
+    return [one.step for one in await agent.experiences(**more)]
+
+
+# --- kept with the state --------------------------------------------------------------------------
+
+
+async def test_experiences_are_committed_with_the_state_that_learned_them(store: Store) -> None:
+    agent = placed(store)
+    keys = [lesson(agent, source="Ada") for _ in range(3)]
+    assert await agent.experiences() == []
+    await agent.save_neural_state(justification="three tasks")
+    commit = [e for e in store.ledger() if e.justification == "three tasks"]
+    assert [e.memory_type for e in commit] == ["state", *["experience"] * 3]
+    found = (await agent.experiences())[::-1]
+    assert [one.id for one in found] == keys
+    assert [(one.step, one.followed, one.source) for one in found] == [
+        (step, 0, "Ada") for step in range(3)
+    ]
+    one = found[0]
+    assert one.context.tolist() == [1.0, 0.5]
+    assert one.outcome == {"reward": one.action == "left", "note": "done"}
+    assert (one.actions, one.propensity) == (("left", "right"), 0.5)
+
+
+async def test_each_way_to_learn_is_an_experience(store: Store) -> None:
+    agent = placed(store)
+    lesson(agent, {"goal": "sea"})
+    agent.record_experience("right", "which way?", "lost", False, propensity=0.25, source="Ada")
+    agent.update_weights(Experience("left", {"goal": "sea"}, "found", 1.0, propensity=0.5))
+    decision = agent.choose({"goal": "sea"}, ACTIONS)
+    assert agent.update_weights(0.25, decision=decision)
+    assert not agent.update_weights(0.25, decision=decision)
+    await agent.save_neural_state()
+    told = [
+        (one.action, one.context, one.outcome, one.reward, one.propensity, one.actions)
+        for one in (await agent.experiences())[::-1]
+    ]
+    both = tuple(ACTIONS)
+    assert told[1:] == [
+        ("right", "which way?", "lost", 0.0, 0.25, both),
+        ("left", {"goal": "sea"}, "found", 1.0, 0.5, both),
+        (decision.action, {"goal": "sea"}, 0.25, 0.25, decision.propensity, both),
+    ]
+
+
+async def test_what_changes_later_does_not_change_an_experience(store: Store) -> None:
+    agent, context, outcome = placed(store), {"tags": ["x"]}, {"seen": [1]}
+    agent.choose(context, ACTIONS)
+    agent.record_experience("left", context, outcome, 1.0)
+    context["tags"].append("y")
+    outcome["seen"].append(2)
+    await agent.save_neural_state()
+    [found] = await agent.experiences()
+    assert (found.context, found.outcome) == ({"tags": ["x"]}, {"seen": [1]})
+
+
+async def test_an_outcome_that_no_state_can_hold_is_refused_and_nothing_learned(
+    store: Store,
+) -> None:
+    agent = placed(store)
+    decision = agent.choose([1.0], ACTIONS)
+    for outcome in ({"reward": 1.0, "by": object()}, object()):
+        with pytest.raises(StateError):
+            agent.record_experience(decision.action, [1.0], outcome, 1.0)
+    with pytest.raises(StateError):
+        agent.update_weights({"reward": 1.0, "by": object()})
+    with pytest.raises(LearningError, match="a source is a text"):
+        agent.update_weights(1.0, source="")
+    assert agent.learner.adapted.learned == 0
+    assert list(agent.learner.adapted.pending) == [decision.id]
+
+
+async def test_saves_that_are_asked_for_at_once_come_in_order(store: Store) -> None:
+    agent, saves = placed(store), []
+    for number in range(5):
+        lesson(agent)
+        saves.append(asyncio.create_task(agent.save_neural_state(justification=str(number))))
+        await asyncio.sleep(0)
+    versions = await asyncio.gather(*saves)
+    assert [version.number for version in versions] == [1, 2, 3, 4, 5]
+    assert [one.followed for one in await agent.experiences()] == [4, 3, 2, 1, 0]
+    assert [
+        store.load("guide", version=n).learner.adapted.learned for n in range(1, 6)
+    ] == [1, 2, 3, 4, 5]
+
+
+async def test_what_could_not_be_saved_goes_with_the_next_save(store: Store) -> None:
+    agent, other = placed(store), placed(store)
+    await other.save_neural_state()
+    lesson(agent)
+    with pytest.raises(Conflict):
+        await agent.save_neural_state()
+    assert await agent.experiences() == []
+    store._track(agent._neural_root(), "guide", 1)
+    lesson(agent)
+    await agent.save_neural_state()
+    assert await steps(agent) == [1, 0]
+
+
+async def test_a_restore_lets_go_of_what_was_not_saved(store: Store) -> None:
+    agent = placed(store)
+    lesson(agent)
+    await agent.save_neural_state()
+    lesson(agent)
+    await agent.restore_neural_state()
+    lesson(agent)
+    await agent.save_neural_state()
+    assert await steps(agent) == [1, 0]
+
+
+async def test_two_agents_of_one_namespace_that_delete_the_same_do_not_conflict(
+    store: Store,
+) -> None:
+    one = placed(store, experience_limit=4)
+    for _ in range(4):
+        lesson(one)
+    await one.save_neural_state()
+    store.fork("guide", "other")
+    other = placed(store, "other", experience_limit=4)
+    await other.restore_neural_state()
+    for _ in range(10):
+        lesson(one)
+        lesson(other)
+        await asyncio.gather(one.save_neural_state(), other.save_neural_state())
+    assert len(await one.experiences()) + len(await other.experiences()) == 4
+
+
+async def test_a_store_is_closed_when_what_was_asked_for_is_saved(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key"), witness=None) as store:
+        agent = placed(store)
+        saves = []
+        for _ in range(3):
+            lesson(agent)
+            saves.append(asyncio.create_task(agent.save_neural_state()))
+            await asyncio.sleep(0)
+        await store.aclose()
+        assert [version.number for version in await asyncio.gather(*saves)] == [1, 2, 3]
+        lesson(agent)
+        with pytest.raises(StoreClosed):
+            await agent.save_neural_state()
+
+
+async def test_a_flush_waits_for_experiences(store: Store) -> None:
+    agent = placed(store)
+    lesson(agent)
+    saving = asyncio.create_task(agent.save_neural_state())
+    await asyncio.sleep(0)
+    saving.cancel()  # whoever waited went away
+    await store.aflush()
+    assert await steps(agent) == [0]
+
+
+async def test_a_living_agent_saves_what_it_experienced(store: Store) -> None:
+    worker = Worker(agent_id="worker")
+    worker.neural_store = store
+    async with worker:
+        lesson(worker)
+    assert await steps(worker) == [0]
+    async with worker:
+        pass
+    assert len(store.history("worker")) == 2  # nothing new: nothing saved
+
+
+def test_sigterm_in_the_middle_of_a_save_ends_it_whole(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key"), witness=None) as store:
+
+            async def life() -> None:
+                worker = Worker(agent_id="worker")
+                worker.neural_store = store
+                async with worker:
+                    lesson(worker)
+                    saving = asyncio.create_task(worker.save_neural_state())
+                    await asyncio.sleep(0)  # it is on its way
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    await saving
+                    await asyncio.Event().wait()
+
+            asyncio.run(life())
+        os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM
+    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key"), witness=None) as store:
+        found = store.load("worker").learner.adapted
+        worker = Worker(agent_id="worker")
+        worker.neural_store, worker.learner = store, found
+        assert (found.learned, asyncio.run(steps(worker))) == (1, [0])
+
+
+# --- how many -------------------------------------------------------------------------------------
+
+
+async def test_the_oldest_go_in_the_commit_that_makes_them_too_many(store: Store) -> None:
+    agent = placed(store, experience_limit=3)
+    for _ in range(5):
+        lesson(agent)
+        await agent.save_neural_state()
+        assert len(await agent.experiences()) <= 3
+    assert await steps(agent) == [4, 3, 2]
+    deleted = [e for e in store.ledger() if e.operation == "delete"]
+    assert [e.memory_type for e in deleted] == ["experience", "experience"]
+    for _ in range(5):
+        lesson(agent)
+    await agent.save_neural_state()
+    assert await steps(agent) == [9, 8, 7]
+
+
+async def test_none_are_kept_with_a_limit_of_0(store: Store) -> None:
+    agent = placed(store, experience_limit=0)
+    lesson(agent)
+    await agent.save_neural_state()
+    assert await agent.experiences() == []
+    assert store.load("guide").learner.adapted.learned == 1
+
+
+def test_the_default_limit_bounds_the_numbers_that_are_kept() -> None:
+    assert [default_limit(d) for d in (0, 64, 838, 839, 100_000, 1 << 30)] == [
+        10_000,
+        10_000,
+        10_000,
+        9_998,
+        83,
+        1,
+    ]
+
+
+# --- whose ----------------------------------------------------------------------------------------
+
+
+async def test_a_fork_has_what_it_came_from_and_its_own(store: Store) -> None:
+    agent = placed(store)
+    lesson(agent)
+    await agent.save_neural_state()
+    store.fork("guide", "trial")
+    lesson(agent)
+    await agent.save_neural_state()
+    trial = placed(store, "trial")
+    await trial.restore_neural_state()
+    for _ in range(2):
+        lesson(trial)
+        await trial.save_neural_state()
+    assert await steps(agent) == [1, 0]
+    found = await trial.experiences()
+    assert [(one.step, one.stretch) for one in found] == [
+        (2, "trial@1"),
+        (1, "trial@1"),
+        (0, "guide@0"),
+    ]
+
+
+async def test_only_what_a_source_taught_is_given_where_it_is_asked_for(store: Store) -> None:
+    agent = placed(store)
+    for source in ("Ada", "Ben", None, "Ada"):
+        lesson(agent, source=source)
+    await agent.save_neural_state()
+    assert await steps(agent, source="Ada") == [3, 0]
+    assert await steps(agent, source="Ada", limit=1) == [3]
+
+
+async def test_experiences_can_be_read_as_documents(store: Store) -> None:
+    agent = placed(store)
+    lesson(agent, {"goal": "sea"}, source="Ada")
+    await agent.save_neural_state()
+    with TransactionManager(LmdbMemoryProvider(store, namespace="guide")).sync as tx:
+        [found] = tx.find("experience", where={"source": "Ada"})
+    assert found.content["context"] == {"goal": "sea"}
+    assert (found.content["agent"], found.content["followed"]) == ("guide", 0)
+
+
+async def test_policies_and_arrays_are_kept_as_they_are(store: Store) -> None:
+    agent = placed(store)
+    agent.learner = SoftmaxPolicy()
+    context = np.array([0.1, 1e-300, -2.5])
+    lesson(agent, context)
+    await agent.save_neural_state()
+    [found] = await agent.experiences()
+    assert found.context.tobytes() == context.tobytes()
+    assert found.propensity == 0.5
