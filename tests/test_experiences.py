@@ -64,7 +64,7 @@ async def test_experiences_are_committed_with_the_state_that_learned_them(store:
     assert await agent.experiences() == []
     await agent.save_neural_state(justification="three tasks")
     commit = [e for e in store.ledger() if e.justification == "three tasks"]
-    assert [e.memory_type for e in commit] == ["state", *["experience"] * 3]
+    assert [e.memory_type for e in commit] == ["state", "neural_state", *["experience"] * 3]
     found = (await agent.experiences())[::-1]
     assert [one.id for one in found] == keys
     assert [(one.step, one.followed, one.source) for one in found] == [
@@ -331,3 +331,159 @@ async def test_policies_and_arrays_are_kept_as_they_are(store: Store) -> None:
     [found] = await agent.experiences()
     assert found.context.tobytes() == context.tobytes()
     assert found.propensity == 0.5
+
+
+# --- found again ----------------------------------------------------------------------------------
+
+QUESTIONS = {
+    "Sort the items of a list": "left",
+    "Open a file and read its lines": "right",
+    "Order a sequence of numbers": "left",
+    "Bake a chocolate cake": "right",
+}
+
+
+async def asked(store: Store, name: str = "guide") -> Guide:
+    agent = placed(store, name)
+    for text, action in QUESTIONS.items():
+        agent.learner.adapted.offer(ACTIONS)
+        agent.record_experience(action, text, "fine", 1.0, source=text[:4])
+    await agent.save_neural_state()
+    return agent
+
+
+async def test_experiences_are_found_by_what_their_texts_mean(store: Store) -> None:
+    agent = await asked(store)
+    found = await agent.experiences(by="similarity", like="How do I sort a sequence?", limit=2)
+    assert {one.context for one in found} == {
+        "Sort the items of a list",
+        "Order a sequence of numbers",
+    }
+    near, far = (one.similarity or 0 for one in found)
+    assert 1 > near >= far > 0.2
+    every = await agent.experiences(by="similarity", like="How do I sort?", limit=None)
+    assert len(every) == 4
+    [one] = await agent.experiences(by="similarity", like="sort", source="Bake")
+    assert one.context == "Bake a chocolate cake"
+
+
+@pytest.mark.parametrize(
+    ("contexts", "like"),
+    [
+        ([{"goal": "sea"}, {"goal": "sea", "fog": True}, {"goal": "hill"}], {"goal": "sea"}),
+        ([[1.0, 0.0], [1.0, 0.1], [-1.0, 0.0]], [2.0, 0.0]),
+        ([np.eye(3000)[0], np.eye(3000)[0] + 1e-3, np.eye(3000)[9]], np.eye(3000)[0]),
+        ([[1e49, 0.0], [1e49, 1e48], [0.0, 1e-300]], [1.0, 0.0]),
+    ],
+    ids=["dicts", "vectors", "long vectors", "large and small numbers"],
+)
+async def test_contexts_of_one_kind_are_compared(
+    store: Store, contexts: list[Any], like: Any
+) -> None:
+    agent = placed(store)
+    agent.learner = SoftmaxPolicy()
+    for context in contexts:
+        lesson(agent, context)
+    await agent.save_neural_state()
+    found = await agent.experiences(by="similarity", like=like)
+    assert [one.step for one in found] == [0, 1, 2]
+    assert found[0].similarity == pytest.approx(1, abs=1e-3)
+    assert await agent.experiences(by="similarity", like="a text") == []
+
+
+async def test_a_context_that_says_nothing_is_kept_and_not_compared(store: Store) -> None:
+    agent = placed(store)
+    lesson(agent, [0.0, 0.0])
+    await agent.save_neural_state()
+    assert await steps(agent) == [0]
+    assert await agent.experiences(by="similarity", like=[1.0, 0.0]) == []
+    assert await agent.experiences(by="similarity", like=[0.0, 0.0]) == []
+
+
+async def test_what_a_fork_experienced_is_not_found_by_others(store: Store) -> None:
+    agent = await asked(store)
+    store.fork("guide", "trial")
+    trial = placed(store, "trial")
+    await trial.restore_neural_state()
+    for number in range(20):
+        trial.record_experience("left", f"Sort list number {number}", "fine", 1.0)
+    await trial.save_neural_state()
+    found = await agent.experiences(by="similarity", like="Sort a list", limit=4)
+    assert {one.context for one in found} == set(QUESTIONS)
+    assert len(await trial.experiences(by="similarity", like="Sort a list")) == 24
+
+
+async def test_what_was_deleted_is_not_found(store: Store) -> None:
+    agent = await asked(store)
+    await agent.unlearn("Sort")
+    agent.experience_limit = 3
+    agent.record_experience("left", "Sort a dict", "fine", 1.0)
+    await agent.save_neural_state()
+    found = await agent.experiences(by="similarity", like="Sort the items of a list")
+    assert {one.context for one in found} == {
+        "Order a sequence of numbers",
+        "Bake a chocolate cake",
+        "Sort a dict",
+    }
+
+
+async def test_a_restore_tells_what_was_like_it_before(store: Store) -> None:
+    agent = placed(store)
+    for context in ([1.0, 0.0], [0.0, 1.0], [1.0, 0.1]):
+        for _ in range(32):  # what a state is about are its last contexts
+            lesson(agent, context)
+        await agent.save_neural_state()
+    again = placed(store)
+    restored = await again.restore_neural_state()
+    assert [(one.agent, one.version, one.learned) for one in restored.states] == [
+        ("guide", 1, 32),
+        ("guide", 2, 64),
+    ]
+    near, far = (one.similarity for one in restored.states)
+    assert (near, far) == (pytest.approx(0.995, abs=1e-3), pytest.approx(0.0995, abs=1e-3))
+    assert len(restored.experiences) == 5
+    assert all((one.similarity or 0) > 0.99 for one in restored.experiences)
+    older = await again.restore_neural_state(version=2)
+    assert {one.version for one in older.states} == {1, 3}
+    lesson(again, [0.0, 1.0])
+    assert not (await placed(store, "nobody").restore_neural_state()).states
+
+
+async def test_the_contexts_of_a_life_before_are_part_of_what_a_state_is_about(
+    store: Store,
+) -> None:
+    agent = placed(store)
+    for _ in range(31):
+        lesson(agent, [1.0, 0.0])
+    await agent.save_neural_state()
+    again = placed(store)
+    await again.restore_neural_state()
+    lesson(again, [0.0, 1.0])
+    await again.save_neural_state()
+    [one] = (await again.restore_neural_state()).states
+    assert one.similarity > 0.99
+
+
+async def test_states_are_kept_up_to_a_number(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dachi_fast.learning._memory.STATES", 3)
+    agent = placed(store)
+    for _ in range(5):
+        lesson(agent)
+        await agent.save_neural_state()
+    with TransactionManager(LmdbMemoryProvider(store, namespace="guide")).sync as tx:
+        assert [one.content["version"] for one in tx.find("neural_state")] == [3, 4, 5]
+
+
+async def test_wishes_that_mean_nothing_are_refused(store: Store) -> None:
+    agent = placed(store)
+    with pytest.raises(ValueError, match="by is 'recency'"):
+        await agent.experiences(by="luck")  # type: ignore[arg-type]
+    for limit in (0, -1):
+        with pytest.raises(ValueError, match="limit is a number"):
+            await agent.experiences(limit=limit)
+    for more in ({"by": "similarity"}, {"like": [1.0]}, {"by": "similarity", "like": object()}):
+        with pytest.raises(LearningError) as raised:
+            await agent.experiences(**more)  # type: ignore[arg-type]
+        assert raised.value.code == "context"

@@ -55,6 +55,7 @@ class Experience:
             where an agent goes on from a rollback or a fork.
         followed: after which version of the agent it was made; None before it is saved.
         key: the id of the document that it is kept as; None before it is saved.
+        similarity: its context's cosine to what was asked for; None where nothing was.
     """
 
     action: Any
@@ -69,3 +70,4 @@ class Experience:
     stretch: str | None = field(default=None, compare=False)
     followed: int | None = field(default=None, compare=False)
     key: str | None = field(default=None, compare=False)
+    similarity: float | None = field(default=None, compare=False)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Memory types of what an agent's namespace holds beside its versions.
 EXPERIENCE: Final = "experience"
 UNLEARNED: Final = "unlearned"
+STATE: Final = "neural_state"
 
 _SIMPLE: Final = (str, int, float, bool, bytes, type(None))
 _TOLD: Final = ("action", "context", "outcome", "reward", "id", "propensity", "actions", "source")

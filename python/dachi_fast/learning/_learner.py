@@ -72,6 +72,8 @@ class Learner(BaseModule):
     of an agent's experiences it has learned."""
     unlearned: list[str] = Attr(default_factory=list)
     """Which orders to take something back were carried out."""
+    hides: bool = Attr(default=False)
+    """Whether an agent sees only the experiences that led here."""
 
     # --- choosing and learning --------------------------------------------------------------------
 
@@ -291,6 +293,15 @@ class Learner(BaseModule):
         self._check_dimension(x.size)
         return x
 
+    def readable(self, context: Any) -> Any:
+        """Gives a context as it is kept: a text, a dict, or a vector of its own.
+
+        Raises:
+            LearningError: it is none of them (``context``).
+        """
+        told = kept(context)
+        return vector_of(context) if told is None else told
+
     def embed(self, text: str) -> Any:
         """Gives a text as a vector of length 1, as `texts` says.
 
@@ -321,6 +332,15 @@ class Learner(BaseModule):
                 f"reward_range declares others",
             )
         return float(reward)
+
+    def surprise(self, experience: Experience) -> float:
+        """Gives how much an experience would teach now, to replay the most telling ones first.
+
+        Raises:
+            LearningError: this learner does not know (``setting``), or the context cannot be read
+                (``context``).
+        """
+        raise LearningError("setting", f"a {kind_of(type(self))} has no surprise()")
 
     # --- what a learner is ------------------------------------------------------------------------
 
@@ -395,6 +415,13 @@ class Learner(BaseModule):
                 zip(new, range(len(self.rows), len(self.rows) + len(new)), strict=True)
             )
 
+    def _reread(self, context: Any) -> Vector:
+        """Gives the features of a context of before, cut or padded as `resize` does."""
+        if isinstance(context, np.ndarray) and self.dimension:
+            short = max(self.dimension - context.size, 0)
+            context = np.pad(context, (0, short))[: self.dimension]
+        return self.features(context)
+
     def _check_dimension(self, size: int) -> None:
         if self.dimension and size != self.dimension:
             raise LearningError(
@@ -442,10 +469,11 @@ def checked_source(source: object) -> str | None:
 
 
 def kept(context: Any) -> Any:
-    """Gives what a decision keeps of a context beside its features: a text or a dict."""
-    if isinstance(context, str):
-        return context
-    return dict(context) if isinstance(context, Mapping) else None
+    """Gives what a decision keeps of a context beside its features: a text or a dict of its own."""
+    if isinstance(context, Mapping):
+        listed = context.items()
+        return {name: list(held) if isinstance(held, list) else held for name, held in listed}
+    return context if isinstance(context, str) else None
 
 
 def _checked_propensity(propensity: float | None) -> float | None:

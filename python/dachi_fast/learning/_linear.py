@@ -149,6 +149,14 @@ class Linear(Learner):
         del log, gone
         _shares.without(self, source)
 
+    def surprise(self, experience: Experience) -> float:
+        """Gives how far an experience's reward is from what is expected of its action now."""
+        row = self.rows.get(experience.action)
+        if row is None:
+            return 0.0
+        [mean], _ = self._scores(self._reread(experience.context), [row])
+        return abs(experience.reward - mean)
+
     # --- what a learner is ------------------------------------------------------------------------
 
     def _scores(self, x: Vector, rows: list[int]) -> tuple[list[float], list[float]]:

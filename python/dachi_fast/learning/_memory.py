@@ -14,11 +14,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dachi_fast._core import state as _core_state
 from dachi_fast.errors import Conflict
-from dachi_fast.learning._experiences import EXPERIENCE, written
+from dachi_fast.learning._experiences import EXPERIENCE, STATE, written
+from dachi_fast.learning._near import RECENT, STATES, Seen, mean, seen
 from dachi_fast.store._off_loop import submit
 from dachi_fast.store._queue import settle
 from dachi_fast.transaction import LmdbMemoryProvider
@@ -86,12 +87,14 @@ class Memory:
         fresh: what was not saved yet, oldest first.
         elsewhere: whether the state came from another place than the agent's last version, so that
             what it learns next begins another stretch.
+        recent: the contexts that were saved last, oldest first.
     """
 
     def __init__(self) -> None:
         self.lock: Final = threading.RLock()
         self.fresh: deque[Experience] = deque()
         self.elsewhere = False
+        self.recent: deque[Seen] = deque(maxlen=RECENT)
         self._last: Future[Row] | None = None
 
     def note(self, experience: Experience, limit: int | None) -> None:
@@ -121,6 +124,7 @@ class Memory:
     def clear(self, *, elsewhere: bool) -> None:
         """Lets go of what was not saved: the state is another one now."""
         self.fresh.clear()
+        self.recent.clear()
         self.elsewhere = elsewhere
 
     def stretch(self, learner: Learner, name: str, number: int) -> str:
@@ -135,14 +139,17 @@ class Memory:
         """Takes the state and what was experienced now, and saves both; `done` hears of the end."""
         store, root, name, why = saving.store, saving.root, saving.name, saving.justification
         with self.lock:
+            mark, _ = store._wanted(root, name, why, "auto")
+            stretch = ""
+            if self.fresh or (self.elsewhere and saving.learner.lineage):
+                stretch = self.stretch(saving.learner, name, mark.number)
             behind = self._last is not None and not self._last.done()
             if not (self.fresh or behind or saving.more):
                 store._queue(root, name, why, "auto", done, skip_equal=skip_equal)
                 return
-            mark, _ = store._wanted(root, name, why, "auto")
-            stretch = self.stretch(saving.learner, name, mark.number) if self.fresh else ""
             capture = _core_state.capture(root, copy_arrays=True)
-            job = _Job(saving, mark, capture, stretch, tuple(self.fresh))
+            learned = saving.learner.learned
+            job = _Job(saving, mark, capture, stretch, learned, tuple(self.fresh), self.recent)
             self.fresh.clear()
             self._chain(job, done)
 
@@ -179,14 +186,19 @@ class _Job:
     mark: Mark
     capture: Capture
     stretch: str
+    learned: int
     experiences: tuple[Experience, ...]
+    recent: deque[Seen]
 
     def run(self) -> Row:
+        # Here, behind the jobs before: one of an agent's runs at a time.
+        contexts = [seen(self.saving.learner, one.context) for one in self.experiences]
+        self.recent.extend(one for one in contexts if one is not None)
         provider = LmdbMemoryProvider(self.saving.store, namespace=self.saving.name)
         for left in reversed(range(_ATTEMPTS)):
             session = provider.begin()
             try:
-                self._write(session)
+                self._write(session, contexts)
                 return session.commit_rows()[0]
             except Conflict as error:
                 # Another version is the latest; else somebody changed a document.
@@ -194,28 +206,38 @@ class _Job:
                     raise
         raise AssertionError
 
-    def _write(self, session: LmdbSession) -> None:
-        saving = self.saving
-        self._remove_oldest(session)
-        for one in self.experiences:
-            content = written(one, saving.name, self.stretch, self.mark.number)
-            why = saving.justification
-            told = {"agent_id": saving.name, "justification": why, "ttl_ns": None}
-            session.store(0, EXPERIENCE, content, **told)  # type: ignore[arg-type]
+    def _write(self, session: LmdbSession, contexts: list[Seen | None]) -> None:
+        saving, followed = self.saving, self.mark.number
+        if self.experiences and saving.limit is not None:
+            self._make_room(session, EXPERIENCE, len(self.experiences), saving.limit)
+        for one, context in zip(self.experiences, contexts, strict=True):
+            content = written(one, saving.name, self.stretch, followed)
+            self._store(session, EXPERIENCE, content, context)
+        if self.experiences and saving.limit != 0:
+            self._make_room(session, STATE, 1, STATES)
+            state = {"agent": saving.name, "version": followed + 1, "learned": self.learned}
+            self._store(session, STATE, state, mean(self.recent))
         if saving.more is not None:
             saving.more(session)
         session.save_captured(saving.name, self.capture, self.mark, saving.justification)
 
-    def _remove_oldest(self, session: LmdbSession) -> None:
-        limit = self.saving.limit
-        if limit is None or not self.experiences:
-            return
-        excess = session.count(0, EXPERIENCE) + len(self.experiences) - limit
-        if excess <= 0:
-            return
-        oldest = [one.id for one in islice(session.each(0, EXPERIENCE, limit=excess), excess)]
-        told = {"agent_id": self.saving.name, "justification": f"the oldest of more than {limit}"}
-        session.remove_all(0, EXPERIENCE, oldest, operation="delete", **told)  # type: ignore[arg-type]
+    def _store(
+        self, session: LmdbSession, kind: str, content: dict[str, Any], about: Seen | None
+    ) -> None:
+        name, why = self.saving.name, self.saving.justification
+        told = {"agent_id": name, "justification": why, "ttl_ns": None}
+        key = session.store(0, kind, content, **told)  # type: ignore[arg-type]
+        if about is not None:
+            space, size = f"{kind} {about.space}", about.vector.size
+            session.declare_space(0, space, model=about.model, dimension=size)
+            session.embed(0, space, key, about.vector)
+
+    def _make_room(self, session: LmdbSession, kind: str, more: int, limit: int) -> None:
+        excess = session.count(0, kind) + more - limit
+        if excess > 0:
+            oldest = [one.id for one in islice(session.each(0, kind, limit=excess), excess)]
+            told = {"agent_id": self.saving.name, "justification": f"more than {limit}"}
+            session.remove_all(0, kind, oldest, operation="delete", **told)  # type: ignore[arg-type]
 
 
 # By id of what is saved: it may be equal to anything, and is not to be kept alive.

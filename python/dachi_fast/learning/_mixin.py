@@ -12,10 +12,9 @@ import numpy as np
 
 from dachi_fast.adapt import AdaptModule, wrap
 from dachi_fast.errors import LearningError, UnknownName, UnlearnIncomplete
-from dachi_fast.learning._context import vector_of
 from dachi_fast.learning._decision import Decision, Experience
 from dachi_fast.learning._experiences import own
-from dachi_fast.learning._learner import Learner, kept
+from dachi_fast.learning._learner import Learner
 from dachi_fast.learning._linear import LinUCB
 from dachi_fast.learning._recall import Recall
 from dachi_fast.learning._saved import (
@@ -327,8 +326,11 @@ class NeuralLearningMixin(Recall):
             root.restore(snapshot)
             mark.set(followed)
             raise
-        self._memory().clear(elsewhere=leads_elsewhere(found))
-        return Restored(found, changes, unlearned)
+        memory = self._memory()
+        memory.clear(elsewhere=leads_elsewhere(found))
+        recent, (experiences, states) = await run(self._around, found.number)
+        memory.recent.extend(recent)
+        return Restored(found, changes, unlearned, experiences, states)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -384,7 +386,8 @@ class NeuralLearningMixin(Recall):
 
     def _lesson(self, lesson: Experience) -> Experience:
         """Learns what was not chosen here and notes it."""
-        learner, context = self.learner.adapted, kept(lesson.context)
+        learner = self.learner.adapted
+        context = learner.readable(lesson.context)
         key = learner.learn(
             lesson.context,
             lesson.action,
@@ -394,9 +397,8 @@ class NeuralLearningMixin(Recall):
             source=lesson.source,
         )
         offered = tuple(learner.rows) if lesson.actions is None else tuple(lesson.actions)
-        seen = vector_of(lesson.context) if context is None else own(context)
         return self._note(
-            replace(lesson, context=seen, id=key, actions=offered, step=learner.learned - 1)
+            replace(lesson, context=context, id=key, actions=offered, step=learner.learned - 1)
         )
 
     def _note(self, made: Experience) -> Experience:

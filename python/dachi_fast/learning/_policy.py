@@ -101,7 +101,7 @@ class SoftmaxPolicy(Learner):
         try:
             for one in left:
                 self.learned = one.step or 0
-                x, offered = self._wide(one.context), one.actions or tuple(self.rows)
+                x, offered = self._reread(one.context), one.actions or tuple(self.rows)
                 self._learn(x, one.action, one.reward, one.propensity, offered)
         except BaseException:
             self.weights, self.baseline = weights, baseline
@@ -120,11 +120,15 @@ class SoftmaxPolicy(Learner):
         what = f"what {source!r} taught cannot be taken back from a SoftmaxPolicy: {why}"
         raise UnlearnIncomplete("unlearn", what, source=source, missing=missing)
 
-    def _wide(self, context: Any) -> Vector:
-        """Gives a context's features, in which those that came later are 0."""
-        if isinstance(context, np.ndarray) and context.size < self.dimension:
-            context = np.pad(context, (0, self.dimension - context.size))
-        return self.features(context)
+    def surprise(self, experience: Experience) -> float:
+        """Gives how far an experience's reward is from the baseline, times how unlikely it was.
+
+        That is how far its step would move the action's logit, but for rate and context.
+        """
+        if experience.action not in self.rows:
+            return 0.0
+        now = self.probabilities(self._reread(experience.context))[experience.action]
+        return abs(experience.reward - self.baseline) * (1 - now)
 
     # --- what a learner is ------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from dachi_fast.adapt import AdaptModule  # noqa: TC001 - a field's annotation
@@ -14,6 +14,8 @@ from dachi_fast.module import BaseModule, Param
 from dachi_fast.spec import kind_of, registry
 
 if TYPE_CHECKING:
+    from dachi_fast.learning._decision import Experience
+    from dachi_fast.learning._search import PastState
     from dachi_fast.store import Version
 
 
@@ -40,11 +42,16 @@ class Restored:
         version: the version that was restored; None where there was none.
         changes: what was changed to fit the classes of this process, or the agent's own learner.
         unlearned: sources that were taken back after that version was saved, and so from it now.
+        experiences: those in contexts nearest to what the agent was about lately, at most five,
+            nearest first.
+        states: past states that were about the like, at most five, nearest first.
     """
 
     version: Version | None
     changes: MigrationReport = NOTHING
     unlearned: tuple[str, ...] = ()
+    experiences: tuple[Experience, ...] = field(default=(), repr=False)
+    states: tuple[PastState, ...] = field(default=(), repr=False)
 
     @property
     def migrated(self) -> bool:
