@@ -133,9 +133,13 @@ async def test_saves_that_are_asked_for_at_once_come_in_order(store: Store) -> N
     versions = await asyncio.gather(*saves)
     assert [version.number for version in versions] == [1, 2, 3, 4, 5]
     assert [one.followed for one in await agent.experiences()] == [4, 3, 2, 1, 0]
-    assert [
-        store.load("guide", version=n).learner.adapted.learned for n in range(1, 6)
-    ] == [1, 2, 3, 4, 5]
+    assert [store.load("guide", version=n).learner.adapted.learned for n in range(1, 6)] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
 
 
 async def test_what_could_not_be_saved_goes_with_the_next_save(store: Store) -> None:
@@ -440,7 +444,8 @@ async def test_a_restore_tells_what_was_like_it_before(store: Store) -> None:
         ("guide", 2, 64),
     ]
     near, far = (one.similarity for one in restored.states)
-    assert (near, far) == (pytest.approx(0.995, abs=1e-3), pytest.approx(0.0995, abs=1e-3))
+    assert near == pytest.approx(0.995, abs=1e-3)
+    assert far == pytest.approx(0.0995, abs=1e-3)
     assert len(restored.experiences) == 5
     assert all((one.similarity or 0) > 0.99 for one in restored.experiences)
     older = await again.restore_neural_state(version=2)
@@ -485,5 +490,5 @@ async def test_wishes_that_mean_nothing_are_refused(store: Store) -> None:
             await agent.experiences(limit=limit)
     for more in ({"by": "similarity"}, {"like": [1.0]}, {"by": "similarity", "like": object()}):
         with pytest.raises(LearningError) as raised:
-            await agent.experiences(**more)  # type: ignore[arg-type]
+            await agent.experiences(**more)
         assert raised.value.code == "context"

@@ -27,6 +27,8 @@ ACTIONS = ["a", "b", "c"]
 class Guide(NeuralLearningMixin):
     """An agent of no class in particular."""
 
+    agent_id: str
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
@@ -36,9 +38,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def placed(store: Store, learner: Learner | None = None, name: str = "guide") -> Guide:
     agent = Guide()
-    agent.neural_store, agent.agent_id = store, name  # type: ignore[attr-defined]
-    agent.learner = LinUCB() if learner is None else learner  # type: ignore[assignment]
+    agent.neural_store, agent.agent_id = store, name
+    agent.learner = LinUCB() if learner is None else learner
     return agent
+
+
+def mind(agent: Guide) -> Any:
+    """Gives an agent's learner, whichever that is."""
+    return agent.learner.adapted
 
 
 def live(agent: Guide, steps: range, *, sources: list[str | None] | None = None) -> None:
@@ -50,7 +57,7 @@ def live(agent: Guide, steps: range, *, sources: list[str | None] | None = None)
         agent.update_weights(float(drawn.random()), decision=decision, source=taught)
 
 
-async def replayed(agent: Guide, fresh: Learner, *, without: str) -> Learner:
+async def replayed(agent: Guide, fresh: Learner, *, without: str) -> Any:
     """Gives the reference: the same log, without the source, while time goes on."""
     fresh.offer(ACTIONS, dimension=4)
     for one in (await agent.experiences(limit=None))[::-1]:
@@ -79,7 +86,7 @@ async def test_what_a_source_taught_is_taken_back_in_one_commit(store: Store) ->
     reference = await replayed(agent, LinUCB(), without="Ada")
     gone = await agent.unlearn("Ada", justification="Ada was wrong")
     assert (gone.version.number, gone.experiences) == (2, 20)
-    learner = agent.learner.adapted
+    learner = mind(agent)
     same(learner, reference, "gram", "moment", "weights", "learned")
     assert {one.source for one in await agent.experiences()} == {"Ben", None}
     ordered = [e for e in store.ledger() if e.justification == "Ada was wrong"][::-1]
@@ -90,8 +97,8 @@ async def test_what_a_source_taught_is_taken_back_in_one_commit(store: Store) ->
     ]
     again = placed(store)
     await again.restore_neural_state()
-    same(again.learner.adapted, learner, "gram", "weights")
-    left = {name for held in again.learner.adapted.shares.values() for name in held}  # type: ignore[attr-defined]
+    same(mind(again), learner, "gram", "weights")
+    left = {name for held in mind(again).shares.values() for name in held}
     assert left == {None, "Ben"}
 
 
@@ -114,8 +121,8 @@ async def test_sums_survive_the_experiences_that_were_not_kept(store: Store) -> 
         await each.save_neural_state()
     reference = await replayed(whole, LinTS(discount=0.98), without="Ben")
     assert (await agent.unlearn("Ben")).experiences == 1
-    learner = agent.learner.adapted
-    fades = [0.98 ** (reference.aged[row] - learner.aged[row]) for row in range(3)]  # type: ignore[attr-defined]
+    learner = mind(agent)
+    fades = [0.98 ** (reference.aged[row] - learner.aged[row]) for row in range(3)]
     for name in ("gram", "moment"):
         found, expected = getattr(learner, name), getattr(reference, name)
         for row in range(3):
@@ -132,20 +139,20 @@ async def test_a_policy_learns_the_rest_anew_or_says_that_it_cannot(store: Store
     await kept.save_neural_state()
     reference = await replayed(kept, SoftmaxPolicy(), without="Ada")
     await agent.unlearn("Ada")
-    assert agent.learner.adapted.weights.tobytes() == reference.weights.tobytes()  # type: ignore[attr-defined]
+    assert mind(agent).weights.tobytes() == reference.weights.tobytes()
     # What was taken back before is no gap.
     reference = await replayed(agent, SoftmaxPolicy(), without="Ben")
     await agent.unlearn("Ben")
-    assert agent.learner.adapted.learned == 60
+    assert mind(agent).learned == 60
 
     short = placed(store, SoftmaxPolicy(), "short")
     short.experience_limit = 10
     live(short, range(30))
     await short.save_neural_state()
-    before = short.learner.adapted.weights.copy()
+    before = mind(short).weights.copy()
     with pytest.raises(UnlearnIncomplete, match="20 of the 30"):
         await short.unlearn("Ada")
-    assert short.learner.adapted.weights.tobytes() == before.tobytes()
+    assert mind(short).weights.tobytes() == before.tobytes()
     assert (len(store.history("short")), len(await short.experiences())) == (1, 10)
 
 
@@ -159,13 +166,13 @@ async def test_an_older_version_takes_it_back_when_it_is_restored(store: Store) 
     await agent.unlearn("Ada")
     restored = await agent.rollback_neural_state(1)
     assert restored.unlearned == ("Ada",)
-    same(agent.learner.adapted, reference, "gram", "moment", "weights")
+    same(mind(agent), reference, "gram", "moment", "weights")
     await agent.save_neural_state()
     assert (await agent.restore_neural_state()).unlearned == ()
     live(agent, range(60, 63))  # Ada may teach again
     await agent.save_neural_state()
     assert (await agent.restore_neural_state()).unlearned == ()
-    assert "Ada" in {name for held in agent.learner.adapted.shares.values() for name in held}
+    assert "Ada" in {name for held in mind(agent).shares.values() for name in held}
 
 
 async def test_a_policy_of_before_takes_it_back_from_what_is_kept(store: Store) -> None:
@@ -177,7 +184,7 @@ async def test_a_policy_of_before_takes_it_back_from_what_is_kept(store: Store) 
     await agent.save_neural_state()
     await agent.unlearn("Ada")
     assert (await agent.rollback_neural_state(1)).unlearned == ("Ada",)
-    assert agent.learner.adapted.weights.tobytes() == reference.weights.tobytes()  # type: ignore[attr-defined]
+    assert mind(agent).weights.tobytes() == reference.weights.tobytes()
 
 
 async def test_a_version_that_cannot_take_it_back_is_not_restored(store: Store) -> None:
@@ -189,10 +196,10 @@ async def test_a_version_that_cannot_take_it_back_is_not_restored(store: Store) 
     one = next(session.each(0, "experience"))
     session.delete(0, "experience", one.id, agent_id="guide", justification="")
     session.commit()
-    before = agent.learner.adapted.weights.copy()
+    before = mind(agent).weights.copy()
     with pytest.raises(UnlearnIncomplete, match="1 of the 30"):
         await agent.restore_neural_state(version=1)
-    assert agent.learner.adapted.weights.tobytes() == before.tobytes()
+    assert mind(agent).weights.tobytes() == before.tobytes()
     live(agent, range(30, 31))
     assert (await agent.save_neural_state()).number == 3
 
@@ -205,7 +212,7 @@ async def test_a_fork_takes_it_back_when_it_is_restored_next(store: Store) -> No
     await agent.unlearn("Ada")
     trial = placed(store, name="trial")
     assert (await trial.restore_neural_state()).unlearned == ("Ada",)
-    same(trial.learner.adapted, agent.learner.adapted, "gram", "weights")
+    same(mind(trial), mind(agent), "gram", "weights")
 
 
 async def test_taking_back_what_cannot_be_saved_changes_nothing(store: Store) -> None:
@@ -216,11 +223,11 @@ async def test_taking_back_what_cannot_be_saved_changes_nothing(store: Store) ->
     live(other, range(30, 33))
     await other.save_neural_state()
     live(agent, range(33, 36))
-    before = agent.learner.adapted.gram.copy()
+    before = mind(agent).gram.copy()
     with pytest.raises(Conflict):
         await agent.unlearn("Ada")
-    assert agent.learner.adapted.gram.tobytes() == before.tobytes()
-    assert agent.learner.adapted.unlearned == []
+    assert mind(agent).gram.tobytes() == before.tobytes()
+    assert mind(agent).unlearned == []
     assert [one.step for one in agent._memory().fresh] == [30, 31, 32]
 
 
@@ -228,9 +235,9 @@ async def test_a_source_that_taught_nothing_is_an_entry_all_the_same(store: Stor
     agent = placed(store)
     live(agent, range(3), sources=["Ben"])
     await agent.save_neural_state()
-    before = agent.learner.adapted.gram.copy()
+    before = mind(agent).gram.copy()
     assert (await agent.unlearn("nobody")).experiences == 0
-    assert agent.learner.adapted.gram.tobytes() == before.tobytes()
+    assert mind(agent).gram.tobytes() == before.tobytes()
     assert "unlearn" in {entry.operation for entry in store.ledger()}
     for source in ("", None, 3):
         with pytest.raises(LearningError):
@@ -249,11 +256,13 @@ async def test_a_source_is_taken_back_while_the_agent_goes_on(store: Store) -> N
     reference = await replayed(agent, LinUCB(), without="Ada")
     learned = {one.step for one in await agent.experiences(limit=None)}
     assert learned <= set(range(36))
-    assert agent.learner.adapted.learned == 36
+    assert mind(agent).learned == 36
     expected = sum(len(held) for held in [learned])
     assert len(await agent.experiences()) == expected
     np.testing.assert_allclose(
-        agent.learner.adapted.gram.sum(), reference.gram.sum(), rtol=1e-9  # type: ignore[attr-defined]
+        mind(agent).gram.sum(),
+        reference.gram.sum(),
+        rtol=1e-9,
     )
 
 
@@ -267,7 +276,7 @@ async def test_a_rollback_keeps_what_happened_or_hides_it(store: Store) -> None:
         await agent.save_neural_state()
     restored = await agent.rollback_neural_state(1, justification="a bad day")
     assert restored.version is not None
-    assert (restored.version.restores, agent.learner.adapted.learned) == (1, 3)
+    assert (restored.version.restores, mind(agent).learned) == (1, 3)
     assert len(await agent.experiences()) == 9
     live(agent, range(9, 10))
     await agent.save_neural_state()
@@ -306,7 +315,7 @@ async def test_what_a_rollback_left_behind_is_no_part_of_the_log(store: Store) -
         elif one.key not in abandoned:
             fresh.learned += 1
     await agent.unlearn("Ada")
-    assert agent.learner.adapted.weights.tobytes() == fresh.weights.tobytes()
+    assert mind(agent).weights.tobytes() == fresh.weights.tobytes()
 
 
 # --- why ------------------------------------------------------------------------------------------
@@ -321,7 +330,7 @@ async def test_what_weighed_in_a_choice_adds_up_to_what_is_expected(
     await agent.save_neural_state()
     decision = agent.choose([0.2, 0.9, 0.1, 0.4], ACTIONS)
     every = await agent.influence(decision, limit=None)
-    expected = agent.learner.adapted.expectations(decision.features)[decision.action]
+    expected = mind(agent).expectations(decision.features)[decision.action]
     assert sum(one.weight for one in every) == pytest.approx(expected, rel=1e-9)
     assert {one.experience.action for one in every} == {decision.action}
     weights = [abs(one.weight) for one in every]
@@ -332,7 +341,7 @@ async def test_what_weighed_in_a_choice_adds_up_to_what_is_expected(
 
 async def test_the_experience_that_taught_a_choice_weighs_most(store: Store) -> None:
     agent = placed(store)
-    agent.learner.adapted.offer(ACTIONS, dimension=4)
+    mind(agent).offer(ACTIONS, dimension=4)
     agent.record_experience("a", [1.0, 0, 0, 0], "far from it", 1.0)
     told = agent.record_experience("a", [0, 1.0, 0, 0], "this one", 1.0, source="Ada")
     agent.record_experience("b", [0, 1.0, 0, 0], "another action", 0.5)
@@ -354,7 +363,7 @@ async def test_influence_is_asked_of_sums_and_of_known_decisions(store: Store) -
     assert raised.value.code == "decision"
     linear = placed(store)
     unknown = linear.choose([1.0], ACTIONS)
-    linear.learner.adapted.drop(unknown.action)
+    mind(linear).drop(unknown.action)
     assert await linear.influence(unknown) == []
 
 
@@ -367,7 +376,7 @@ async def test_another_learner_learns_from_what_was_experienced(store: Store) ->
     await agent.save_neural_state()
     other = LinTS()
     assert await agent.replay(into=other, limit=None) == 30
-    np.testing.assert_allclose(other.gram, agent.learner.adapted.gram, rtol=1e-9)
+    np.testing.assert_allclose(other.gram, mind(agent).gram, rtol=1e-9)
     with pytest.raises(LearningError) as raised:
         await agent.replay()
     assert raised.value.code == "replay"
@@ -378,7 +387,7 @@ async def test_a_policy_replays_by_clipped_importance(store: Store) -> None:
     live(agent, range(12))
     agent.record_experience("a", np.ones(4), None, 1.0)  # nobody knows how probable that was
     await agent.save_neural_state()
-    learner = agent.learner.adapted
+    learner = mind(agent)
     reference = SoftmaxPolicy.from_spec(learner.spec())
     reference.load_state_dict(learner.state_dict())
     log = (await agent.experiences())[::-1]
@@ -393,13 +402,13 @@ async def test_the_most_telling_experiences_come_first(
     store: Store, learner: type[Learner]
 ) -> None:
     agent = placed(store, learner())
-    agent.learner.adapted.offer(ACTIONS, dimension=1)
+    mind(agent).offer(ACTIONS, dimension=1)
     for reward in (0.5, 0.5, 0.5, 1.0, 0.45):
         agent.record_experience("a", [1.0], None, reward)
     await agent.save_neural_state()
     found = await agent.experiences(by="importance")
     assert found[0].reward == 1.0
     assert [one.reward for one in await agent.experiences(by="importance", limit=1)] == [1.0]
-    surprises = [agent.learner.adapted.surprise(one) for one in found]
+    surprises = [mind(agent).surprise(one) for one in found]
     assert surprises == sorted(surprises, reverse=True)
-    assert agent.learner.adapted.surprise(Experience("never seen", [1.0], None, 1.0)) == 0.0
+    assert mind(agent).surprise(Experience("never seen", [1.0], None, 1.0)) == 0.0

@@ -141,8 +141,8 @@ def test_shares_are_cut_and_padded_with_the_contexts(
 def test_shares_of_other_actions_stay_when_one_is_dropped(drawn: list[Any]) -> None:
     log = lessons(drawn, dict.fromkeys(SOURCES, 1.0))
     learner, replay = LinUCB(), LinUCB()
-    taught(learner, log).drop("b")  # type: ignore[attr-defined]
-    taught(replay, log, without="Ben").drop("b")  # type: ignore[attr-defined]
+    taught(learner, log).drop("b")
+    taught(replay, log, without="Ben").drop("b")
     learner.unlearn("Ben")
     np.testing.assert_allclose(learner.gram, replay.gram, rtol=1e-9, atol=1e-12)
 

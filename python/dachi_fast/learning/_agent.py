@@ -11,10 +11,10 @@ from dachi_fast.learning._learner import Learner  # noqa: TC001 - likewise
 from dachi_fast.learning._linear import LinUCB
 from dachi_fast.learning._mixin import NeuralLearningMixin
 from dachi_fast.module import BaseModule, Param
-from dachi_fast.store._autosave import Autosave, Timer
 
 if TYPE_CHECKING:
     from dachi_fast.learning._decision import Experience
+    from dachi_fast.store._autosave import Autosave
     from dachi_fast.store._queue import BaseVersion, Done
 
 
@@ -98,6 +98,8 @@ class BaseAgent(NeuralLearningMixin, BaseModule):
 
     def _autosave(self) -> Autosave:
         """Gives a block that saves now and then while it runs."""
+        from dachi_fast.store._autosave import Autosave, Timer
+
         return Autosave(
             _Saver(self),
             self,

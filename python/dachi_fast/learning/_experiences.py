@@ -61,8 +61,7 @@ class Life:
         begun = learner.lineage
         ends = [first for _, first in begun[1:]] + [learner.learned]
         self._steps: Final = {
-            stretch: range(first, end)
-            for (stretch, first), end in zip(begun, ends, strict=False)
+            stretch: range(first, end) for (stretch, first), end in zip(begun, ends, strict=False)
         }
 
     def has(self, stretch: str | None, step: int | None) -> bool:

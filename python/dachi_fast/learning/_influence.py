@@ -31,9 +31,7 @@ class Influence:
     weight: float
 
 
-def influences(
-    learner: Learner, decision: Decision, log: Iterable[Experience]
-) -> list[Influence]:
+def influences(learner: Learner, decision: Decision, log: Iterable[Experience]) -> list[Influence]:
     """Gives what experiences do to the reward that is expected of a decision, largest first.
 
     A ridge regression is a linear smoother (Hastie, Tibshirani, Friedman, The Elements of

@@ -32,10 +32,11 @@ class Learner(BaseModule):
     one that was saved. Decisions that wait for their reward are part of it.
 
     A context is a vector of one dimension for the learner's whole life (array or sequence of finite
-    numbers), a dict of features, or a text. Dicts are hashed to `hashed_dimension` numbers; texts are
-    read by `StaticEmbedder`, cut to as many; for another reading of texts assign or override
-    `embed`. Actions are values that can be keys of a dict and that state can hold. They may come and go: what is offered can be chosen, and
-    what was learned about the others is kept until `drop`.
+    numbers), a dict of features, or a text. Dicts are hashed to `hashed_dimension` numbers; texts
+    are read by `StaticEmbedder`, cut to as many; for another reading of texts assign or override
+    `embed`. Actions are values that can be keys of a dict and that state can hold. They may come
+    and go: what is offered can be chosen, and what was learned about the others is kept until
+    `drop`.
 
     Args:
         reward_range: least and largest reward; a bool stands for its ends. Default (0, 1).
@@ -111,9 +112,7 @@ class Learner(BaseModule):
             del self.pending[next(iter(self.pending))]
         return decision
 
-    def update(
-        self, decision: Decision | str, reward: float, *, source: str | None = None
-    ) -> bool:
+    def update(self, decision: Decision | str, reward: float, *, source: str | None = None) -> bool:
         """Learns what a decision brought.
 
         Args:
@@ -229,6 +228,7 @@ class Learner(BaseModule):
         Raises:
             UnlearnIncomplete: the log lacks others (``unlearn``); nothing is changed.
         """
+        del log, gone
         raise UnlearnIncomplete(
             "unlearn",
             f"a {kind_of(type(self))} does not know how to take back what {source!r} taught",
@@ -305,8 +305,9 @@ class Learner(BaseModule):
     def embed(self, text: str) -> Any:
         """Gives a text as a vector of length 1, as `texts` says.
 
-        A text of which `StaticEmbedder` knows nothing is read by its words. Override it in a subclass, or assign any callable, for another reading. What is assigned is
-        not saved: assign the same again after a load.
+        A text of which `StaticEmbedder` knows nothing is read by its words. Override it in a
+        subclass, or assign any callable, for another reading. What is assigned is not saved: assign
+        the same again after a load.
         """
         found = meant(text, self.hashed_dimension) if self.texts == "meaning" else None
         return text_vector(text, self.hashed_dimension) if found is None else found
@@ -340,6 +341,7 @@ class Learner(BaseModule):
             LearningError: this learner does not know (``setting``), or the context cannot be read
                 (``context``).
         """
+        del experience
         raise LearningError("setting", f"a {kind_of(type(self))} has no surprise()")
 
     # --- what a learner is ------------------------------------------------------------------------

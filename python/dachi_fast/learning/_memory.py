@@ -20,9 +20,6 @@ from dachi_fast._core import state as _core_state
 from dachi_fast.errors import Conflict
 from dachi_fast.learning._experiences import EXPERIENCE, STATE, written
 from dachi_fast.learning._near import RECENT, STATES, Seen, mean, seen
-from dachi_fast.store._off_loop import submit
-from dachi_fast.store._queue import settle
-from dachi_fast.transaction import LmdbMemoryProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -135,6 +132,20 @@ class Memory:
             self.elsewhere = False
         return learner.lineage[-1][0]
 
+    def saved(self, saving: Saving) -> Future[Row]:
+        """Does what `save` does; gives what will be the version's row."""
+        from concurrent.futures import Future
+
+        from dachi_fast.store._queue import settle
+
+        future: Future[Row] = Future()
+
+        def done(row: Row | None, error: Exception | None) -> None:
+            settle(future, row, error)
+
+        self.save(saving, done)
+        return future
+
     def save(self, saving: Saving, done: Done, *, skip_equal: bool = False) -> None:
         """Takes the state and what was experienced now, and saves both; `done` hears of the end."""
         store, root, name, why = saving.store, saving.root, saving.name, saving.justification
@@ -155,7 +166,11 @@ class Memory:
 
     def _chain(self, job: _Job, done: Done) -> None:
         """Runs a job in a thread when those before it have ended."""
+        # Where used, as all of the store: who only learns does not import it.
         from concurrent.futures import Future
+
+        from dachi_fast.store._off_loop import submit
+        from dachi_fast.store._queue import settle
 
         future: Future[Row] = Future()
         before, self._last = self._last, future
@@ -191,6 +206,8 @@ class _Job:
     recent: deque[Seen]
 
     def run(self) -> Row:
+        from dachi_fast.transaction import LmdbMemoryProvider
+
         # Here, behind the jobs before: one of an agent's runs at a time.
         contexts = [seen(self.saving.learner, one.context) for one in self.experiences]
         self.recent.extend(one for one in contexts if one is not None)
@@ -237,7 +254,7 @@ class _Job:
         if excess > 0:
             oldest = [one.id for one in islice(session.each(0, kind, limit=excess), excess)]
             told = {"agent_id": self.saving.name, "justification": f"more than {limit}"}
-            session.remove_all(0, kind, oldest, operation="delete", **told)  # type: ignore[arg-type]
+            session.remove_all(0, kind, oldest, operation="delete", **told)
 
 
 # By id of what is saved: it may be equal to anything, and is not to be kept alive.

@@ -14,6 +14,7 @@ from dachi_fast.adapt import AdaptModule, wrap
 from dachi_fast.errors import LearningError, UnknownName, UnlearnIncomplete
 from dachi_fast.learning._decision import Decision, Experience
 from dachi_fast.learning._experiences import own
+from dachi_fast.learning._late import run, written
 from dachi_fast.learning._learner import Learner
 from dachi_fast.learning._linear import LinUCB
 from dachi_fast.learning._recall import Recall
@@ -28,9 +29,6 @@ from dachi_fast.learning._saved import (
 from dachi_fast.migrate import MigrationReport
 from dachi_fast.module import BaseModule, Param
 from dachi_fast.spec import kind_of
-
-from dachi_fast.store._off_loop import run
-from dachi_fast.store._records import version_of
 
 if TYPE_CHECKING:
     from dachi_fast.adapt import Wrapped
@@ -89,8 +87,8 @@ class NeuralLearningMixin(Recall):
     neural_store: Store | None = None
     """Where the agent is saved; None for `default_store()`."""
     experience_limit: int | None = None
-    """How many experiences are kept; None for 10,000, or fewer of contexts of more than 838 numbers:
-    64 MB of them. Forks share what is kept. With 0 nothing is."""
+    """How many experiences are kept; None for 10,000, or fewer of contexts of more than 838
+    numbers: 64 MB of them. Forks share what is kept. With 0 nothing is."""
 
     if TYPE_CHECKING:
         learner: AdaptModule[Learner]
@@ -137,7 +135,7 @@ class NeuralLearningMixin(Recall):
         decision = self._chosen(context, actions, decide)
         if decide == "durable":
             try:
-                self._saved(_WHY).result()
+                self._memory().saved(self._saving(_WHY)).result()
             except BaseException:
                 self._withdraw(decision)
                 raise
@@ -228,7 +226,9 @@ class NeuralLearningMixin(Recall):
         """
         learner, memory = self.learner.adapted, self._memory()
         given = outcome if isinstance(outcome, Experience) else None
-        told = own(dict(outcome) if isinstance(outcome, Mapping) else given.outcome if given else outcome)
+        told = own(
+            dict(outcome) if isinstance(outcome, Mapping) else given.outcome if given else outcome
+        )
         source = given.source if source is None and given is not None else source
         with memory.lock:
             if given is not None and given.id is None and decision is None:
@@ -262,9 +262,7 @@ class NeuralLearningMixin(Recall):
             DachiError: what else `Store.asave` raises. What was experienced goes with the next save
                 then.
         """
-        from asyncio import shield, wrap_future
-
-        return version_of(await shield(wrap_future(self._saved(justification))))
+        return await written(self._memory().saved(self._saving(justification)))
 
     async def restore_neural_state(
         self, *, version: int | str | None = None, learner: WhichLearner = "same"

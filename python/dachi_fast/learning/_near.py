@@ -78,4 +78,6 @@ def _folded(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     mixed = np.arange(1, x.size + 1, dtype=np.uint64) * _MIX
     mixed ^= mixed >> np.uint64(33)
     signs = np.where(mixed & np.uint64(1 << 20), 1.0, -1.0)
-    return np.bincount((mixed % np.uint64(_WIDEST)).astype(np.intp), x * signs, _WIDEST)
+    folded = np.zeros(_WIDEST)
+    np.add.at(folded, (mixed % np.uint64(_WIDEST)).astype(np.intp), x * signs)
+    return folded

@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING, Any
 from dachi_fast.errors import LearningError
 from dachi_fast.learning._experiences import Life
 from dachi_fast.learning._influence import influences
+from dachi_fast.learning._late import run, written
 from dachi_fast.learning._learner import checked_source
 from dachi_fast.learning._linear import Linear
 from dachi_fast.learning._memory import Memory, More, Saving, default_limit, memory_of
 from dachi_fast.learning._search import Search, Wish
 from dachi_fast.learning._unlearn import Kept, Order, Unlearned
-from dachi_fast.store._off_loop import run
-from dachi_fast.store._queue import settle
-from dachi_fast.store._records import version_of
-from dachi_fast.transaction import LmdbMemoryProvider
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from dachi_fast.adapt import AdaptModule
     from dachi_fast.learning._decision import Decision, Experience
     from dachi_fast.learning._influence import Influence
@@ -29,8 +24,8 @@ if TYPE_CHECKING:
     from dachi_fast.learning._search import By, Related
     from dachi_fast.module import BaseModule
     from dachi_fast.store import Store, Version
-    from dachi_fast.store._records import Row
     from dachi_fast.transaction._lmdb import LmdbSession
+
 
 class Recall:
     """What an agent has experienced, which `NeuralLearningMixin` builds on."""
@@ -170,8 +165,6 @@ class Recall:
             Conflict: another agent saved under this id; nothing is changed.
             DachiError: what else a save raises; nothing is changed.
         """
-        from asyncio import shield, wrap_future
-
         if checked_source(source) is None:
             raise LearningError("source", "what nobody taught cannot be told apart")
         memory, learner = self._memory(), self.learner.adapted
@@ -187,15 +180,15 @@ class Recall:
                 number = self._store()._mark(self._neural_root(), self._name()).number
                 stretch = memory.stretch(learner, self._name(), number)
                 order.steps[stretch] = [one.step or 0 for one in taken]
-            future = self._saved(justification, order)
+            saving = memory.saved(self._saving(justification, order))
         try:
-            row = await shield(wrap_future(future))
+            version = await written(saving)
         except Exception:
             if learner.learned == learned:
                 learner.restore(snapshot)
                 memory.put_back(taken)
             raise
-        return Unlearned(version_of(row), order.deleted)
+        return Unlearned(version, order.deleted)
 
     async def rollback_neural_state(
         self, to: int | str, *, with_memory: bool = False, justification: str = ""
@@ -242,19 +235,9 @@ class Recall:
         self._memory().settled()
         return Kept.of(self._session(), log=log)
 
-    def _saved(self, justification: str, more: More | None = None) -> Future[Row]:
-        """Takes what there is to save; gives what will be the version's row."""
-        from concurrent.futures import Future
-
-        future: Future[Row] = Future()
-
-        def done(row: Row | None, error: Exception | None) -> None:
-            settle(future, row, error)
-
-        self._memory().save(self._saving(justification, more), done)
-        return future
-
     def _session(self) -> LmdbSession:
+        from dachi_fast.transaction import LmdbMemoryProvider
+
         return LmdbMemoryProvider(self._store(), namespace=self._name()).begin()
 
     def _memory(self) -> Memory:
@@ -274,4 +257,3 @@ class Recall:
             self._limit(),
             more,
         )
-

@@ -32,7 +32,7 @@ def _upper(dimension: int) -> Places:
 
 
 def sums_of(model: Linear, row: int) -> Sums:
-    """Gives a row's sums and to which of the learned rewards they are faded, as a share has them."""
+    """Gives a row's sums, and to which of the rewards they are faded, as a share has them."""
     upper = _upper(model.dimension)
     return model.gram[row][upper], model.moment[row].copy(), model.aged[row]
 
@@ -122,7 +122,7 @@ def _square(packed: npt.NDArray[np.float64], dimension: int) -> npt.NDArray[np.f
 
 def _append(model: Linear, sums: Sums) -> int:
     place = len(model.share_aged)
-    for name, part in zip(_ARRAYS, sums, strict=False):
+    for name, part in zip(_ARRAYS, sums[:2], strict=True):
         held = getattr(model, name)
         setattr(model, name, np.concatenate([held, part[None]]) if place else part[None].copy())
     model.share_aged.append(sums[2])

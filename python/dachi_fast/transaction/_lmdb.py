@@ -310,7 +310,7 @@ class LmdbSession(Vectors):
         self._core.save(name, capture, justification, follows, mark)
         self._saved.append(name)
 
-    # --- for the package's own parts ----------------------------------------------------------------
+    # --- for the package's own parts --------------------------------------------------------------
 
     def save_captured(
         self, name: str, capture: Capture, mark: _core_store.Mark, justification: str
