@@ -20,7 +20,14 @@ from benches._bandits import SEEDS, Blind, Forgetful, MabWiser, Ours, Player, re
 from benches._rows import describe, figure
 from benches.compare.dachi_fast import unsynced
 from dachi_fast import KeyFile, Store
-from dachi_fast.learning import EpsilonGreedy, Learner, LinTS, LinUCB, SoftmaxPolicy
+from dachi_fast.learning import (
+    EpsilonGreedy,
+    Learner,
+    LinTS,
+    LinUCB,
+    NeuralLearningMixin,
+    SoftmaxPolicy,
+)
 
 Make = Callable[[int, int], Player]  # of a seed and a number of actions
 OURS = "dachi_fast LinUCB"
@@ -111,26 +118,104 @@ LARGE: dict[str, tuple[Callable[[], Learner], int]] = {
 }
 
 
-@pytest.mark.parametrize("saved", ["never", "without sync", "with sync"])
+SAVED = [
+    "never",
+    "without sync",
+    "without sync, with its experience",
+    "with sync",
+    "with sync, with its experience",
+]
+
+
+class Agent(NeuralLearningMixin):
+    """An agent of one learner."""
+
+    agent_id = "learner"
+
+
+@pytest.mark.parametrize("saved", SAVED)
 @pytest.mark.parametrize("size", LARGE)
 def bench_saved_step(benchmark: Any, tmp_path: Path, size: str, saved: str) -> None:
     """A step of 10 actions, and a save behind each."""
     make, features = LARGE[size]
     who = {"never": "step alone"}.get(saved, f"dachi_fast, saved each step {saved}")
     describe(benchmark, workload=f"step and save, {size}", who=who, base=saved == "never")
-    learner, contexts = make(), np.random.default_rng(0).random((32, features)) / features**0.5
-    player, shown = Ours(learner, 10), itertools.cycle(contexts)
-    keys = KeyFile(tmp_path / "key")
-    folder = tmp_path / "store"
-    store = unsynced(folder, keys) if saved == "without sync" else Store.open(folder, keys=keys)
+    contexts = np.random.default_rng(0).random((32, features)) / features**0.5
+    shown, keys, folder = itertools.cycle(contexts), KeyFile(tmp_path / "key"), tmp_path / "store"
+    slow = saved.startswith("with sync")
+    agent = Agent()
+    agent.learner = make()
+    with Store.open(folder, keys=keys) if slow else unsynced(folder, keys) as store:
+        agent.neural_store = store
 
-    def step() -> None:
-        context = next(shown)
-        player.learn(context, player.choose(context), 0.5)
-        if saved != "never":
-            store.save(learner, "learner")
+        def step() -> None:
+            decision = agent.choose(next(shown), range(10))
+            if saved.endswith("experience"):
+                agent.update_weights(0.5, decision=decision)
+                agent.sync.save_neural_state()
+                return
+            agent.learner.adapted.update(decision, 0.5)
+            if saved != "never":
+                store.save(agent.learner.adapted, "learner")
 
-    with store:
         benchmark.pedantic(step, rounds=60, warmup_rounds=5)
+        learned = agent.learner.adapted.learned
+        if saved.endswith("experience"):
+            assert len(agent.sync.experiences(limit=None)) == learned
         if saved != "never":
-            assert store.load("learner").learned == learner.learned
+            saves = store.history("learner", limit=1)[0].number
+            assert saves == learned
+
+
+SOURCES = ["Ada", "Ben", None]
+
+
+@pytest.mark.parametrize("discount", [1.0, 0.99])
+def bench_unlearn(benchmark: Any, discount: float) -> None:
+    """Takes back a third of 1,797 steps of digits; the rounds are the seeds."""
+    bandit = _bandits.digits()
+    who = f"dachi_fast LinUCB, discount {discount:g}"
+    describe(benchmark, workload="unlearn a source that taught a third of digits", who=who)
+    seeds, sums, solutions = itertools.cycle(SEEDS), [], []
+
+    def made(seed: int) -> tuple[LinUCB, LinUCB]:
+        learner, replay = (LinUCB(seed=seed, discount=discount) for _ in range(2))
+        drawn = np.random.default_rng(seed)
+        replay.offer(range(bandit.actions), dimension=bandit.contexts.shape[1])
+        for context, answer in zip(bandit.contexts, bandit.answers, strict=True):
+            decision, source = learner.choose(context, range(bandit.actions)), drawn.integers(3)
+            reward = float(decision.action == answer)
+            learner.update(decision, reward, source=SOURCES[source])
+            if SOURCES[source] == "Ada":
+                replay.learned += 1
+            else:
+                replay.learn(context, decision.action, reward)
+        return learner, replay
+
+    def run(learner: LinUCB, _: LinUCB) -> None:
+        learner.unlearn("Ada")
+
+    def checked(learner: LinUCB, replay: LinUCB) -> None:
+        for row in range(bandit.actions):
+            replay._solve(row)
+        sums.append(max(_apart(learner, replay, "gram"), _apart(learner, replay, "moment")))
+        solutions.append(_apart(learner, replay, "weights"))
+
+    pairs = []
+
+    def setup() -> tuple[tuple[LinUCB, LinUCB], dict[str, Any]]:
+        pairs.append(made(next(seeds)))
+        return pairs[-1], {}
+
+    benchmark.pedantic(run, setup=setup, rounds=len(SEEDS))
+    for learner, replay in pairs:
+        checked(learner, replay)
+    figure(benchmark, "sums, furthest from a replay, relative", max(sums), at_most=1e-9)
+    figure(benchmark, "solution, furthest from a replay, relative", max(solutions), at_most=1e-9)
+
+
+def _apart(learner: LinUCB, replay: LinUCB, name: str) -> float:
+    """Gives the largest difference of an action's part, as a share of its largest number."""
+    found, expected = getattr(learner, name), getattr(replay, name)
+    rows = zip(found, expected, strict=True)
+    return max(float(np.abs(f - e).max() / np.abs(e).max()) for f, e in rows if e.any())

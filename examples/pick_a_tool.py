@@ -1,4 +1,7 @@
-"""An agent learns which module answers a question, dies 17 times, and ends where it would have."""
+"""An agent learns which module answers a question, dies 17 times, and ends where it would have.
+
+What it experienced is kept with what it learned: each step once, however often it was done again.
+"""
 
 import asyncio
 import importlib
@@ -101,23 +104,34 @@ def life(folder: Path, mode: Mode, moments: int | None) -> bool:
 
 
 def end(folder: Path) -> tuple[bytes, Picker]:
-    """Gives all that the agent holds at the end, as bytes, and the agent."""
+    """Gives all that the agent holds and has experienced at the end, as bytes, and the agent."""
     with Store.open(folder / "store", keys=KeyFile(folder / "key"), witness=None) as store:
         agent = store.load("picker")
+        agent.neural_store = store
         state = store.state("picker")
         state["learner._adapted_param"] = None  # a blueprint: the ids of modules are random
-        return codec.encode(state), agent
+        kept = agent.sync.experiences(limit=None)
+        assert len(kept) == STEPS
+        life = [(e.step, e.id, e.action, e.context, e.reward, e.propensity) for e in kept]
+        return codec.encode([state, life]), agent
 
 
 def main(folder: Path) -> None:
     drawn = random.Random(SEED)
-    Picker().spec()  # what a first blueprint takes long to import is there before the processes are
+    Picker().spec()  # what takes long to import or to read is there before the processes are
+    Picker().learner.adapted.features("a text")
     unbroken = folder / "unbroken"
     unbroken.mkdir()
     assert life(unbroken, "save every 25 steps", None)
     expected, agent = end(unbroken)
     once = (unbroken / "acts.log").read_text().splitlines()
     print(f"never killed: {agent.right} of {STEPS} questions right")
+    with Store.open(unbroken / "store", keys=KeyFile(unbroken / "key"), witness=None) as store:
+        agent.neural_store = store
+        asked = "How do I turn a text into lines of equal width?"
+        [near] = agent.sync.experiences(by="similarity", like=asked, limit=1)
+        answered = f"{near.action}, which was {'right' if near.reward else 'wrong'}"
+        print(f"asked {asked!r}, it remembers {near.context!r}: it said {answered}")
 
     for mode, (shortest, longest) in MODES.items():
         broken = folder / mode

@@ -337,6 +337,20 @@ async def test_policies_and_arrays_are_kept_as_they_are(store: Store) -> None:
     assert found.propensity == 0.5
 
 
+async def test_another_learner_of_an_agent_begins_a_stretch_of_its_own(store: Store) -> None:
+    agent = placed(store)
+    agent.choose([1.0, 0.5], ACTIONS, decide="durable")
+    for _ in range(2):
+        lesson(agent)
+        await agent.save_neural_state()
+        agent.learner = SoftmaxPolicy()
+    lesson(agent)
+    await agent.save_neural_state()
+    found = [(one.step, one.stretch) for one in await agent.experiences()]
+    assert found == [(0, "guide@3"), (0, "guide@2"), (0, "guide@0")]
+    assert (await agent.unlearn("nobody")).experiences == 0  # its log is complete
+
+
 # --- found again ----------------------------------------------------------------------------------
 
 QUESTIONS = {

@@ -16,4 +16,6 @@ from dachi_fast.learning._saved import NeuralState as NeuralState
 from dachi_fast.learning._saved import Restored as Restored
 from dachi_fast.learning._search import By as By
 from dachi_fast.learning._search import PastState as PastState
+from dachi_fast.learning._sync import SyncAgent as SyncAgent
+from dachi_fast.learning._sync import SyncLearning as SyncLearning
 from dachi_fast.learning._unlearn import Unlearned as Unlearned

@@ -10,6 +10,7 @@ from dachi_fast.adapt import AdaptModule  # noqa: TC001 - a field's annotation
 from dachi_fast.learning._learner import Learner  # noqa: TC001 - likewise
 from dachi_fast.learning._linear import LinUCB
 from dachi_fast.learning._mixin import NeuralLearningMixin
+from dachi_fast.learning._sync import SyncAgent
 from dachi_fast.module import BaseModule, Param
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ class BaseAgent(NeuralLearningMixin, BaseModule):
     agent_id: str = ""
     learner: AdaptModule[Learner] = Param(default_factory=LinUCB)  # type: ignore[arg-type]
     save_every_s: float = 60.0
+
+    @property
+    def sync(self) -> SyncAgent:
+        """The agent for scripts and threads; ``with agent.sync as life:`` is its life."""
+        return SyncAgent(self)
 
     async def on_start(self) -> None:
         """Begins a life: goes on from what was saved, if anything was."""

@@ -84,6 +84,8 @@ class Memory:
         fresh: what was not saved yet, oldest first.
         elsewhere: whether the state came from another place than the agent's last version, so that
             what it learns next begins another stretch.
+        begun: whether a learner of this agent's had a stretch before, so that one that has none yet
+            is another.
         recent: the contexts that were saved last, oldest first.
     """
 
@@ -91,6 +93,7 @@ class Memory:
         self.lock: Final = threading.RLock()
         self.fresh: deque[Experience] = deque()
         self.elsewhere = False
+        self.begun = False
         self.recent: deque[Seen] = deque(maxlen=RECENT)
         self._last: Future[Row] | None = None
 
@@ -118,18 +121,24 @@ class Memory:
             every = sorted((*experiences, *self.fresh), key=lambda one: one.step or 0)
             self.fresh = deque(every)
 
-    def clear(self, *, elsewhere: bool) -> None:
+    def clear(self, learner: Learner, *, elsewhere: bool) -> None:
         """Lets go of what was not saved: the state is another one now."""
         self.fresh.clear()
         self.recent.clear()
         self.elsewhere = elsewhere
+        self.begun = bool(learner.lineage)
 
     def stretch(self, learner: Learner, name: str, number: int) -> str:
-        """Gives the stretch of life in which what was not saved yet was learned."""
+        """Gives the stretch of life in which what was not saved yet was learned.
+
+        The first one has the same name however often the agent was saved before: an agent that was
+        killed and goes on comes to the same state as one that was not.
+        """
         if self.elsewhere or not learner.lineage:
             first = self.fresh[0].step if self.fresh else learner.learned
-            learner.lineage = [*learner.lineage, (f"{name}@{number}", first or 0)]
-            self.elsewhere = False
+            after = number if self.elsewhere or self.begun else 0
+            learner.lineage = [*learner.lineage, (f"{name}@{after}", first or 0)]
+        self.elsewhere, self.begun = False, True
         return learner.lineage[-1][0]
 
     def saved(self, saving: Saving) -> Future[Row]:

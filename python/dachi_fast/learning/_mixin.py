@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from dachi_fast.learning._saved import (
     check_owner,
     same_learner,
 )
+from dachi_fast.learning._sync import SyncLearning
 from dachi_fast.migrate import MigrationReport
 from dachi_fast.module import BaseModule, Param
 from dachi_fast.spec import kind_of
@@ -109,6 +110,11 @@ class NeuralLearningMixin(Recall):
                 self._adapt_learner = wrap(value, Learner)
             else:
                 root.learner = value
+
+    @property
+    def sync(self) -> SyncLearning[Self]:
+        """The agent for scripts and threads: what waits for the disk, without an event loop."""
+        return SyncLearning(self)
 
     # --- choosing and learning --------------------------------------------------------------------
 
@@ -325,7 +331,7 @@ class NeuralLearningMixin(Recall):
             mark.set(followed)
             raise
         memory = self._memory()
-        memory.clear(elsewhere=leads_elsewhere(found))
+        memory.clear(self.learner.adapted, elsewhere=leads_elsewhere(found))
         recent, (experiences, states) = await run(self._around, found.number)
         memory.recent.extend(recent)
         return Restored(found, changes, unlearned, experiences, states)
