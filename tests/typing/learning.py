@@ -15,7 +15,14 @@ from dachi_fast import (
     NeuralLearningMixin,
     Version,
 )
-from dachi_fast.learning import Restored
+from dachi_fast.learning import (
+    Influence,
+    PastState,
+    Restored,
+    SyncAgent,
+    SyncLearning,
+    Unlearned,
+)
 
 
 class Framework:
@@ -37,6 +44,12 @@ async def life() -> None:
     assert_type(await beside.restore_neural_state(), Restored)
     assert_type(await beside.save_neural_state(justification="why"), Version)
 
+    assert_type(beside.sync, SyncLearning[Beside])
+    assert_type(await beside.experiences(by="similarity", like="a text"), list[Experience])
+    assert_type(await beside.replay(into=LinUCB()), int)
+    assert_type(await beside.unlearn("Ada"), Unlearned)
+    assert_type((await beside.rollback_neural_state(1)).states, tuple[PastState, ...])
+
     async with Agent(agent_id="agent", mood="bold") as agent:
         assert_type(agent, Agent)
         decision = agent.choose({"goal": "sea"}, ["north", "south"])
@@ -45,6 +58,16 @@ async def life() -> None:
         assert_type(agent.update_weights(True, decision=decision), bool)
         told = agent.record_experience("north", {"goal": "sea"}, "lost", 0.0)
         assert_type(told, Experience)
+
+
+def script() -> None:
+    agent = Agent(agent_id="agent")
+    agent.experience_limit = 100
+    with agent.sync as life:
+        assert_type(life, SyncAgent)
+        decision = agent.choose([1.0], ["north", "south"])
+        assert_type(life.influence(decision), list[Influence])
+        life.on_task_complete(1.0)
 
 
 def learner() -> float:

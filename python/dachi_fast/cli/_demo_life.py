@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from dachi_fast.cli._demo_pick import DEATHS
 from dachi_fast.cli._demo_process import Worker
 from dachi_fast.cli._demo_screen import Step, Table
 
@@ -113,6 +114,37 @@ def second_life(job: Job, first: Life) -> Life:
     if life.status != 0:
         raise WorkerFailed(f"the resuming process ended with status {life.status}")
     return life
+
+
+def picker_life(job: Job) -> dict[str, Any]:
+    """Starts the process whose agent chooses and dies again and again; gives what it tells."""
+    told: dict[str, Any] = {}
+    with Worker(replace(job, task="pick")) as worker:
+        for event in worker.events():
+            told = event
+        status = worker.status()
+    if status != 0:
+        raise WorkerFailed(f"the choosing process ended with status {status}")
+    return told
+
+
+def pick_step(told: dict[str, Any]) -> Step:
+    """Tells what became of the agent that chooses."""
+    steps, deaths = told["steps"], told["deaths"]
+    return Step(
+        name="choose, and die often",
+        what=f"A second agent picked one of {len(told['choices'])} modules for {steps} sentences, "
+        f"was told each time whether that was right, and was killed {deaths} times; it did "
+        f"{told['again']} acts again, each as before, and equals the one that was never killed.",
+        why="Equal to the bit, though that one saved every 10 sentences: what it decides depends on "
+        "its state alone, which is saved in one commit with what it has experienced.",
+        holds={
+            "SIGKILL ended it 17 times": deaths == DEATHS,
+            "what it did again it did as before": told["same_acts"],
+            "it equals the agent that was never killed": told["equal"],
+            "each step is one experience": told["experiences"] == steps,
+        },
+    )
 
 
 def text_step(corpus: Corpus, python: str, seconds: float) -> Step:

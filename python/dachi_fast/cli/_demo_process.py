@@ -39,7 +39,8 @@ class Worker:
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             text=True,
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C reaches the parent, which decides
+            # Ctrl-C reaches the parent, which decides; what it forks is in its group.
+            start_new_session=True,
         )
         self._to = cast("IO[str]", self._process.stdin)
         self._from = cast("IO[str]", self._process.stdout)
@@ -70,7 +71,7 @@ class Worker:
 
     def _end(self) -> None:
         if self._process.poll() is None:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)  # and what it forked
         self._process.wait()
         self._from.close()
 

@@ -99,6 +99,9 @@ def _tell_all(story: _Story, screen: Screen, folder: Path) -> None:
     story.tell(life.go_on_step(job, first, second), curves=_curves(first, second))
     with screen.busy("looking at the evidence"):
         _tell_evidence(story, job, died_at)
+    with screen.busy("choosing, and dying often"):
+        told = life.picker_life(job)
+    story.tell(life.pick_step(told), picked=told)
 
 
 def _tell_evidence(story: _Story, job: Job, died_at: int) -> None:

@@ -1,4 +1,4 @@
-"""The demo's child processes: one learns until it is killed, one goes on where that one was.
+"""The demo's child processes: they learn until they are killed, or go on where another one was.
 
 Run as ``python -m dachi_fast.cli._demo_worker``. The job comes through standard input as one JSON
 document; what happened goes to standard output, one JSON document a line, each written the moment
@@ -25,7 +25,7 @@ class Job:
     """What a child process is to do.
 
     Attributes:
-        task: ``"learn"`` from nothing, or ``"resume"`` what another process began.
+        task: ``"learn"`` from nothing, ``"resume"`` what another process began, or ``"pick"``.
         store: folder of the store.
         key: its key file.
         witness: folder of its witness.
@@ -101,6 +101,13 @@ def resume(job: Job) -> None:
                 _tell_both(number, agent, twin, job)
 
 
+def pick(job: Job) -> None:
+    """Lets an agent that chooses die 17 times, and tells what became of it."""
+    from dachi_fast.cli._demo_pick import picked
+
+    _tell("picked", **picked(job))
+
+
 def _compared(store: Store, job: Job, found: int) -> list[int]:
     """Gives the versions that differ from what an agent has after the same sentences."""
     unequal = []
@@ -125,7 +132,7 @@ def main() -> int:
         return 1
     job = Job(**json.loads(text))
     try:
-        {"learn": learn, "resume": resume}[job.task](job)
+        {"learn": learn, "resume": resume, "pick": pick}[job.task](job)
     except BrokenPipeError:
         # Python flushes standard output once more at its end: give it somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
