@@ -136,8 +136,8 @@ def pick_step(told: dict[str, Any]) -> Step:
         what=f"A second agent picked one of {len(told['choices'])} modules for {steps} sentences, "
         f"was told each time whether that was right, and was killed {deaths} times; it did "
         f"{told['again']} acts again, each as before, and equals the one that was never killed.",
-        why="Equal to the bit, though that one saved every 10 sentences: what it decides depends on "
-        "its state alone, which is saved in one commit with what it has experienced.",
+        why="Equal to the bit, though that one saved every 10 sentences: what it decides depends "
+        "on its state alone, which is saved in one commit with what it has experienced.",
         holds={
             "SIGKILL ended it 17 times": deaths == DEATHS,
             "what it did again it did as before": told["same_acts"],

@@ -25,6 +25,11 @@ _STEPS: Final = 30
 _CHOICES: Final = 6
 _LONGEST: Final = 13  # moments of a life; a step has four
 
+_SLOW: Final = (
+    *("asyncio", "concurrent.futures.thread", "dachi_fast.restore", "dachi_fast.spec._blueprint"),
+    *("dachi_fast.spec._rebuild", "dachi_fast.transaction", "dachi_fast.values"),
+)
+
 Question = tuple[str, str]
 
 
@@ -81,7 +86,7 @@ def picked(job: Job) -> dict[str, Any]:
     every = [(text, label) for batch in job.batches for text, label in batch if label in labels]
     questions = every[:_STEPS]
     # What takes long to import or to read is there before the processes are.
-    for name in ("asyncio", "concurrent.futures.thread", "dachi_fast.transaction"):
+    for name in _SLOW:
         importlib.import_module(name)
     Picker().spec()
     LinUCB().features("a text")
@@ -143,7 +148,7 @@ def _live(
     labels: list[str],
     fate: _Fate,
 ) -> None:
-    agent = Picker(agent_id="picker", learner=LinUCB(hashed_dimension=64))
+    agent = Picker(agent_id="picker", learner=LinUCB(hashed_dimension=16))
     agent.neural_store = store
     agent.sync.restore_neural_state()
     while agent.steps < len(questions):
