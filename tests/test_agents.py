@@ -227,4 +227,6 @@ def test_sigterm_ends_a_process_after_its_agents_have_saved(when: str, tmp_path:
             agent = store.load(name)
             assert agent.heard == ["start", "stop"]
             assert agent.done == agent.learner.adapted.learned >= 20
+            agent.neural_store = store
+            assert len(agent.sync.experiences(limit=None)) == agent.done
         store.verify()

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dachi_fast import Attr, BaseAgent, KeyFile, LmdbMemoryProvider, Store, TransactionManager
+from dachi_fast import (
+    Attr,
+    BaseAgent,
+    KeyFile,
+    LmdbMemoryProvider,
+    Store,
+    TransactionManager,
+    registry,
+)
 from dachi_fast.errors import Conflict, LearningError, StateError, StoreClosed
 from dachi_fast.learning import Experience, NeuralLearningMixin, SoftmaxPolicy
 from dachi_fast.learning._memory import default_limit
@@ -64,7 +71,7 @@ async def test_experiences_are_committed_with_the_state_that_learned_them(store:
     assert await agent.experiences() == []
     await agent.save_neural_state(justification="three tasks")
     commit = [e for e in store.ledger() if e.justification == "three tasks"]
-    assert [e.memory_type for e in commit] == ["state", "neural_state", *["experience"] * 3]
+    assert [e.memory_type for e in commit] == ["state", "neural_state", *["neural_experience"] * 3]
     found = (await agent.experiences())[::-1]
     assert [one.id for one in found] == keys
     assert [(one.step, one.followed, one.source) for one in found] == [
@@ -219,33 +226,6 @@ async def test_a_living_agent_saves_what_it_experienced(store: Store) -> None:
     assert len(store.history("worker")) == 2  # nothing new: nothing saved
 
 
-def test_sigterm_in_the_middle_of_a_save_ends_it_whole(tmp_path: Path) -> None:
-    child = os.fork()
-    if child == 0:
-        with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key"), witness=None) as store:
-
-            async def life() -> None:
-                worker = Worker(agent_id="worker")
-                worker.neural_store = store
-                async with worker:
-                    lesson(worker)
-                    saving = asyncio.create_task(worker.save_neural_state())
-                    await asyncio.sleep(0)  # it is on its way
-                    os.kill(os.getpid(), signal.SIGTERM)
-                    await saving
-                    await asyncio.Event().wait()
-
-            asyncio.run(life())
-        os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM
-    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key"), witness=None) as store:
-        found = store.load("worker").learner.adapted
-        worker = Worker(agent_id="worker")
-        worker.neural_store, worker.learner = store, found
-        assert (found.learned, asyncio.run(steps(worker))) == (1, [0])
-
-
 # --- how many -------------------------------------------------------------------------------------
 
 
@@ -257,7 +237,7 @@ async def test_the_oldest_go_in_the_commit_that_makes_them_too_many(store: Store
         assert len(await agent.experiences()) <= 3
     assert await steps(agent) == [4, 3, 2]
     deleted = [e for e in store.ledger() if e.operation == "delete"]
-    assert [e.memory_type for e in deleted] == ["experience", "experience"]
+    assert [e.memory_type for e in deleted] == ["neural_experience", "neural_experience"]
     for _ in range(5):
         lesson(agent)
     await agent.save_neural_state()
@@ -321,9 +301,50 @@ async def test_experiences_can_be_read_as_documents(store: Store) -> None:
     lesson(agent, {"goal": "sea"}, source="Ada")
     await agent.save_neural_state()
     with TransactionManager(LmdbMemoryProvider(store, namespace="guide")).sync as tx:
-        [found] = tx.find("experience", where={"source": "Ada"})
+        [found] = tx.find("neural_experience", where={"source": "Ada"})
     assert found.content["context"] == {"goal": "sea"}
     assert (found.content["agent"], found.content["followed"]) == ("guide", 0)
+
+
+async def test_documents_of_others_in_its_namespace_are_none_of_its_experiences(
+    store: Store,
+) -> None:
+    agent = placed(store)
+    with TransactionManager(LmdbMemoryProvider(store, namespace="guide")).sync as tx:
+        for kind in ("experience", "state", "note"):
+            tx.store(kind, {"anything": 1})
+    lesson(agent)
+    await agent.save_neural_state()
+    assert await steps(agent) == [0]
+    assert (await agent.unlearn("Ada")).experiences == 0
+
+
+async def test_looking_at_experiences_is_in_the_ledger(store: Store) -> None:
+    agent = placed(store)
+    lesson(agent)
+    await agent.save_neural_state()
+    await agent.experiences()
+    await agent.save_neural_state()
+    reads = [e for e in store.ledger() if e.operation == "retrieve"]
+    assert "neural_experience" in {entry.memory_type for entry in reads}
+
+
+async def test_an_agent_is_restored_where_the_classes_of_outcomes_are_not_known(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @registry.value
+    @dataclass(frozen=True)
+    class Verdict:
+        text: str
+
+    agent = placed(store)
+    agent.choose([1.0], ACTIONS)
+    agent.record_experience("left", [1.0], Verdict("fine"), 1.0)
+    await agent.save_neural_state()
+    monkeypatch.delitem(registry.value_types, str(registry.value_name(Verdict)))
+    again = placed(store)
+    assert (await again.restore_neural_state()).experiences == ()
+    assert again.learner.adapted.learned == 1
 
 
 async def test_policies_and_arrays_are_kept_as_they_are(store: Store) -> None:

@@ -91,8 +91,8 @@ async def test_what_a_source_taught_is_taken_back_in_one_commit(store: Store) ->
     assert {one.source for one in await agent.experiences()} == {"Ben", None}
     ordered = [e for e in store.ledger() if e.justification == "Ada was wrong"][::-1]
     assert [(e.operation, e.memory_type) for e in ordered] == [
-        ("unlearn", "experience"),
-        ("store", "unlearned"),
+        ("unlearn", "neural_experience"),
+        ("store", "neural_unlearning"),
         ("store", "state"),
     ]
     again = placed(store)
@@ -193,8 +193,8 @@ async def test_a_version_that_cannot_take_it_back_is_not_restored(store: Store) 
     await agent.save_neural_state()
     await agent.unlearn("Ada")
     session = LmdbMemoryProvider(store, namespace="guide").begin()
-    one = next(session.each(0, "experience"))
-    session.delete(0, "experience", one.id, agent_id="guide", justification="")
+    one = next(session.each(0, "neural_experience"))
+    session.delete(0, "neural_experience", one.id, agent_id="guide", justification="")
     session.commit()
     before = mind(agent).weights.copy()
     with pytest.raises(UnlearnIncomplete, match="1 of the 30"):

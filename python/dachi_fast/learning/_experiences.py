@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from dachi_fast.learning._learner import Learner
     from dachi_fast.types import Document
 
-# Memory types of what an agent's namespace holds beside its versions.
-EXPERIENCE: Final = "experience"
-UNLEARNED: Final = "unlearned"
+# Memory types of what an agent's namespace holds beside its versions, and what users store there.
+EXPERIENCE: Final = "neural_experience"
+UNLEARNED: Final = "neural_unlearning"
 STATE: Final = "neural_state"
 
 _SIMPLE: Final = (str, int, float, bool, bytes, type(None))

@@ -196,10 +196,16 @@ class Memory:
             with contextlib.suppress(Exception):  # whoever waited went away
                 done(row, error)
 
+        def begin() -> None:
+            try:
+                submit(work)
+            except RuntimeError:  # the interpreter ends, and there are no threads any more
+                work()
+
         if before is None or before.done():
-            submit(work)
+            begin()
         else:
-            before.add_done_callback(lambda _: submit(work))
+            before.add_done_callback(lambda _: begin())
 
 
 @dataclass(frozen=True)

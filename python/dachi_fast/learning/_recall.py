@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dachi_fast.errors import LearningError
+from dachi_fast.errors import LearningError, StateTypeError
 from dachi_fast.learning._experiences import Life
 from dachi_fast.learning._influence import influences
 from dachi_fast.learning._late import run, written
@@ -226,10 +226,17 @@ class Recall:
         return Search(self._session(), self.learner.adapted, self._name())
 
     def _around(self, number: int) -> tuple[list[Seen], Related]:
-        """Gives what the agent was about lately, and what is near to that."""
+        """Gives what the agent was about lately, and what is near to that.
+
+        Nothing where an outcome is of a class that this process does not have: the state needs no
+        outcomes.
+        """
         search = self._search()
-        recent = search.recent()
-        return recent, search.related(recent, number)
+        try:
+            recent = search.recent()
+            return recent, search.related(recent, number)
+        except StateTypeError:
+            return [], ((), ())
 
     def _kept(self, *, log: bool = False) -> Kept:
         self._memory().settled()

@@ -83,6 +83,7 @@ class Search:
         if wish.by == "similarity":
             about = seen(self._learner, self._learner.readable(wish.like))
             return [] if about is None else self._nearest(about, wish)
+        self._session.note_read(0, EXPERIENCE)
         found = (one for one in self._newest() if wish.source in {None, one.source})
         if wish.by == "recency":
             return list(islice(found, wish.limit))

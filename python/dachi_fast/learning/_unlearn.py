@@ -83,6 +83,8 @@ class Kept:
         """Reads it: the log if it is asked for, or if there is an order that may need it."""
         orders = tuple(one.content for one in session.each(0, UNLEARNED))
         log = log or bool(orders)
+        if log:
+            session.note_read(0, EXPERIENCE)
         return cls(tuple(map(read, session.each(0, EXPERIENCE))) if log else (), orders)
 
     def take_back(self, learner: Learner, source: str, fresh: Iterable[Experience] = ()) -> None:

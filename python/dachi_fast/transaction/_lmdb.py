@@ -328,12 +328,16 @@ class LmdbSession(Vectors):
     ) -> Iterator[Document]:
         """Gives documents of a memory type in the order of storing, read as they are asked for.
 
-        No entry of the ledger: whoever goes through them says what for. With a limit no more are
-        read at first than that.
+        That is no entry of the ledger; `note_read` makes one. With a limit no more are read at
+        first than that.
         """
         everything = Scan(None, ((b"", None),), in_order=True)
         for key, row in self._rows(place, memory_type, everything, descending=newest, limit=limit):
             yield _document(memory_type, key, row)
+
+    def note_read(self, place: int, memory_type: str) -> None:
+        """Sees to it that a read of documents comes into the ledger."""
+        self._core.note_read(place, memory_type)
 
     def count(self, place: int, memory_type: str) -> int:
         """Gives how many documents of a memory type there were when the transaction began.
