@@ -231,6 +231,20 @@ async def test_taking_back_what_cannot_be_saved_changes_nothing(store: Store) ->
     assert [one.step for one in agent._memory().fresh] == [30, 31, 32]
 
 
+async def test_a_stretch_that_could_not_be_saved_begins_with_the_next_save(store: Store) -> None:
+    agent, other = placed(store), placed(store)
+    live(agent, range(3))
+    await agent.save_neural_state()
+    await agent.rollback_neural_state(1)
+    await other.restore_neural_state()
+    await other.save_neural_state()
+    live(agent, range(3, 6))
+    with pytest.raises(Conflict):
+        await agent.unlearn("Ada")
+    assert agent._memory().elsewhere
+    assert len(mind(agent).lineage) == 1
+
+
 async def test_a_source_that_taught_nothing_is_an_entry_all_the_same(store: Store) -> None:
     agent = placed(store)
     live(agent, range(3), sources=["Ben"])

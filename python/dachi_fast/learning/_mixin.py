@@ -230,12 +230,10 @@ class NeuralLearningMixin(Recall):
                 (``decision``), or as `record_experience` raises; nothing is changed.
             StateError: the outcome holds what state cannot; nothing is changed.
         """
-        learner, memory = self.learner.adapted, self._memory()
+        learner, memory, told = self.learner.adapted, self._memory(), own(_told(outcome))
         given = outcome if isinstance(outcome, Experience) else None
-        told = own(
-            dict(outcome) if isinstance(outcome, Mapping) else given.outcome if given else outcome
-        )
-        source = given.source if source is None and given is not None else source
+        if source is None and given is not None:
+            source = given.source
         with memory.lock:
             if given is not None and given.id is None and decision is None:
                 self._lesson(replace(given, outcome=told, source=source))
@@ -442,6 +440,13 @@ def leads_elsewhere(found: Version) -> bool:
 
 _WHY: Final = "a decision, before it is acted on"
 _CARRIED: Final = MigrationReport(converted=("learner",))
+
+
+def _told(outcome: Any) -> Any:
+    """Gives what is kept of an outcome."""
+    if isinstance(outcome, Experience):
+        return outcome.outcome
+    return dict(outcome) if isinstance(outcome, Mapping) else outcome
 
 
 def _reward_in(outcome: Any) -> Any:

@@ -162,8 +162,9 @@ class Recall:
         Raises:
             UnlearnIncomplete: the learner must learn the rest anew, and not all of that is kept;
                 nothing is changed.
-            Conflict: another agent saved under this id; nothing is changed.
-            DachiError: what else a save raises; nothing is changed.
+            Conflict: another agent saved under this id.
+            DachiError: what else a save raises. As after a `Conflict`, the store is as it was, and
+                the learner, too, unless it has learned something meanwhile: then restore it.
         """
         if checked_source(source) is None:
             raise LearningError("source", "what nobody taught cannot be told apart")
@@ -172,7 +173,7 @@ class Recall:
         kept = await run(self._kept, log=not isinstance(learner, Linear))
         order = Order(source, justification, self._name())
         with memory.lock:
-            snapshot, learned = learner.snapshot(), learner.learned
+            snapshot, learned, elsewhere = learner.snapshot(), learner.learned, memory.elsewhere
             kept.take_back(learner, source, (*before, *memory.fresh))
             learner.unlearned = [*learner.unlearned, order.id]
             taken = memory.without(source)
@@ -186,6 +187,7 @@ class Recall:
         except Exception:
             if learner.learned == learned:
                 learner.restore(snapshot)
+                memory.elsewhere = elsewhere
                 memory.put_back(taken)
             raise
         return Unlearned(version, order.deleted)
