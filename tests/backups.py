@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Place:
         self.folder = folder
         self.keys = KeyFile(folder / "key")
         self.archive = folder / "archive"
-        self.clock = Clock()
+        self.clock: Callable[[], int] = Clock()
 
     def open(self, name: str = "store") -> Store:
         return Store.open(

@@ -23,12 +23,19 @@ from dachi_fast.errors import (
 )
 from tests import s3
 from tests.backups import PIECE, Learner, Place, learner
-from tests.timed import DAY_S
+from tests.timed import DAY_S, Clock
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
+
+
+@pytest.fixture
+def timed(place: Place) -> Clock:
+    """The clock of the place's store."""
+    assert isinstance(place.clock, Clock)
+    return place.clock
 
 
 def test_a_second_backup_puts_only_what_changed(place: Place) -> None:
@@ -96,7 +103,7 @@ def test_others_save_while_a_backup_is_made(place: Place) -> None:
 
 
 def test_the_last_backups_are_kept_and_what_only_others_needed_goes_a_day_later(
-    place: Place,
+    place: Place, timed: Clock
 ) -> None:
     with place.filled(agents=1) as store:
         for number in range(4):
@@ -107,15 +114,15 @@ def test_the_last_backups_are_kept_and_what_only_others_needed_goes_a_day_later(
         assert len(Store.backups(place.archive, keys=place.keys)) == 2
         before = len(place.packs())
         assert before == 4
-        place.clock.now_s += DAY_S - 1
+        timed.now_s += DAY_S - 1
         assert store.backup(place.archive, keep=2).deleted_objects == 1
-        place.clock.now_s += 1
+        timed.now_s += 1
         store.backup(place.archive, keep=1)
         for backup in Store.backups(place.archive, keys=place.keys):
             Store.drill(place.archive, keys=place.keys, backup=backup.id)
 
 
-def test_packs_that_no_backup_needs_are_deleted_after_a_day(place: Place) -> None:
+def test_packs_that_no_backup_needs_are_deleted_after_a_day(place: Place, timed: Clock) -> None:
     with place.filled(agents=1) as store:
         store.backup(place.archive)
         store.forget("agent 0")
@@ -123,18 +130,18 @@ def test_packs_that_no_backup_needs_are_deleted_after_a_day(place: Place) -> Non
         store.backup(place.archive, keep=1)
         [old] = [path for path in place.packs() if path.stat().st_size > PIECE][:1]
         size = sum(place.objects().values())
-        place.clock.now_s += DAY_S + 1
+        timed.now_s += DAY_S + 1
         # The one before still names the packs of the first: two packs are there, and needed.
         store.backup(place.archive, keep=1)
         assert sum(place.objects().values()) <= size + 5_000
         assert old.exists()
 
 
-def test_many_small_backups_do_not_pile_up_packs(place: Place) -> None:
+def test_many_small_backups_do_not_pile_up_packs(place: Place, timed: Clock) -> None:
     with place.filled(agents=1) as store:
         for _ in range(40):
             store.backup(place.archive, keep=1)
-            place.clock.now_s += DAY_S
+            timed.now_s += DAY_S
         newest = Store.backups(place.archive, keys=place.keys)[0]
         assert newest.packs <= 33
         assert len(place.packs()) <= 36
@@ -188,9 +195,7 @@ def test_what_progress_raises_ends_a_backup_and_the_next_goes_on(place: Place, a
 def test_ctrl_c_ends_a_backup(place: Place) -> None:
     with place.filled(agents=2) as store:
         with pytest.raises(KeyboardInterrupt):
-            store.backup(
-                place.archive, progress=lambda *_: signal.raise_signal(signal.SIGINT)
-            )
+            store.backup(place.archive, progress=lambda *_: signal.raise_signal(signal.SIGINT))
         store.backup(place.archive)
     assert Store.drill(place.archive, keys=place.keys).names == 2
 
@@ -210,8 +215,7 @@ def test_two_threads_back_up_at_once(place: Place) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert not [error for error in errors if not isinstance(error, RolledBack)]
-        assert len(errors) < 4
+    assert errors == []
     for backup in Store.backups(place.archive, keys=place.keys):
         assert Store.drill(place.archive, keys=place.keys, backup=backup.id).names == 4
 
@@ -336,5 +340,3 @@ def test_a_key_that_is_not_the_stores_opens_no_backup(place: Place, tmp_path: Pa
     with pytest.raises(DachiError) as raised:
         Store.backups(place.archive, keys=other)
     assert raised.value.code in {"wrong-key", "keyring"}
-
-

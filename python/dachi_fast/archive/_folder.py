@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -68,15 +69,17 @@ class Folder:
             for path in self._files():
                 name = path.relative_to(self._root).as_posix()
                 if name.startswith(prefix) and not name.endswith(_PART):
-                    found[name] = path.stat().st_size
+                    with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                        found[name] = path.stat().st_size
         return found
 
     def tidy(self) -> None:
         oldest_s = time.time() - _STALE_S
         with self._telling(""):
             for path in self._files():
-                if path.name.endswith(_PART) and path.stat().st_mtime < oldest_s:
-                    path.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # its put is done
+                    if path.name.endswith(_PART) and path.stat().st_mtime < oldest_s:
+                        path.unlink()
 
     def _files(self) -> Iterator[Path]:
         return (path for path in self._root.rglob("*") if path.is_file())

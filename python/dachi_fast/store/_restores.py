@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from dachi_fast._files import sync_folder
-from dachi_fast.errors import AlreadyExists, KeyringError, StoreLocked, Tampered
+from dachi_fast.errors import (
+    AlreadyExists,
+    DachiError,
+    KeyringError,
+    StoreIO,
+    StoreLocked,
+    Tampered,
+)
 from dachi_fast.keys._purpose import purpose
 from dachi_fast.store._handle import Handle, check_text
 from dachi_fast.store._off_loop import run
@@ -132,7 +139,7 @@ class Restores(Handle):
         pull = _pull(archive, keys)
         beside = path.with_name(f"{path.name}.restoring")
         cls._proved(pull, pull.backup(backup), beside, keys, justification, progress)
-        with _emptied(path, existing):
+        with _telling(path), _emptied(path, existing):
             beside.rename(path)
             sync_folder(path.parent)
         return cls.adopt(path, keys=keys, witness=witness, justification=justification)
@@ -205,7 +212,8 @@ class Restores(Handle):
         progress: Callable[[int, int], object] | None,
     ) -> tuple[Report, int]:
         """Makes the store of a backup in a folder of its own, closed; gives what was proved."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _telling(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(folder):
             pull.fetch(backup, folder, progress)
         with cls.open(
@@ -308,6 +316,17 @@ def _emptied(path: Path, existing: Literal["refuse", "aside"]) -> Iterator[None]
     with _locked(path) if (path / _LOCK).exists() else nullcontext():
         path.rename(path.with_name(f"{path.name}.replaced-{now}"))
         yield
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as cause:
+        if isinstance(cause, DachiError):
+            raise
+        what = f"cannot put a store in {path}: {cause}"
+        raise StoreIO("io", what, path=str(path)) from cause
 
 
 @contextmanager

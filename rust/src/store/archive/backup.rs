@@ -157,6 +157,8 @@ impl Backup {
 
     /// Reads the archive's manifests. The store must continue the newest, unless it `may_branch`.
     pub fn follow(&mut self, manifests: Vec<(NodeId, Vec<u8>)>, may_branch: bool) -> Result<()> {
+        // Another backup of this store may have been faster: now, it is of the past.
+        self.view = self.store.settled_view()?;
         for (id, sealed) in manifests {
             let manifest = Manifest::open(&self.store.sealer, id, &sealed)
                 .map_err(|error| error.with("manifest", id.to_string()))?;
