@@ -22,7 +22,7 @@ from dachi_fast.errors import (
     WrongContext,
 )
 from tests import s3
-from tests.backups import PIECE, Learner, Place, learner
+from tests.backups import PIECE, Place, learner
 from tests.timed import DAY_S, Clock
 
 
@@ -100,6 +100,46 @@ def test_others_save_while_a_backup_is_made(place: Place) -> None:
     assert oldest.commit == report.commit
     with place.restore(backup=oldest.id) as restored:
         assert restored.names() == ["agent 0", "agent 1"]
+
+
+def test_a_backup_takes_the_newest_commit_when_what_it_puts_goes(
+    place: Place, timed: Clock
+) -> None:
+    with place.filled(agents=2) as store:
+        plans: list[int] = []
+
+        def told(done: int, _: int) -> None:
+            if done == 0:
+                plans.append(1)
+            if len(plans) == 1:
+                # What a commit lost goes ten minutes later, three commits at a time.
+                timed.now_s += 601
+                for count in range(4):
+                    store.save(learner(9, count), "busy", base="latest")
+                timed.now_s += 601
+                for count in range(4):
+                    store.save(learner(9, 10 + count), "busy", base="latest")
+
+        report = store.backup(place.archive, progress=told)
+        assert len(plans) == 2
+        assert report.nodes == report.put_nodes
+    with place.restore() as restored:
+        assert restored.load("busy").count == 13
+
+
+def test_what_is_forgotten_while_a_backup_is_made_is_not_in_it(place: Place) -> None:
+    with place.filled(agents=2) as store:
+        forgotten: list[object] = []
+
+        def told(_: int, __: int) -> None:
+            if not forgotten:
+                forgotten.append(store.forget("agent 1"))
+
+        store.backup(place.archive, progress=told)
+        kept = (place.folder / "store" / "keys.sealed").read_bytes()
+        assert (place.archive / "keys").read_bytes() == kept
+    drilled = Store.drill(place.archive, keys=place.keys)
+    assert (drilled.names, drilled.forgotten) == (1, 0)
 
 
 def test_the_last_backups_are_kept_and_what_only_others_needed_goes_a_day_later(

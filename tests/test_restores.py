@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_an_older_backup_is_a_rollback_that_the_witness_follows(place: Place) ->
     monday = store.backup(place.archive)
     store.save(learner(7), "agent 7")
     store.backup(place.archive)
-    how = {"keys": place.keys, "witness": place.witness()}
+    how: dict[str, Any] = {"keys": place.keys, "witness": place.witness()}
     path = place.folder / "store"
     with pytest.raises(AlreadyExists):
         Store.restore(place.archive, path, backup=monday.id, **how)

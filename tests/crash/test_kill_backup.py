@@ -1,4 +1,4 @@
-"""Processes killed while they back up or restore: nothing half is taken for whole; the next goes on."""
+"""Processes killed while they back up or restore: what is half done is none, and gone on with."""
 
 from __future__ import annotations
 

@@ -112,6 +112,7 @@ class Push:
 
     def _put_packs(self, pool: ThreadPoolExecutor) -> None:
         for left in reversed(range(_MOST_PLANS)):
+            keys = self.core.keys()
             try:
                 nodes, size_bytes = self.core.plan(None)
                 self._put_planned(pool, size_bytes)
@@ -121,7 +122,9 @@ class Push:
                     raise
             else:
                 self.put_nodes += nodes
-                return
+                # A key that was destroyed meanwhile may be that of something planned.
+                if self.core.keys() == keys:
+                    return
 
     def _put_planned(self, pool: ThreadPoolExecutor, all_bytes: int) -> None:
         waiting: deque[tuple[Future[None], int]] = deque()
