@@ -1,79 +1,104 @@
-"""A first backup of 100 MB, one of what then changed, and a restore; beside a copy of the file."""
+"""Backups of 100 MB to a folder: the first, one of what then changed, a drill; beside a copied file.
+
+What does not compress and is sealed; a copy is synced, as every object of the archive is.
+"""
 
 from __future__ import annotations
 
-import argparse
+import itertools
 import os
 import shutil
-import statistics
-import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from benches._rows import describe, figure
 from dachi_fast import Attr, BaseModule, KeyFile, Store
+from tests.timed import Clock, open_timed
 
-AGENTS = 10
-PIECE_BYTES = 10_000_000
+_AGENTS = 10
+_PIECE_BYTES = 10_000_000
+_CHANGED_BYTES = 1_000_000
+_ROUNDS = 5
+_FIRST = "back up 100 MB to a folder"
+_THEN = "back up 1 MB of 100 that changed"
 
 
 class Agent(BaseModule):
     memory: Any = Attr(default=None)
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
-
-
-def _copied(data: Path, to: Path) -> None:
-    with data.open("rb") as source, to.open("wb") as target:
-        shutil.copyfileobj(source, target, 1 << 20)
-        target.flush()
-        os.fsync(target.fileno())
-
-
-def _round(folder: Path) -> dict[str, float]:
-    keys, archive = KeyFile(folder / "key"), folder / "archive"
-    numbers = np.random.default_rng(1)
-    with Store.open(folder / "store", keys=keys, witness=None) as store:
-        agents = [Agent() for _ in range(AGENTS)]
-        for number, agent in enumerate(agents):
-            agent.memory = np.frombuffer(numbers.bytes(PIECE_BYTES), np.uint8).copy()
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    random = np.random.default_rng(1)
+    with open_timed(tmp_path, Clock()) as store:
+        for number in range(_AGENTS):
+            agent = Agent()
+            agent.memory = np.frombuffer(random.bytes(_PIECE_BYTES), np.uint8)
             store.save(agent, str(number))
-        took = {"first": _seconds(lambda: store.backup(archive))}
-        agents[0].memory[:1_000_000] = 7
-        store.save(agents[0], "0")
-        took["1 MB changed"] = _seconds(lambda: store.backup(archive))
-        took["nothing changed"] = _seconds(lambda: store.backup(archive))
-    took["drill"] = _seconds(lambda: Store.drill(archive, keys=keys))
-    took["copy"] = _seconds(lambda: _copied(folder / "store" / "data.mdb", folder / "copy"))
-    return took
+        yield store
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = []
-    for _ in range(parser.parse_args().rounds):
-        folder = Path(tempfile.mkdtemp(prefix="dachi-bench-backup-"))
-        try:
-            rounds.append(_round(folder))
-        finally:
-            shutil.rmtree(folder)
-    total_mb = AGENTS * PIECE_BYTES / 1e6
-    for name in rounds[0]:
-        seconds = [took[name] for took in rounds]
-        median, least, most = statistics.median(seconds), min(seconds), max(seconds)
-        print(
-            f"{name:16} {median * 1e3:7.0f} ms ({least * 1e3:.0f} to {most * 1e3:.0f})"
-            f"  {total_mb / median:7.0f} MB of store a second"
-        )
+def _speed(benchmark: Any) -> None:
+    total_mb = _AGENTS * _PIECE_BYTES / 1e6
+    figure(benchmark, "of the store", total_mb / benchmark.stats.stats.median, "MB/s")
 
 
-if __name__ == "__main__":
-    main()
+def bench_first(benchmark: Any, store: Store, tmp_path: Path) -> None:
+    """Each into a fresh folder."""
+    describe(benchmark, workload=_FIRST, who="dachi_fast", base=True)
+    numbers = itertools.count()
+
+    def fresh() -> tuple[tuple[Path], dict[str, Any]]:
+        shutil.rmtree(tmp_path / "archives", ignore_errors=True)
+        return (tmp_path / "archives" / str(next(numbers)),), {}
+
+    report = benchmark.pedantic(store.backup, setup=fresh, rounds=_ROUNDS)
+    assert report.put_nodes == report.nodes
+    _speed(benchmark)
+
+
+def bench_copy(benchmark: Any, store: Store, tmp_path: Path) -> None:
+    """The data file as it is: no older state, no proof, and nobody may save meanwhile."""
+    describe(benchmark, workload=_FIRST, who="a copy of data.mdb, synced")
+    data = store.path / "data.mdb"
+
+    def copied() -> None:
+        with data.open("rb") as source, (tmp_path / "copy").open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+            target.flush()
+            os.fsync(target.fileno())
+
+    benchmark.pedantic(copied, rounds=_ROUNDS)
+    _speed(benchmark)
+
+
+def bench_changed(benchmark: Any, store: Store, tmp_path: Path) -> None:
+    """One megabyte of one agent is another in each round."""
+    describe(benchmark, workload=_THEN, who="dachi_fast", base=True)
+    store.backup(tmp_path / "archive")
+    agent, random = store.load("0"), np.random.default_rng(2)
+    agent.memory = agent.memory.copy()
+
+    def change() -> tuple[tuple[Path], dict[str, Any]]:
+        agent.memory[:_CHANGED_BYTES] = np.frombuffer(random.bytes(_CHANGED_BYTES), np.uint8)
+        store.save(agent, "0")
+        return (tmp_path / "archive",), {}
+
+    report = benchmark.pedantic(store.backup, setup=change, rounds=_ROUNDS)
+    assert _CHANGED_BYTES < report.put_bytes < 1.2 * _CHANGED_BYTES
+    figure(benchmark, "put", report.put_bytes / 1e6, "MB")
+
+
+def bench_drill(benchmark: Any, store: Store, tmp_path: Path) -> None:
+    """Fetched, written, opened and every record proved."""
+    describe(benchmark, workload="drill of 100 MB from a folder", who="dachi_fast", base=True)
+    store.backup(tmp_path / "archive")
+    drill: Callable[..., Any] = Store.drill
+    keys = KeyFile(tmp_path / "key")
+    report = benchmark.pedantic(drill, (tmp_path / "archive",), {"keys": keys}, rounds=_ROUNDS)
+    assert report.names == _AGENTS
+    _speed(benchmark)

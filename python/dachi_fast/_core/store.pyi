@@ -84,11 +84,11 @@ class Backup:
 
     def finish(
         self, packs: _Packs, keep: int
-    ) -> tuple[bytes, bytes, int, int, int, int, list[bytes], list[bytes]]:
+    ) -> tuple[bytes, bytes, int, int, int, int, int, list[bytes], list[bytes]]:
         """Gives what is left to do when all packs are put and listed.
 
-        Id and bytes of the manifest, commit, created_ns, records and their bytes; manifests to
-        delete, and packs to delete after them.
+        Id and bytes of the manifest, commit, created_ns, records and their bytes, how many of them
+        were put; manifests to delete, and packs to delete after them.
         """
 
 @final

@@ -46,7 +46,6 @@ class Push:
     core: _core_store.Backup
     archive: Archive
     progress: Progress | None
-    put_nodes: int = 0
     put_bytes: int = 0
     put_objects: int = 0
     _keys: bytes = field(default=b"", repr=False)
@@ -114,17 +113,17 @@ class Push:
         for left in reversed(range(_MOST_PLANS)):
             keys = self.core.keys()
             try:
-                nodes, size_bytes = self.core.plan(None)
-                self._put_planned(pool, size_bytes)
+                self._put_planned(pool, self.core.plan(None)[1])
             except SnapshotExpired:
                 # What was put is there: from the newest commit less is missing.
                 if not left:
                     raise
             else:
-                self.put_nodes += nodes
                 # A key that was destroyed meanwhile may be that of something planned.
                 if self.core.keys() == keys:
                     return
+        what = "the store's keys are replaced faster than a backup can be made"
+        raise SnapshotExpired("snapshot-expired", what)
 
     def _put_planned(self, pool: ThreadPoolExecutor, all_bytes: int) -> None:
         waiting: deque[tuple[Future[None], int]] = deque()
@@ -145,8 +144,8 @@ class Push:
 
     def _finish(self, keep: int) -> BackupReport:
         there = sizes(self.archive.list(PACKS), PACKS)
-        found, manifest, commit, created_ns, nodes, size_bytes, dropped, dead = self.core.finish(
-            there, keep
+        found, manifest, commit, created_ns, nodes, size_bytes, put_nodes, dropped, dead = (
+            self.core.finish(there, keep)
         )
         self.archive.put(MANIFESTS + found.hex(), manifest)
         self._count(manifest)
@@ -161,7 +160,7 @@ class Push:
             commit,
             nodes,
             size_bytes,
-            self.put_nodes,
+            put_nodes,
             self.put_bytes,
             self.put_objects,
             tuple(old.hex() for old in dropped),

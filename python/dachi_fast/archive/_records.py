@@ -43,7 +43,7 @@ class BackupReport:
         commit: the store's commit that it holds.
         nodes: how many records it consists of.
         size_bytes: how many bytes they have.
-        put_nodes: how many of them were not in the archive yet.
+        put_nodes: how many of them were put for it: the others were there.
         put_bytes: bytes of all objects that were put.
         put_objects: how many were put.
         dropped: older backups that were deleted, their ids in hex.

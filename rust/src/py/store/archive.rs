@@ -16,10 +16,11 @@ type Listed = Vec<([u8; 16], u64)>;
 /// (created_ns, commit, committed_ns, entries, chain, nodes, size_bytes, packs)
 type FoundRow<'py> = (u64, u64, u64, u64, Bound<'py, PyBytes>, u64, u64, Vec<Name<'py>>);
 type Name<'py> = (Bound<'py, PyBytes>, u64);
-/// (id, manifest, commit, created_ns, nodes, size_bytes, dropped, dead)
+/// (id, manifest, commit, created_ns, nodes, size_bytes, put_nodes, dropped, dead)
 type FinishedRow<'py> = (
     Bound<'py, PyBytes>,
     Bound<'py, PyBytes>,
+    u64,
     u64,
     u64,
     u64,
@@ -106,7 +107,8 @@ impl Backup {
         let f = py.detach(|| held(&self.0)?.finish(&packs, keep))?;
         let (id, manifest) = (PyBytes::new(py, &f.id.0), PyBytes::new(py, &f.manifest));
         let (dropped, dead) = (ids(py, &f.dropped), ids(py, &f.dead));
-        Ok((id, manifest, f.commit, f.created_ns, f.nodes, f.size_bytes, dropped, dead))
+        let (commit, nodes, put_nodes) = (f.commit, f.nodes, f.put_nodes);
+        Ok((id, manifest, commit, f.created_ns, nodes, f.size_bytes, put_nodes, dropped, dead))
     }
 }
 

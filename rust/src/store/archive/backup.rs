@@ -45,7 +45,17 @@ struct Pack {
     size_bytes: u64,
     /// What the backup needs of it.
     used: Bits,
+    used_nodes: u64,
     used_bytes: u64,
+    /// Whether it was put for this backup.
+    fresh: bool,
+}
+
+impl Pack {
+    /// Nothing of it is needed, as far as is known.
+    fn clear(&mut self) {
+        (self.used, self.used_nodes, self.used_bytes) = (Bits::default(), 0, 0);
+    }
 }
 
 /// A backup of one commit.
@@ -77,6 +87,8 @@ pub struct Finished {
     pub nodes: u64,
     /// Their bytes.
     pub size_bytes: u64,
+    /// How many of them were put for it.
+    pub put_nodes: u64,
     /// Manifests to delete, once the new one is there.
     pub dropped: Vec<NodeId>,
     /// Packs to delete after them.
@@ -223,19 +235,20 @@ impl Backup {
     pub fn learn(&mut self, id: NodeId, size_bytes: u64, table: &[u8]) -> bool {
         match Table::open(&self.store.sealer, id, table) {
             Ok(table) => {
-                self.add(id, size_bytes, &table);
+                self.add(id, size_bytes, &table, false);
                 true
             }
             Err(_) => false,
         }
     }
 
-    fn add(&mut self, id: NodeId, size_bytes: u64, table: &Table) -> usize {
+    fn add(&mut self, id: NodeId, size_bytes: u64, table: &Table, fresh: bool) -> usize {
         let number = self.packs.len();
         for (at, row) in table.rows.iter().enumerate() {
             self.places.insert((row.id, row.mark), (number, at));
         }
-        self.packs.push(Pack { id, size_bytes, used: Bits::default(), used_bytes: 0 });
+        let (used, used_nodes, used_bytes) = (Bits::default(), 0, 0);
+        self.packs.push(Pack { id, size_bytes, used, used_nodes, used_bytes, fresh });
         number
     }
 
@@ -249,9 +262,7 @@ impl Backup {
     }
 
     fn planned(&mut self, view: &View, progress: Progress<'_>) -> Result<(u64, u64)> {
-        for pack in &mut self.packs {
-            (pack.used, pack.used_bytes) = (Bits::default(), 0);
-        }
+        self.packs.iter_mut().for_each(Pack::clear);
         (self.nodes, self.size_bytes) = (0, 0);
         let mut found = Vec::new();
         for id in self.store.all_nodes(view, progress)? {
@@ -278,6 +289,7 @@ impl Backup {
     fn need(&mut self, pack: usize, at: usize, size_bytes: u64) {
         if let Some(pack) = self.packs.get_mut(pack) {
             pack.used.set(at);
+            pack.used_nodes += 1;
             pack.used_bytes += size_bytes;
         }
     }
@@ -302,7 +314,7 @@ impl Backup {
         self.places.retain(|_, (pack, _)| !sparse.contains(pack));
         for (number, pack) in self.packs.iter_mut().enumerate() {
             if sparse.contains(&number) {
-                (pack.used, pack.used_bytes) = (Bits::default(), 0);
+                pack.clear();
             }
         }
     }
@@ -330,7 +342,7 @@ impl Backup {
         }
         let id = NodeId(random()?);
         table.append(&self.store.sealer, id, &mut bytes)?;
-        let number = self.add(id, bytes.len() as u64, &table);
+        let number = self.add(id, bytes.len() as u64, &table, true);
         for (at, row) in table.rows.iter().enumerate() {
             self.need(number, at, row.size_bytes);
         }
@@ -368,6 +380,8 @@ impl Backup {
         let dead = unused.iter().filter(|(_, since)| is_dead(*since)).map(|(id, _)| *id).collect();
         let (id, head) = (NodeId(random()?), self.view.sealed.clone());
         let (nodes, size_bytes) = (self.nodes, self.size_bytes);
+        let fresh = self.packs.iter().filter(|pack| pack.fresh);
+        let put_nodes = fresh.map(|pack| pack.used_nodes).sum();
         let manifest = Manifest { created_ns, nodes, size_bytes, head, parts, unused };
         Ok(Finished {
             id,
@@ -376,6 +390,7 @@ impl Backup {
             created_ns,
             nodes,
             size_bytes,
+            put_nodes,
             dropped: dropped.iter().map(|before| before.id).collect(),
             dead,
         })
