@@ -127,6 +127,20 @@ class Push:
 
     def _put_planned(self, pool: ThreadPoolExecutor, all_bytes: int) -> None:
         waiting: deque[tuple[Future[None], int]] = deque()
+        try:
+            self._put_each(pool, waiting, all_bytes)
+        except SnapshotExpired:
+            # What is under way counts as put.
+            for put, _ in waiting:
+                put.result()
+            raise
+
+    def _put_each(
+        self,
+        pool: ThreadPoolExecutor,
+        waiting: deque[tuple[Future[None], int]],
+        all_bytes: int,
+    ) -> None:
         done = 0
         self._tell(done, all_bytes)
         while True:

@@ -62,7 +62,7 @@ class Backups(Handle):
 
         Complexity:
             Reads all records of the commit but the pieces of large values, of which only the new
-            ones; memory of some 100 bytes for each record here and in the archive, and four packs
+            ones; memory of some 150 bytes for each record here and in the archive, and four packs
             of 8 MiB. One request for each pack that the archive has, one for each that is put.
 
         Example:
