@@ -1,4 +1,4 @@
-"""Backups of 100 MB to a folder: the first, one of what then changed, a drill; beside a copied file.
+"""Backups of 100 MB to a folder: the first, one of what then changed, a drill; and a copied file.
 
 What does not compress and is sealed; a copy is synced, as every object of the archive is.
 """
