@@ -222,7 +222,8 @@ impl Store {
                 Err(error) if matches!(error.slug(), "keyring" | "wrong-context") => {
                     gone.insert(id);
                 }
-                opened => drop(opened?),
+                Err(error) => return Err(error),
+                Ok(_) => {}
             }
         }
         Ok(gone)
