@@ -19,7 +19,7 @@ from benches._trees import equal_states
 from benches.compare.composed import whole_level_1
 from benches.compare.flatten import flatten
 from dachi_fast import Attr, BaseModule, KeyFile, Store, _core
-from dachi_fast.store._store import purpose
+from dachi_fast.keys._purpose import purpose
 
 _SIZE, _LARGE = SIZES["1MB"], SIZES["100MB"]
 _WORKLOAD = f"open and load, {_SIZE.title}"

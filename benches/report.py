@@ -32,6 +32,7 @@ _SECTIONS = {
     "versions": "Versions",
     "verify": "Full verification",
     "check": "Structure check",
+    "backup": "Backups",
     "from_spec": "From spec and state",
     "transaction": "Transactions",
     "ledger": "Ledger",

@@ -442,6 +442,10 @@ JSON = {
     "rotate": (),
     "adopt": (),
     "forget": ("alone", "--yes"),
+    "backup": ("{folder}/archive",),
+    "backups": ("{folder}/archive",),
+    "drill": ("{folder}/archive",),
+    "restore": ("{folder}/archive", "--aside"),
     "rewrap": ("--to", "env:AGENTS_KEY", "--yes"),
 }
 

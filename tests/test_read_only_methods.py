@@ -16,8 +16,8 @@ from dachi_fast.errors import StoreReadOnly
 from tests.evolving import TYPE
 from tests.stores import files
 
-# Not methods of one open store: these make one.
-OPENING: Final = {"open", "adopt"}
+# Not methods of one open store: these make one, or look into an archive.
+OPENING: Final = {"open", "adopt", "backups", "drill", "restore"}
 
 
 class Agent(BaseModule):
@@ -53,6 +53,7 @@ def _call(*arguments: Any, **options: Any) -> Call:
 
 def _reads(agent: Agent) -> dict[str, Call]:
     return {
+        "backup": _call("memory://of a store that is read"),
         "blueprint": _call("agent"),
         "checkpoint": _call(),
         "close": _call(),

@@ -67,7 +67,7 @@ def test_a_written_out_twin_takes_what_its_method_takes() -> None:
         found = inspect.signature(function).parameters.values()
         return [(one.name, one.default) for one in found if one.name != "default"]
 
-    for name in ("open", "save", "load_into", "rollback"):
+    for name in ("open", "save", "load_into", "rollback", "backups", "restore", "drill"):
         twin = getattr(Store, f"a{name}")
         assert parameters(twin) == parameters(getattr(Store, name)), name
 

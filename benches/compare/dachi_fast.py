@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from benches.compare import Durability
 from dachi_fast import BaseModule, KeyFile, Store, _core
-from dachi_fast.store._store import purpose
+from dachi_fast.keys._purpose import purpose
 
 _NAME = "agent"
 

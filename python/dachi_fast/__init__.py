@@ -53,6 +53,10 @@ if _typing.TYPE_CHECKING or _find_spec("dachi_fast._core") is not None:
     from dachi_fast.spec import registry as registry
 
 if _typing.TYPE_CHECKING:
+    from dachi_fast.archive import Archive as Archive
+    from dachi_fast.archive import Backup as Backup
+    from dachi_fast.archive import BackupReport as BackupReport
+    from dachi_fast.archive import DrillReport as DrillReport
     from dachi_fast.checkpoint import Checkpoint as Checkpoint
     from dachi_fast.embed import Calibration as Calibration
     from dachi_fast.embed import CallableEmbedder as CallableEmbedder
@@ -102,8 +106,11 @@ if _typing.TYPE_CHECKING:
 # store, and the first pydantic class of a process takes longer than all else together.
 _LATE = {
     "ABSENT": "store",
+    "Archive": "archive",
     "Autosave": "store",
     "AwsKms": "keys",
+    "Backup": "archive",
+    "BackupReport": "archive",
     "BaseSpec": "spec._spec",
     "Calibration": "embed",
     "CallableEmbedder": "embed",
@@ -112,6 +119,7 @@ _LATE = {
     "Checkpoint": "checkpoint",
     "ConsistencyProof": "ledger",
     "Document": "types",
+    "DrillReport": "archive",
     "EnvKey": "keys",
     "FileWitness": "witness",
     "Forgotten": "store",

@@ -214,6 +214,22 @@ class BackendError(DachiError):
     """An engine or service outside the process failed."""
 
 
+class ArchiveError(BackendError):
+    """An archive refuses, is none, or is not ours."""
+
+
+class ArchiveUnavailable(ArchiveError, ConnectionError):
+    """An archive cannot be reached, or failed; what is in it is as it was."""
+
+
+class ArchiveAccess(ArchiveError, PermissionError):
+    """An archive may not be used with the credentials that it was given."""
+
+
+class NoBackup(ArchiveError, LookupError):
+    """An archive has no backup, or not the one that was asked for."""
+
+
 class EmbeddingError(DachiError):
     """A text cannot become a vector, or an embedder does not keep its word."""
 
@@ -270,6 +286,12 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "has-forks": StoreError,
     "name-taken": AlreadyExists,
     "tag-taken": AlreadyExists,
+    "archive": ArchiveError,
+    "archive-access": ArchiveAccess,
+    "archive-overtaken": ArchiveError,
+    "archive-unavailable": ArchiveUnavailable,
+    "no-backup": NoBackup,
+    "path-taken": AlreadyExists,
     "conflict": Conflict,
     "finished": Finished,
     "nested": TransactionError,

@@ -43,6 +43,80 @@ def check(folder: str | os.PathLike[str]) -> tuple[int, bool]:
         O(pages that hold keys) reads of a page, and one of 16 bytes for each larger value.
     """
 
+def keys_of(keys: bytes) -> tuple[bytes, bytes]:
+    """Gives the store's id (16 bytes) and wrapped root key of an archive's copy of its keys.
+
+    Raises:
+        Malformed: the copy was edited.
+        FormatTooNew: written by a newer version.
+    """
+
+# Ids of 16 bytes, and how long the objects are.
+_Packs: TypeAlias = list[tuple[bytes, int]]
+
+@final
+class Backup:
+    """A backup in the making; what is called in which order says `archive/_push.py`."""
+
+    def keys(self) -> bytes:
+        """Gives `keys.sealed` as it is now."""
+
+    def check_keys(self, theirs: bytes) -> None:
+        """Refuses an archive's copy of the keys that is another store's or a newer one."""
+
+    def follow(self, manifests: list[tuple[bytes, bytes]], may_branch: bool) -> None:
+        """Reads the archive's manifests: ids and objects."""
+
+    def readable(self, packs: _Packs) -> _Packs:
+        """Gives the packs whose tables are to be learned, in this order."""
+
+    def learn(self, pack_id: bytes, size_bytes: int, table: bytes) -> bool:
+        """Learns what lies in a pack; False if its table cannot be read."""
+
+    def plan(self, progress: Callable[[int], object] | None = None) -> tuple[int, int]:
+        """Takes the newest commit; gives how many records are missing, and their bytes.
+
+        Calls `progress` with the number of records found so far.
+        """
+
+    def pack(self) -> tuple[bytes, bytes] | None:
+        """Gives id and bytes of the next pack to put."""
+
+    def finish(
+        self, packs: _Packs, keep: int
+    ) -> tuple[bytes, bytes, int, int, int, int, int, list[bytes], list[bytes]]:
+        """Gives what is left to do when all packs are put and listed.
+
+        Id and bytes of the manifest, commit, created_ns, records and their bytes, how many of them
+        were put; manifests to delete, and packs to delete after them.
+        """
+
+@final
+class Restoration:
+    """The backups of an archive; what is called in which order says `archive/_pull.py`."""
+
+    def __new__(cls, keys: bytes, root_key: bytes) -> Restoration: ...
+    def read(
+        self, manifest_id: bytes, manifest: bytes
+    ) -> tuple[int, int, int, int, bytes, int, int, _Packs]:
+        """Gives what a manifest says.
+
+        When it was made, the commit, when that was made, ledger entries, hash of the last one,
+        records, their bytes, and the packs that hold them.
+        """
+
+    def begin(self, folder: str | os.PathLike[str], manifest_id: bytes, manifest: bytes) -> int:
+        """Begins to restore into a folder, or goes on; gives how many packs are in already."""
+
+    def add(self, pack: bytes) -> None:
+        """Adds the next pack; on disk when this returns."""
+
+    def finish(self) -> None:
+        """Makes a store of the folder."""
+
+    def stop(self) -> None:
+        """Lets go of the folder."""
+
 @final
 class Loaded:
     """A version, read and proved."""
@@ -363,6 +437,12 @@ class Store:
     def verify(
         self, progress: Callable[[int], object] | None = None
     ) -> tuple[int, int, int, int, int, int, int]: ...
+    def backup(self) -> Backup:
+        """Begins a backup, when what is queued is saved."""
+
+    def restored(self, manifest: str, justification: str) -> int:
+        """Takes out what has no key any more, notes the restoration; gives how many went."""
+
     def rotate(self, justification: str) -> None: ...
     def rewrap(self, provider: KeyProvider, purpose: bytes, justification: str) -> None: ...
     def forget(self, name: str, with_forks: bool, justification: str) -> tuple[list[str], bool]:

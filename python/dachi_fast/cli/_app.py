@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from dachi_fast.cli import demo, history, keys, ledger, stats, upkeep, versions
+from dachi_fast.cli import backup, demo, history, keys, ledger, stats, upkeep, versions
 from dachi_fast.cli._command import command
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ _PANELS: Final = {
     ),
     "Evidence": (upkeep.verify, ledger.ledger, ledger.checkpoint, ledger.proof, ledger.export),
     "Upkeep": (stats.stats, upkeep.prune, upkeep.compact, upkeep.adopt),
+    "Backups": (backup.backup, backup.backups, backup.restore, backup.drill),
     "Keys": (keys.rotate, keys.rewrap, keys.forget),
 }
 

@@ -9,10 +9,12 @@ from typing import Final
 from dachi_fast.cli._text import plain, safe
 from dachi_fast.errors import (
     AlreadyExists,
+    BackendError,
     Conflict,
     DachiError,
     IntegrityError,
     KeyringError,
+    NoBackup,
     NotAStore,
     StoreFull,
     StoreIO,
@@ -29,13 +31,14 @@ BROKEN_PIPE: Final = 141  # 128 + SIGPIPE: what a program dies of that does not 
 
 # The first class that fits; docs/cli.md has the same table.
 _BY_CLASS: Final[tuple[tuple[int, tuple[type[DachiError], ...]], ...]] = (
-    (3, (UnknownName, UnknownEntry, NotAStore)),
+    (3, (UnknownName, UnknownEntry, NotAStore, NoBackup)),
     (4, (IntegrityError,)),
     (5, (KeyringError,)),
     (6, (Conflict, AlreadyExists)),
     (7, (StoreLocked,)),
     (8, (StoreFull,)),
     (9, (StoreIO, StoreReadOnly)),
+    (10, (BackendError,)),
 )
 _BY_CODE: Final = {"has-forks": 6}
 

@@ -13,6 +13,7 @@ from dachi_fast._core import state as _core_state
 from dachi_fast.errors import Conflict
 from dachi_fast.module._shared import declaring
 from dachi_fast.restore import ready_for
+from dachi_fast.store._backups import Backups
 from dachi_fast.store._evidence import Evidence
 from dachi_fast.store._handle import Handle, Told, check_text, known, tell
 from dachi_fast.store._keys import Keys
@@ -39,7 +40,7 @@ D = TypeVar("D")
 M = TypeVar("M", bound="BaseModule")
 
 
-class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
+class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Backups, Keys):
     """The store for event loops."""
 
     aclose = off_loop(Handle.close)
@@ -63,6 +64,8 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
     aupgrade = off_loop(Upgrades.upgrade)
 
     averify = off_loop(Evidence.verify)
+
+    abackup = off_loop(Backups.backup)
 
     acheckpoint = off_loop(Ledger.checkpoint)
     aexport = off_loop(Ledger.export)

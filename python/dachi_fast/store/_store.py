@@ -13,11 +13,13 @@ from dachi_fast._core import store as _core_store
 from dachi_fast._dirs import data_folder
 from dachi_fast.errors import KeyringError, NotAStore, StoreLocked
 from dachi_fast.keys import KeyFile
+from dachi_fast.keys._purpose import purpose
 from dachi_fast.store._async import Async
 from dachi_fast.store._autosave import Autosaves
 from dachi_fast.store._handle import check_text
 from dachi_fast.store._limits import Limits, limits_row
 from dachi_fast.store._off_loop import run
+from dachi_fast.store._restores import Restores
 from dachi_fast.witness import core_witness
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ DEFAULT_LIMITS: Final = Limits()
 AuditReads = Literal["batched", "strict", "off"]
 
 
-class Store(Async, Autosaves):
+class Store(Async, Autosaves, Restores):
     """An embedded store of agents: encrypted, versioned, ledgered, proved on every read.
 
     Open one with `Store.open`. Methods may be called from any thread, and any number of processes
@@ -316,11 +318,6 @@ def _first_root(keys: KeyProvider, store_id: bytes) -> tuple[bytes, bytes]:
         what = f"{keys!r} does not give back what it sealed; nothing was made"
         raise KeyringError("keyring", what)
     return root, wrapped
-
-
-def purpose(store_id: bytes) -> bytes:
-    """Gives what a provider binds a store's root key to."""
-    return b"dachi_fast root key of store " + store_id.hex().encode()
 
 
 _default: dict[int, Store] = {}

@@ -16,6 +16,11 @@ pub const FIRST_OF_MAPS: u8 = 0x80;
 /// of states.
 pub const FIRST_NUMBERED: u8 = 0xf0;
 
+/// Whether this is the id of a node of a plain map.
+pub fn is_of_map(id: NodeId) -> bool {
+    id.0.first().is_some_and(|first| (FIRST_OF_MAPS..FIRST_NUMBERED).contains(first))
+}
+
 /// Sealed nodes on their way to disk, in a few large buffers.
 #[derive(Debug, Default)]
 pub struct Batch {

@@ -107,18 +107,35 @@ pub fn size_bytes(folder: &Path) -> Result<u64> {
     Ok(found.len())
 }
 
+/// The bytes of the file in `folder`; None if there is none.
+pub fn read(folder: &Path) -> Result<Option<Vec<u8>>> {
+    let path = folder.join(FILE_NAME);
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(io(&path, "read", &cause)),
+    }
+}
+
+/// Puts these bytes in the place of the file in `folder`; returned means on disk.
+pub fn write(folder: &Path, bytes: &[u8]) -> Result<()> {
+    let (path, beside) = (folder.join(FILE_NAME), folder.join("keys.sealed.new"));
+    replace(&path, &beside, bytes).map_err(|cause| io(&path, "write", &cause))
+}
+
 impl Locked {
     /// Reads the file in `folder`; None if there is none.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
-        let path = folder.join(FILE_NAME);
-        match std::fs::read(&path) {
-            Ok(bytes) => Self::parse(&bytes).map(Some),
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(io(&path, "read", &cause)),
-        }
+        read(folder)?.map(|bytes| Self::parse(&bytes)).transpose()
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self> {
+    /// BLAKE3 of the file.
+    pub fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    /// Takes the bytes of such a file apart.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut take = Take::new(bytes);
         if take.array::<16>()? != *MAGIC {
             return Err(Error::new("not-a-store", "keys.sealed does not begin as a key file"));
@@ -263,8 +280,7 @@ impl Keyring {
             ..*self
         };
         let bytes = written.serialized()?;
-        let (path, beside) = (folder.join(FILE_NAME), folder.join("keys.sealed.new"));
-        replace(&path, &beside, &bytes).map_err(|cause| io(&path, "write", &cause))?;
+        write(folder, &bytes)?;
         self.take_over(Keyring { hash: *blake3::hash(&bytes).as_bytes(), ..written });
         Ok(())
     }

@@ -46,6 +46,16 @@ pub fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// Tells an envelope from every other one of the same node: the beginning of its salt.
+pub type Mark = [u8; 8];
+
+/// The mark of an envelope.
+pub fn mark(sealed: &[u8]) -> Result<Mark> {
+    let mut take = Take::new(sealed);
+    take.slice(HEADER_BYTES - SALT_BYTES)?;
+    take.array()
+}
+
 /// Keyed BLAKE3 of content, with a public key that only tells kinds apart: the hash of a node. A
 /// prefix would do as well, but shift the content against BLAKE3's blocks of 1,024 bytes: 16 KiB
 /// would then take 17 of them, and three times as long.

@@ -27,7 +27,9 @@ mod stretch;
 
 pub use compress::{Scratch, with_scratch};
 pub use digest::{hmac, same_secret, sha256};
-pub use envelope::{Committed, Context, NodeId, Place, Sealer, StoreId, hash_kind, random};
+pub use envelope::{
+    Committed, Context, Mark, NodeId, Place, Sealer, StoreId, hash_kind, mark, random,
+};
 pub use epochs::{Epoch, Epochs};
 pub use sign::{Signer, is_signed};
 pub use stretch::{Cost, stretch};
@@ -62,4 +64,8 @@ pub mod kind {
     pub const DETAIL: u8 = 13;
     /// Nodes that a commit lost.
     pub const GARBAGE: u8 = 20;
+    /// What lies in a pack of an archive.
+    pub const PACK: u8 = 21;
+    /// A backup: which nodes of which packs it consists of.
+    pub const MANIFEST: u8 = 22;
 }

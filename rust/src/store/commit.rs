@@ -345,6 +345,12 @@ impl Change<'_> {
         self.staged.gone.push(namespace);
     }
 
+    /// Changes the top map; `gone` are the namespaces that it then leads to no more.
+    pub fn edit_top(&mut self, edits: Edits, gone: impl Iterator<Item = [u8; 16]>) {
+        self.staged.top.extend(edits);
+        self.staged.gone.extend(gone);
+    }
+
     /// Changes what the head says beside names and entries.
     pub fn edit_head(&mut self, edit: impl FnOnce(&mut Head) + 'static) {
         self.staged.head.push(Box::new(edit));

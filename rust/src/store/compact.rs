@@ -1,9 +1,9 @@
 //! Giving room back: what nothing needs is deleted, and the file written anew without its holes.
 
-use super::Store;
 use super::prune::{Pruning, each_ref, prune_now};
 use super::records::{DROPPED, VERSIONS, Version};
 use super::view::View;
+use super::{Store, verify};
 use crate::engine::lmdb::{DATA_FILE, Progress};
 use crate::engine::{Engine, FIRST_NUMBERED};
 use crate::error::{Error, Result};
@@ -50,6 +50,20 @@ impl Store {
 
     /// All nodes that somebody may read.
     fn live(&self, view: &View, now_ns: u64) -> Result<HashSet<NodeId>> {
+        let mut live = self.reachable(view, &mut |_| Ok(()))?;
+        self.each_waiting(&view.head, now_ns, &mut |id| {
+            live.insert(id);
+        })?;
+        Ok(live)
+    }
+
+    /// All nodes that a commit leads to but those of its ledger. `progress` is called with how many
+    /// were found so far; an error of its ends the walk.
+    pub(super) fn reachable(
+        &self,
+        view: &View,
+        progress: verify::Progress<'_>,
+    ) -> Result<HashSet<NodeId>> {
         let mut live = HashSet::new();
         hold(&self.top_nodes(), &view.head.top, &mut live)?;
         for id in self.namespaces(view)? {
@@ -61,12 +75,10 @@ impl Store {
                 for entry in map.prefixed(&nodes, prefix)? {
                     let version = Version::decode(&entry.value.whole(&nodes)?)?;
                     each_ref(&nodes, &version, &mut |id| live.insert(id))?;
+                    progress(live.len() as u64)?;
                 }
             }
         }
-        self.each_waiting(&view.head, now_ns, &mut |id| {
-            live.insert(id);
-        })?;
         Ok(live)
     }
 

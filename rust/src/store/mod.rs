@@ -1,6 +1,7 @@
 //! A store: head, namespaces, versions, commits, and the proof of all of it.
 
 mod agents;
+pub mod archive;
 mod backlog;
 mod ballast;
 mod branches;

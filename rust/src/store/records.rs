@@ -187,7 +187,7 @@ fn key(prefix: u8, numbers: &[u64]) -> Vec<u8> {
 
 /// Key of a name in the top map.
 pub fn name_key(store_key: &Key, name: &str) -> Vec<u8> {
-    let mut key = vec![b'n'];
+    let mut key = NAMES.to_vec();
     key.extend_from_slice(&hmac(store_key.bytes(), &[b"name", name.as_bytes()]));
     key
 }
@@ -204,6 +204,8 @@ pub fn branch_key(branch: u64) -> Vec<u8> {
     key(b'b', &[branch])
 }
 
+/// What the keys of names in the top map begin with.
+pub const NAMES: &[u8] = b"n";
 /// What the keys of all branches begin with.
 pub const BRANCHES: &[u8] = b"b";
 /// What the keys of all dropped versions begin with, oldest first.

@@ -1,5 +1,6 @@
 //! `dachi_fast._core.store`: an open store.
 
+mod archive;
 mod evidence;
 mod keys;
 mod later;
@@ -163,6 +164,9 @@ pub fn module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<loaded::Loaded>()?;
     module.add_class::<later::Mark>()?;
     module.add_class::<transaction::Transaction>()?;
+    module.add_class::<archive::Backup>()?;
+    module.add_class::<archive::Restoration>()?;
+    module.add_function(wrap_pyfunction!(archive::keys_of, module)?)?;
     module.add_function(wrap_pyfunction!(later::drain, module)?)?;
     module.add_function(wrap_pyfunction!(probe, module)?)
 }
