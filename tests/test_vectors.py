@@ -62,6 +62,22 @@ def test_signs_follow_what_is_written_after_they_were_measured() -> None:
     assert recall_of(index, rows, queries, 0.99) >= 0.97
 
 
+def test_signs_forget_what_was_deleted_and_find_what_took_its_place() -> None:
+    drawn = clustered(MANY + 2_100, DIMENSION, seed=13)
+    rows, fresh, queries = drawn[:MANY].copy(), drawn[MANY : MANY + 2_000], drawn[-100:]
+    index = filled(vectors.Signs, rows)
+    gone = np.random.default_rng(13).permutation(MANY)[:4_000]
+    assert index.delete(gone) == 4_000
+    stay = np.setdiff1d(np.arange(MANY), gone)
+    assert recall_of(index, rows, queries, 0.99, vectors.Subset(stay)) >= 0.98
+    assert not set(index.search(queries).ids.ravel().tolist()) & set(gone.tolist())
+    index.insert(gone[:2_000], fresh)
+    rows[gone[:2_000]] = fresh
+    there = np.setdiff1d(np.arange(MANY), gone[2_000:])
+    assert index.stats().method == "signs"
+    assert recall_of(index, rows, queries, 0.99, vectors.Subset(there)) >= 0.98
+
+
 @pytest.mark.parametrize("metric", ["dot", "euclidean"])
 def test_signs_serve_every_metric(metric: Metric) -> None:
     drawn = clustered(MANY + 150, DIMENSION, seed=4)

@@ -237,6 +237,9 @@ impl State {
         let Some(slot) = self.table.take(label) else {
             return false;
         };
+        if let Some(codes) = &mut self.codes {
+            codes.remove(slot);
+        }
         self.table.release(slot);
         true
     }

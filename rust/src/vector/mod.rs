@@ -4,10 +4,14 @@
 //! else keeps.
 
 pub mod best;
+pub mod blocks;
+pub mod cells;
+pub mod coarse;
 pub mod index;
 pub mod int8;
 pub mod kernel;
 pub mod metric;
+pub mod ranks;
 pub mod scan;
 pub mod signs;
 pub mod slots;

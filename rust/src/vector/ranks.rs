@@ -1,0 +1,80 @@
+//! How much of the vectors must be looked at for a recall, measured on the vectors themselves.
+
+use super::best::Best;
+use super::int8::{Int8, Query};
+use super::signs::{Effort, Room, Signs};
+use super::table::Table;
+
+/// Vectors that are taken as queries, evenly spread: of 1,280 neighbours the six that are found last
+/// are those that a recall of .995 leaves out.
+const SAMPLES: usize = 128;
+/// Neighbours of each.
+const NEIGHBOURS: usize = 10;
+/// Rows that all samples are compared with while they lie in the nearest cache.
+const CHUNK: usize = 256;
+/// Of what may be missed, the share that is: queries are not as near to vectors as they are to each
+/// other.
+const RESERVE: f64 = 0.75;
+/// Of that, what may lie in other cells; the rest is missed by signs.
+const CELLS: f64 = 0.75;
+
+/// For neighbours of samples, how many cells are as good as theirs, and how many vectors are as near
+/// by signs; each rising.
+#[derive(Debug, Default)]
+pub struct Ranks {
+    cells: Vec<u32>,
+    rows: Vec<u32>,
+}
+
+impl Ranks {
+    /// Of the nearest neighbours of some vectors, by eight bits.
+    pub fn measured(table: &Table, int8: &Int8, signs: &Signs) -> Ranks {
+        let samples = samples(table, int8);
+        let mut nearest: Vec<Best> = samples.iter().map(|_| Best::new(NEIGHBOURS)).collect();
+        let mut keys = Vec::new();
+        for start in (0..table.capacity()).step_by(CHUNK) {
+            let slots = start..table.capacity().min(start + CHUNK);
+            for ((slot, query), best) in samples.iter().zip(&mut nearest) {
+                keys.clear();
+                int8.keys(query, slots.clone(), &mut keys);
+                let other = |other| other != *slot && table.live().has(other);
+                best.offer(start as u32, &keys, other);
+            }
+        }
+        let (mut made, mut room) = (Ranks::default(), Room::default());
+        for ((_, query), best) in samples.iter().zip(&mut nearest) {
+            let slots: Vec<u32> = best.chosen().iter().map(|&(_, slot)| slot).collect();
+            for (cells, rows) in signs.ranks(query, &slots, &mut room) {
+                made.cells.push(cells);
+                made.rows.push(rows);
+            }
+        }
+        made.cells.sort_unstable();
+        made.rows.sort_unstable();
+        made
+    }
+
+    /// How much holds the share `recall` of the nearest; None if it is not known.
+    pub fn needed(&self, recall: f32) -> Option<Effort> {
+        let missed = f64::from(1.0 - recall) * RESERVE * self.rows.len() as f64;
+        let rank = |ranks: &[u32], share: f64| {
+            let at = ranks.len().checked_sub(1 + (missed * share) as usize)?;
+            ranks.get(at).map(|&rank| rank as usize)
+        };
+        let known = missed >= 1.0;
+        let cells = rank(&self.cells, CELLS).filter(|_| known)?;
+        Some(Effort { cells, best: rank(&self.rows, 1.0 - CELLS)? })
+    }
+}
+
+/// Vectors that stand for queries.
+fn samples(table: &Table, int8: &Int8) -> Vec<(u32, Query)> {
+    let apart = (table.count() / SAMPLES).max(1);
+    let slots = table.live().iter().step_by(apart).take(SAMPLES);
+    let quantised = |slot| {
+        let mut query = Query::default();
+        int8.query(table.row(slot), &mut query);
+        (slot, query)
+    };
+    slots.map(quantised).collect()
+}
