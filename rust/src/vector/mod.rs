@@ -4,6 +4,7 @@
 //! else keeps.
 
 pub mod best;
+pub mod half;
 pub mod index;
 pub mod int8;
 pub mod kernel;
@@ -14,4 +15,5 @@ pub mod slots;
 pub mod table;
 
 pub use index::{Found, Index, Plan, Stats, Subset};
-pub use metric::Metric;
+pub use metric::{MOST_COMPONENTS, Metric};
+pub use slots::Slots;
