@@ -33,8 +33,8 @@ LAYERS = (
     "tree",
     "ledger",
     "witness",
-    "store",
     "vector",
+    "store",
     "learn",
     "py",
 )

@@ -112,16 +112,43 @@ impl Index {
     /// Puts vectors, one a label; a label that is there gets a new one. All or none.
     pub fn insert(&self, labels: &[u64], vectors: &[f32]) -> Result<()> {
         let rows = self.prepared(vectors, Some(labels.len()))?;
-        let lines = self.dimension.div_ceil(16);
         let _writing = self.writing();
+        self.put(labels, &rows)?;
+        self.settle();
+        Ok(())
+    }
+
+    /// The same of many, piece by piece: what makes searches fast is made once, behind the last.
+    /// `next` fills labels and vectors, and leaves them empty behind the last piece; `count` is how
+    /// many come. What was put before an error stays.
+    pub fn fill(
+        &self,
+        count: usize,
+        mut next: impl FnMut(&mut Vec<u64>, &mut Vec<f32>) -> Result<()>,
+    ) -> Result<()> {
+        let _writing = self.writing();
+        self.write().table.reserve(count)?;
+        let (mut labels, mut vectors) = (Vec::new(), Vec::new());
+        loop {
+            labels.clear();
+            vectors.clear();
+            next(&mut labels, &mut vectors)?;
+            if labels.is_empty() {
+                break;
+            }
+            self.put(&labels, &self.prepared(&vectors, Some(labels.len()))?)?;
+        }
+        self.settle();
+        Ok(())
+    }
+
+    fn put(&self, labels: &[u64], rows: &[Floats]) -> Result<()> {
         let mut state = self.write();
         state.table.reserve(labels.len())?;
         state.version = next_version();
-        for (&label, row) in labels.iter().zip(rows.chunks_exact(lines)) {
+        for (&label, row) in labels.iter().zip(rows.chunks_exact(self.dimension.div_ceil(16))) {
             state.replace(label, row);
         }
-        drop(state);
-        self.settle();
         Ok(())
     }
 
@@ -146,20 +173,24 @@ impl Index {
         recall: f32,
         subset: Option<&Subset>,
     ) -> Result<Vec<Found>> {
-        if !(recall > 0.0 && recall <= 1.0) {
-            return Err(Error::new("vector-setting", "a recall is above 0 and at most 1"));
-        }
+        check_recall(recall)?;
         let rows = self.prepared(queries, None)?;
         let state = self.read();
         let subset = subset.map(|subset| subset.slots(&state));
-        let allowed = subset.as_deref();
-        let k = k.min(allowed.map_or(state.table.count(), Slots::count));
-        let wish = scan::Wish { k, recall, allowed };
-        let queries = rows.chunks_exact(self.dimension.div_ceil(16));
-        Ok(scan::with_room(|room| {
-            let codes = state.codes.as_ref();
-            queries.map(|query| scan::search(&state.table, codes, query, wish, room)).collect()
-        }))
+        Ok(state.search(&rows, k, recall, subset.as_deref()))
+    }
+
+    /// The nearest vectors to one query, of those in some slots.
+    pub fn search_in(
+        &self,
+        query: &[f32],
+        k: usize,
+        recall: f32,
+        slots: Option<&Slots>,
+    ) -> Result<Found> {
+        check_recall(recall)?;
+        let row = self.prepared(query, Some(1))?;
+        Ok(self.read().search(&row, k, recall, slots).pop().unwrap_or_default())
     }
 
     /// What it holds at present, and what a search for this recall does.
@@ -181,6 +212,11 @@ impl Index {
     /// Whether a label has a vector.
     pub fn has(&self, label: u64) -> bool {
         self.read().table.slot(label).is_some()
+    }
+
+    /// Where the vector of a label lies, as long as the label has one.
+    pub fn slot(&self, label: u64) -> Option<u32> {
+        self.read().table.slot(label)
     }
 
     /// Checks vectors and makes rows of them; `count` is how many there must be.
@@ -224,7 +260,30 @@ impl Index {
     }
 }
 
+fn check_recall(recall: f32) -> Result<()> {
+    match recall > 0.0 && recall <= 1.0 {
+        true => Ok(()),
+        false => Err(Error::new("vector-setting", "a recall is above 0 and at most 1")),
+    }
+}
+
 impl State {
+    fn search(
+        &self,
+        rows: &[Floats],
+        k: usize,
+        recall: f32,
+        allowed: Option<&Slots>,
+    ) -> Vec<Found> {
+        let k = k.min(allowed.map_or(self.table.count(), Slots::count));
+        let wish = scan::Wish { k, recall, allowed };
+        let queries = rows.chunks_exact(self.table.lines());
+        scan::with_room(|room| {
+            let codes = self.codes.as_ref();
+            queries.map(|query| scan::search(&self.table, codes, query, wish, room)).collect()
+        })
+    }
+
     fn replace(&mut self, label: u64, row: &[Floats]) {
         self.remove(label);
         let slot = self.table.put(label, row);

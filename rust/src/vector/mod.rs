@@ -7,6 +7,7 @@ pub mod best;
 pub mod blocks;
 pub mod cells;
 pub mod coarse;
+pub mod half;
 pub mod index;
 pub mod int8;
 pub mod kernel;
@@ -18,4 +19,5 @@ pub mod slots;
 pub mod table;
 
 pub use index::{Found, Index, Plan, Stats, Subset};
-pub use metric::Metric;
+pub use metric::{MOST_COMPONENTS, Metric};
+pub use slots::Slots;

@@ -48,6 +48,15 @@ impl Slots {
         }
     }
 
+    /// Adds those of another set.
+    pub fn join(&mut self, other: &Slots) {
+        if self.words.len() < other.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word |= other);
+        self.count = self.words.iter().map(|word| word.count_ones() as usize).sum();
+    }
+
     /// All of them, rising.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.words.iter().enumerate().flat_map(|(at, &word)| {
@@ -79,5 +88,14 @@ mod tests {
             (slots.count(), slots.has(63), slots.has(64), slots.has(9_999)),
             (3, true, false, false)
         );
+    }
+    #[test]
+    fn what_two_sets_share_counts_once() {
+        let mut slots = Slots::default();
+        let mut other = Slots::default();
+        [1, 70].into_iter().for_each(|slot| slots.add(slot));
+        [70, 300].into_iter().for_each(|slot| other.add(slot));
+        slots.join(&other);
+        assert_eq!((slots.iter().collect::<Vec<_>>(), slots.count()), (vec![1, 70, 300], 3));
     }
 }
