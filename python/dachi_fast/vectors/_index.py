@@ -39,7 +39,7 @@ class Stats(NamedTuple):
     Attributes:
         vectors: how many.
         size_bytes: of memory, about.
-        method: what answers a search: "exact", "int8" or "signs".
+        method: what answers a search: "exact", "int8", "signs" or "hnsw".
     """
 
     vectors: int
@@ -260,6 +260,33 @@ class Signs(_Index):
     """
 
     _PLAN = "signs"
+
+
+class Hnsw(_Index):
+    """Walks along the links of a graph over vectors in eight bits, then compares the best as they are.
+
+    For many vectors, and for a recall that need not be high: a search then looks at a few hundred of
+    them. Each vector is linked when it is inserted, which takes as long as a few searches, by far the
+    most that any index asks; searches go on meanwhile. How far to walk for a recall is measured on the
+    vectors themselves, whenever their number has doubled. Below 1,000 vectors, for a recall of 1 or
+    one that no walk reaches, and within so few that a walk would take longer, vectors are compared
+    one by one. What was deleted stays in the graph as a way to others, until most of it is such.
+
+    HNSW: arXiv 1603.09320, algorithms 1 to 5, with 16 links a vector and level, 32 on the lowest, of
+    200 neighbours that are looked at.
+
+    Args:
+        dimension: components of a vector, 1 to 4,096.
+        metric: how they are compared.
+
+    Raises:
+        VectorError: another dimension or metric.
+
+    Complexity:
+        `insert` takes O(log n) a vector, `search` about as much.
+    """
+
+    _PLAN = "hnsw"
 
 
 def described(held: VectorIndex) -> str:

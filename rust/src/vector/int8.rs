@@ -42,10 +42,11 @@ impl Query {
 }
 
 impl Int8 {
-    /// All rows of a table about their mean.
+    /// All rows of a table about the mean of its vectors; those of vectors that were taken out may
+    /// still be ways to others.
     pub fn build(table: &Table) -> Int8 {
         let mut made = Int8::new(table.metric(), mean(table), table.capacity());
-        table.live().iter().for_each(|slot| made.put(slot, table.row(slot)));
+        (0..table.capacity() as u32).for_each(|slot| made.put(slot, table.row(slot)));
         made
     }
 

@@ -9,12 +9,12 @@ use super::table::Table;
 /// are those that a recall of .995 leaves out.
 const SAMPLES: usize = 128;
 /// Neighbours of each.
-const NEIGHBOURS: usize = 10;
+pub const NEIGHBOURS: usize = 10;
 /// Rows that all samples are compared with while they lie in the nearest cache.
 const CHUNK: usize = 256;
 /// Of what may be missed, the share that is: queries are not as near to vectors as they are to each
 /// other.
-const RESERVE: f64 = 0.75;
+pub const RESERVE: f64 = 0.75;
 /// Of that, what may lie in other cells; the rest is missed by signs.
 const CELLS: f64 = 0.75;
 
@@ -26,25 +26,53 @@ pub struct Ranks {
     rows: Vec<u32>,
 }
 
-impl Ranks {
-    /// Of the nearest neighbours of some vectors, by eight bits.
-    pub fn measured(table: &Table, int8: &Int8, signs: &Signs) -> Ranks {
-        let samples = samples(table, int8);
-        let mut nearest: Vec<Best> = samples.iter().map(|_| Best::new(NEIGHBOURS)).collect();
+/// A vector that stands for a query.
+#[derive(Debug)]
+pub struct Sample {
+    /// Its own.
+    pub slot: u32,
+    /// What it asks.
+    pub query: Query,
+    /// Its nearest neighbours, by eight bits.
+    pub near: Vec<u32>,
+}
+
+impl Sample {
+    /// Some of a table's vectors.
+    pub fn of(table: &Table, int8: &Int8) -> Vec<Sample> {
+        let apart = (table.count() / SAMPLES).max(1);
+        let slots = table.live().iter().step_by(apart).take(SAMPLES);
+        let mut made: Vec<Sample> = slots
+            .map(|slot| {
+                let mut query = Query::default();
+                int8.query(table.row(slot), &mut query);
+                Sample { slot, query, near: Vec::new() }
+            })
+            .collect();
+        let mut nearest: Vec<Best> = made.iter().map(|_| Best::new(NEIGHBOURS)).collect();
         let mut keys = Vec::new();
         for start in (0..table.capacity()).step_by(CHUNK) {
             let slots = start..table.capacity().min(start + CHUNK);
-            for ((slot, query), best) in samples.iter().zip(&mut nearest) {
+            for (Sample { slot, query, .. }, best) in made.iter().zip(&mut nearest) {
                 keys.clear();
                 int8.keys(query, slots.clone(), &mut keys);
                 let other = |other| other != *slot && table.live().has(other);
                 best.offer(start as u32, &keys, other);
             }
         }
+        for (sample, best) in made.iter_mut().zip(&mut nearest) {
+            sample.near = best.chosen().iter().map(|&(_, slot)| slot).collect();
+        }
+        made
+    }
+}
+
+impl Ranks {
+    /// Of the nearest neighbours of some vectors, by eight bits.
+    pub fn measured(table: &Table, int8: &Int8, signs: &Signs) -> Ranks {
         let (mut made, mut room) = (Ranks::default(), Room::default());
-        for ((_, query), best) in samples.iter().zip(&mut nearest) {
-            let slots: Vec<u32> = best.chosen().iter().map(|&(_, slot)| slot).collect();
-            for (cells, rows) in signs.ranks(query, &slots, &mut room) {
+        for Sample { query, near, .. } in Sample::of(table, int8) {
+            for (cells, rows) in signs.ranks(&query, &near, &mut room) {
                 made.cells.push(cells);
                 made.rows.push(rows);
             }
@@ -65,16 +93,4 @@ impl Ranks {
         let cells = rank(&self.cells, CELLS).filter(|_| known)?;
         Some(Effort { cells, best: rank(&self.rows, 1.0 - CELLS)? })
     }
-}
-
-/// Vectors that stand for queries.
-fn samples(table: &Table, int8: &Int8) -> Vec<(u32, Query)> {
-    let apart = (table.count() / SAMPLES).max(1);
-    let slots = table.live().iter().step_by(apart).take(SAMPLES);
-    let quantised = |slot| {
-        let mut query = Query::default();
-        int8.query(table.row(slot), &mut query);
-        (slot, query)
-    };
-    slots.map(quantised).collect()
 }

@@ -1,11 +1,15 @@
 //! Searching by looking at every vector, in as few bytes as will do.
 
 use super::best::Best;
+use super::graph::{Reach, Sight};
 use super::int8::{Int8, Query};
 use super::kernel::Floats;
+use super::ranks::Sample;
 use super::signs::{self, Effort, Signs};
 use super::slots::Slots;
 use super::table::Table;
+use super::walk::Walk;
+use super::web::Web;
 use std::cell::RefCell;
 
 /// Rows that are compared before the best of them are picked: their keys stay in the nearest cache.
@@ -22,6 +26,7 @@ const SMALLER: usize = 8;
 pub struct Codes {
     int8: Int8,
     signs: Option<Signs>,
+    web: Option<Web>,
     /// Vectors that there were when they were made, and writes since.
     built: usize,
     written: usize,
@@ -33,7 +38,7 @@ impl Codes {
         let int8 = Int8::build(table);
         let many = signs && table.count() >= FEWEST_FOR_SIGNS;
         let signs = many.then(|| Signs::build(table, &int8));
-        Codes { int8, signs, built: table.count(), written: 0 }
+        Codes { int8, signs, web: None, built: table.count(), written: 0 }
     }
 
     /// Writes the row of a slot.
@@ -42,14 +47,49 @@ impl Codes {
         if let Some(signs) = &mut self.signs {
             signs.put(slot, row, &self.int8);
         }
+        if let Some(web) = &mut self.web {
+            web.put(slot);
+        }
         self.written += 1;
     }
 
-    /// Forgets a slot.
-    pub fn remove(&mut self, slot: u32) {
+    /// Forgets a slot; false if it must not be used again yet.
+    pub fn remove(&mut self, slot: u32) -> bool {
         if let Some(signs) = &mut self.signs {
             signs.remove(slot);
         }
+        self.web.as_mut().is_none_or(|web| web.remove(slot))
+    }
+
+    /// The graph, if there is one.
+    pub fn web(&self) -> Option<&Web> {
+        self.web.as_ref()
+    }
+
+    /// Takes the graph away.
+    pub fn take_web(&mut self) -> Option<Web> {
+        self.web.take()
+    }
+
+    /// Goes on with a graph.
+    pub fn set_web(&mut self, web: Web) {
+        self.web = Some(web);
+    }
+
+    /// Links some of what is not linked yet; false if nothing was left.
+    pub fn link(&mut self, walk: &mut Walk) -> bool {
+        self.web.as_mut().is_some_and(|web| web.link(&self.int8, walk))
+    }
+
+    /// Keeps what efforts find.
+    pub fn keep(&mut self, recalls: &[f32]) {
+        self.web.as_mut().into_iter().for_each(|web| web.keep(recalls.to_vec()));
+    }
+
+    /// What efforts find, if it has to be measured.
+    pub fn measured(&self, table: &Table) -> Option<Vec<f32>> {
+        let web = self.web.as_ref().filter(|web| web.is_unmeasured())?;
+        Some(web.measure(table, &self.int8, &Sample::of(table, &self.int8)))
     }
 
     /// Whether most vectors are others than those that they were made for.
@@ -81,12 +121,20 @@ impl Codes {
 
     /// What answers a search.
     pub fn method(&self, table: &Table, recall: f32) -> &'static str {
-        if self.by_signs(table, 10, recall, 1.0).is_some() { "signs" } else { "int8" }
+        if self.web.as_ref().is_some_and(|web| web.effort(table, 10, recall).is_some()) {
+            "hnsw"
+        } else if self.by_signs(table, 10, recall, 1.0).is_some() {
+            "signs"
+        } else {
+            "int8"
+        }
     }
 
     /// Bytes of memory.
     pub fn size_bytes(&self) -> usize {
-        self.int8.size_bytes() + self.signs.as_ref().map_or(0, Signs::size_bytes)
+        self.int8.size_bytes()
+            + self.signs.as_ref().map_or(0, Signs::size_bytes)
+            + self.web.as_ref().map_or(0, Web::size_bytes)
     }
 }
 
@@ -106,6 +154,7 @@ pub struct Wish<'a> {
 pub struct Room {
     query: Query,
     signs: signs::Room,
+    walk: Walk,
     products: Vec<i32>,
     keys: Vec<f32>,
     best: Best,
@@ -154,6 +203,9 @@ impl Codes {
     /// Puts into the room the slots that are best in eight bits.
     fn narrow(&self, table: &Table, candidates: usize, wish: Wish<'_>, room: &mut Room) {
         let allowed = wish.allowed.or(table.gaps());
+        if self.walked(table, candidates, wish, room) {
+            return self.narrow_some(wish.k, room);
+        }
         let share = candidates as f32 / table.count().max(1) as f32;
         let signs = self.by_signs(table, wish.k, wish.recall, share);
         // A few are compared one by one for less than it takes to read one bit of all.
@@ -186,6 +238,27 @@ impl Codes {
             }
         }
         slots.extend(best.chosen().iter().map(|&(_, slot)| slot));
+    }
+
+    /// Puts into the room the slots that a walk along links finds; false if that does not serve.
+    fn walked(&self, table: &Table, candidates: usize, wish: Wish<'_>, room: &mut Room) -> bool {
+        let effort = |web: &Web| web.effort(table, wish.k, wish.recall);
+        let Some((web, effort)) = self.web.as_ref().and_then(|web| Some((web, effort(web)?)))
+        else {
+            return false;
+        };
+        if wish.allowed.is_some() && !web.pays(table, effort, candidates) {
+            room.slots.extend(wish.allowed.into_iter().flat_map(Slots::iter));
+            return true;
+        }
+        let Room { query, walk, slots, .. } = room;
+        let reach = Reach { effort, allowed: wish.allowed.or(table.gaps()) };
+        web.search(Sight { int8: &self.int8, query }, reach, walk, slots);
+        if slots.len() < wish.k {
+            // What may be found is cut off.
+            slots.clear();
+        }
+        slots.len() >= wish.k
     }
 
     /// Leaves of the slots in the room those that are best in eight bits.

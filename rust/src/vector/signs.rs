@@ -247,7 +247,8 @@ fn signed(metric: Metric, slot: u32, row: &[Floats], centre: &[Floats], mean: &[
 
 /// How many keys are not less than one's own.
 fn as_good<'a>(keys: impl Iterator<Item = &'a f32>, own: f32) -> u32 {
-    keys.map(|&key| u32::from(key >= own)).sum()
+    // A check for overflow would keep several from being counted at once.
+    keys.fold(0, |count, &key| count.wrapping_add(u32::from(key >= own)))
 }
 
 /// The signs of sixteen components.
