@@ -58,6 +58,14 @@ impl Graph {
         self.entry
     }
 
+    /// Begins searches at a slot; false, and nothing changes, if others are on more levels.
+    pub fn begin_at(&mut self, slot: Option<u32>) -> bool {
+        let Some((_, top)) = self.entry else { return slot.is_none() };
+        let found = slot.filter(|&slot| self.linked.has(slot) && self.levels(slot) == top);
+        self.entry = found.map_or(self.entry, |slot| Some((slot, top)));
+        found.is_some()
+    }
+
     /// Bytes of memory.
     pub fn size_bytes(&self) -> usize {
         let levels = self.upper.iter().flatten().map(|links| 24 + links.capacity() * 4);

@@ -2,6 +2,7 @@
 //!
 //! Searches share a lock; a writer takes it for itself only to put what it made beforehand.
 
+use super::kept;
 use super::kernel::Floats;
 use super::metric::Metric;
 use super::scan::{self, Codes};
@@ -160,6 +161,32 @@ impl Index {
             state.replace(label, row);
         }
         Ok(())
+    }
+
+    /// The graph as bytes, to be kept until [`Index::with_graph`]; None where it has ways over vectors
+    /// that were taken out, or where there is none.
+    pub fn graph_bytes(&self) -> Option<Vec<u8>> {
+        let state = self.read();
+        kept::to_bytes(state.codes.as_ref()?.web()?.whole()?, &state.table)
+    }
+
+    /// An index along a graph that was kept, of the vectors that it had; nothing is linked anew.
+    pub fn with_graph(
+        dimension: usize,
+        metric: Metric,
+        labels: &[u64],
+        vectors: &[f32],
+        bytes: &[u8],
+    ) -> Result<Index> {
+        let index = Index::new(dimension, metric, Plan::Hnsw)?;
+        index.put(labels, &index.prepared(vectors, Some(labels.len()))?)?;
+        let graph = kept::from_bytes(bytes, &index.read().table)?;
+        index.quantise();
+        if let Some(codes) = &mut index.write().codes {
+            codes.set_web(Web::with(graph));
+        }
+        index.settle();
+        Ok(index)
     }
 
     /// Takes vectors out; gives how many were there.

@@ -11,6 +11,7 @@ pub mod graph;
 pub mod half;
 pub mod index;
 pub mod int8;
+pub mod kept;
 pub mod kernel;
 pub mod metric;
 pub mod ranks;

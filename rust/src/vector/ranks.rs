@@ -18,6 +18,10 @@ pub const RESERVE: f64 = 0.75;
 /// Of that, what may lie in other cells; the rest is missed by signs.
 const CELLS: f64 = 0.75;
 
+/// Where too few samples tell, all cells are looked into, and so many times as many of the best as any
+/// sample needed: among 10,000 text embeddings that finds all.
+const BEYOND: usize = 4;
+
 /// For neighbours of samples, how many cells are as good as theirs, and how many vectors are as near
 /// by signs; each rising.
 #[derive(Debug, Default)]
@@ -89,8 +93,11 @@ impl Ranks {
             let at = ranks.len().checked_sub(1 + (missed * share) as usize)?;
             ranks.get(at).map(|&rank| rank as usize)
         };
-        let known = missed >= 1.0;
-        let cells = rank(&self.cells, CELLS).filter(|_| known)?;
-        Some(Effort { cells, best: rank(&self.rows, 1.0 - CELLS)? })
+        if missed >= 1.0 {
+            let cells = rank(&self.cells, CELLS)?;
+            return Some(Effort { cells, best: rank(&self.rows, 1.0 - CELLS)? });
+        }
+        let most = self.rows.last().filter(|_| recall < 1.0)?;
+        Some(Effort { cells: usize::MAX, best: BEYOND * *most as usize })
     }
 }
