@@ -246,10 +246,12 @@ class Int8(_Index):
 class Signs(_Index):
     """Compares one bit of each component, the best of those in eight bits, and then as they are.
 
-    How many to compare in eight bits for a recall is measured on the vectors themselves, whenever
-    their number has doubled. Where that would be slower than to compare all, as with few vectors,
-    few components or vectors without structure, it searches as `Int8` does; also for a recall of
-    which the measurement says nothing, above about .998.
+    Vectors lie in cells, by their nearest of some centres; only cells that are near to the query are
+    looked into. How many, and how many vectors to compare in eight bits, is measured for a recall on
+    the vectors themselves, whenever their number has doubled. Where that would be slower than to
+    compare all, as with few vectors, few components or vectors without structure, it searches as
+    `Int8` does. Above a recall of .995 or so, of which the measurement says nothing, all cells are
+    looked into; `recall=1.0` compares all in eight bits.
 
     Args:
         dimension: components of a vector, 1 to 4,096.
@@ -266,7 +268,7 @@ class Hnsw(_Index):
     """Walks along the links of a graph over vectors in eight bits, then compares the best as they are.
 
     For many vectors, and for a recall that need not be high: a search then looks at a few hundred of
-    them. Each vector is linked when it is inserted, which takes as long as a few searches, by far the
+    them. Each vector is linked when it is inserted, which takes as long as two searches or so, by far the
     most that any index asks; searches go on meanwhile. How far to walk for a recall is measured on the
     vectors themselves, whenever their number has doubled. Below 1,000 vectors, for a recall of 1 or
     one that no walk reaches, and within so few that a walk would take longer, vectors are compared

@@ -14,13 +14,15 @@ pub const NEIGHBOURS: usize = 10;
 const CHUNK: usize = 256;
 /// Of what may be missed, the share that is: queries are not as near to vectors as they are to each
 /// other.
-pub const RESERVE: f64 = 0.75;
+pub const RESERVE: f64 = 0.65;
 /// Of that, what may lie in other cells; the rest is missed by signs.
 const CELLS: f64 = 0.75;
 
+/// Of fewer neighbours that may be missed samples say too little.
+const FEWEST: f64 = 4.0;
 /// Where too few samples tell, all cells are looked into, and so many times as many of the best as any
 /// sample needed: among 10,000 text embeddings that finds all.
-const BEYOND: usize = 4;
+const BEYOND: usize = 2;
 
 /// For neighbours of samples, how many cells are as good as theirs, and how many vectors are as near
 /// by signs; each rising.
@@ -93,7 +95,7 @@ impl Ranks {
             let at = ranks.len().checked_sub(1 + (missed * share) as usize)?;
             ranks.get(at).map(|&rank| rank as usize)
         };
-        if missed >= 1.0 {
+        if missed >= FEWEST {
             let cells = rank(&self.cells, CELLS)?;
             return Some(Effort { cells, best: rank(&self.rows, 1.0 - CELLS)? });
         }

@@ -113,8 +113,8 @@ impl Codes {
         // among more there are more before them.
         let grown = needed.best.saturating_mul(table.count()).div_ceil(self.built.max(1));
         let best = grown.saturating_mul(k.div_ceil(10)).max(reranked(k));
-        // The nearest of some are among so many more of all.
-        let further = k.div_ceil(10) as f32 / share;
+        // The nearest of some are among more of all, of which most lie in the same cells.
+        let further = k.div_ceil(10) as f32 / share.sqrt();
         let cells = ((needed.cells as f32 * further) as usize).clamp(1, signs.cells());
         (best <= table.capacity() / SMALLER).then_some((signs, Effort { cells, best }))
     }
@@ -210,7 +210,7 @@ impl Codes {
         let signs = self.by_signs(table, wish.k, wish.recall, share);
         // A few are compared one by one for less than it takes to read one bit of all.
         if let Some(allowed) = allowed
-            && candidates <= table.capacity() / (if signs.is_some() { SMALLER } else { 1 } * 2)
+            && candidates <= table.capacity() / if signs.is_some() { SMALLER } else { 2 }
         {
             room.slots.extend(allowed.iter());
             return self.narrow_some(wish.k, room);

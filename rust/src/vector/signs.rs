@@ -18,6 +18,8 @@ use super::ranks::Ranks;
 use super::slots::Slots;
 use super::table::Table;
 
+/// Cells that are looked into first.
+const FIRST: usize = 6;
 /// Blocks that are compared before the best of them are picked.
 const CHUNK: usize = 16;
 
@@ -142,14 +144,19 @@ impl Signs {
         let Room { coarse, ranks, bases, cells: chosen, blocks, keys } = room;
         coarse.set(&query.centred);
         self.centres.ranked(query, ranks, bases);
-        chosen.reset(cells);
-        chosen.offer(0, ranks, |_| true);
-        let least = chosen.chosen().iter().fold(f32::MAX, |least, chosen| least.min(chosen.0));
+        let mut least = |cells: usize| {
+            chosen.reset(cells);
+            chosen.offer(0, ranks, |_| true);
+            chosen.chosen().iter().fold(f32::INFINITY, |least, chosen| least.min(chosen.0))
+        };
+        let (first, last) = (least(cells.min(FIRST)), least(cells));
         blocks.clear();
-        // In order of memory, which fetches ahead.
-        for (cell, (&rank, &base)) in self.cells.iter().zip(ranks.iter().zip(bases.iter())) {
-            if rank >= least {
-                blocks.extend(cell.blocks.iter().map(|&block| (block, base)));
+        // What is best raises the floor for the rest, which is in order of memory, that fetches ahead.
+        for (most, least) in [(f32::INFINITY, first), (first, last)] {
+            for (cell, (&rank, &base)) in self.cells.iter().zip(ranks.iter().zip(bases.iter())) {
+                if rank >= least && rank < most {
+                    blocks.extend(cell.blocks.iter().map(|&block| (block, base)));
+                }
             }
         }
         for blocks in blocks.chunks(CHUNK) {
