@@ -246,9 +246,9 @@ class Int8(_Index):
 class Signs(_Index):
     """Compares one bit of each component, the best of those in eight bits, and then as they are.
 
-    Vectors lie in cells, by their nearest of some centres; only cells that are near to the query are
-    looked into. How many, and how many vectors to compare in eight bits, is measured for a recall on
-    the vectors themselves, whenever their number has doubled. Where that would be slower than to
+    Vectors lie in cells, by their nearest of some centres; only cells near the query are looked
+    into. How many, and how many vectors to compare in eight bits, is measured for a recall on the
+    vectors themselves, whenever their number has doubled. Where that would be slower than to
     compare all, as with few vectors, few components or vectors without structure, it searches as
     `Int8` does. Above a recall of .995 or so, of which the measurement says nothing, all cells are
     looked into; `recall=1.0` compares all in eight bits.
@@ -265,17 +265,17 @@ class Signs(_Index):
 
 
 class Hnsw(_Index):
-    """Walks along the links of a graph over vectors in eight bits, then compares the best as they are.
+    """Walks along the links of a graph, in eight bits, then compares what it found as it is.
 
-    For many vectors, and for a recall that need not be high: a search then looks at a few hundred of
-    them. Each vector is linked when it is inserted, which takes as long as two searches or so, by far the
-    most that any index asks; searches go on meanwhile. How far to walk for a recall is measured on the
-    vectors themselves, whenever their number has doubled. Below 1,000 vectors, for a recall of 1 or
-    one that no walk reaches, and within so few that a walk would take longer, vectors are compared
-    one by one. What was deleted stays in the graph as a way to others, until most of it is such.
+    For a recall that need not be high: a search then looks at a few hundred vectors. Each vector is
+    linked when it is inserted, which takes as long as two searches or so, by far the most that any
+    index asks; searches go on meanwhile. How far to walk for a recall is measured on the vectors
+    themselves, whenever their number has doubled. Below 1,000 vectors, for a recall of 1 or one
+    that no walk reaches, and within so few that a walk would take longer, vectors are compared one
+    by one. What was deleted stays in the graph as a way to others, until most of it is such.
 
-    HNSW: arXiv 1603.09320, algorithms 1 to 5, with 16 links a vector and level, 32 on the lowest, of
-    200 neighbours that are looked at.
+    HNSW: arXiv 1603.09320, algorithms 1 to 5, with 16 links a vector and level, 32 on the lowest,
+    chosen of 200 neighbours.
 
     Args:
         dimension: components of a vector, 1 to 4,096.
