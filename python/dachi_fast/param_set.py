@@ -50,7 +50,7 @@ class ParamSet:
             module: its root. Params that come later, or with a module that an AdaptModule is given
                 later, are not in the set.
         """
-        found = named_items(module, "", recurse=True, attrs=False, seen=set())
+        found = named_items(module, recurse=True, attrs=False)
         return cls(
             {
                 f"param_{number}": (item, name, _field(owner, item, name.rpartition(".")[2]))

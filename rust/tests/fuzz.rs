@@ -432,6 +432,14 @@ fn indexes_of_any_bytes() {
     });
 }
 
+#[test]
+fn a_piece_longer_than_any_is_refused_before_memory_for_it_is_asked_for() {
+    let (hash, id, size_bytes) = (hash(kind::CHUNK, b""), NodeId::default(), 1 << 32);
+    let blob = Blob { hash, id, size_bytes, height: 0, cut: Cut::Content };
+    let refused = blob.append_to(&Forged(b""), &mut Vec::new());
+    assert_eq!(refused.map_err(|error| error.slug()), Err("malformed"));
+}
+
 // --- classes and blueprints ------------------------------------------------------------------------
 
 /// A module with two fields, of which the second holds another module twice.

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from dachi_fast.errors import StateValueError
+from dachi_fast.errors import StateTypeError, StateValueError
+from dachi_fast.module._copy import ATOMS
 from dachi_fast.module._fields import (
     ATTR,
     CHILD,
@@ -18,23 +20,20 @@ from dachi_fast.module._fields import (
     WRAP,
     Attr,
     Item,
+    Node,
     Param,
 )
 from dachi_fast.module._layout import layout_of
 from dachi_fast.module._state import (
-    MAX_DEPTH,
-    dotted,
-    duplicate,
     innermost,
-    modules_in,
-    raw_field,
-    too_deep,
     undeclared,
     wrap_elements,
 )
 
 if TYPE_CHECKING:
     from dachi_fast.module import BaseModule
+
+MAX_DEPTH = 100  # levels of containers inside one Param, and of modules inside modules
 
 
 def flatten(
@@ -88,7 +87,7 @@ def _flatten(
             "cycle", f"{prefix[:-1]!r} is a module that contains itself", path=prefix[:-1]
         )
     if len(above) >= MAX_DEPTH:
-        raise too_deep(prefix[:-1])
+        raise _too_deep(prefix[:-1])
     layout = layout_of(type(module))
     children: list[tuple[str, BaseModule]] = []
     for name, role in zip(layout.names, layout.roles, strict=True):
@@ -100,20 +99,20 @@ def _flatten(
             value = getattr(module, name)
         if isinstance(value, Item):
             if role in (PARAM, ATTR, PLAIN, CHILD, WRAP):
-                raise raw_field(prefix + name)
+                raise _raw_field(prefix + name)
             _put(value, name, prefix, train, runtime, out, children)
         elif role == ATTR:
             if runtime:
                 out[prefix + name] = value
         else:
-            inner = list(modules_in(value, name, prefix))
+            inner = list(_modules_in(value, name, prefix))
             children += inner
             if role == PARAM and train and not inner:
                 out[prefix + name] = value
     extra = undeclared(module, layout)
     for name, held in extra:
         if "." in name:
-            raise dotted(prefix + name)
+            raise _dotted(prefix + name)
         if isinstance(held, Item):
             _put(held, name, prefix, train, runtime, out, children)
     children += [(name, held) for name, held in extra if not isinstance(held, Item)]
@@ -122,7 +121,7 @@ def _flatten(
         seen: set[str] = set()
         for key, child in children:
             if key in seen:
-                raise duplicate(prefix + key)
+                raise _duplicate(prefix + key)
             seen.add(key)
             _flatten(child, f"{prefix}{key}.", recurse, train, runtime, out, above)
         above.pop()
@@ -140,7 +139,66 @@ def _put(
     if not isinstance(item, (Param, Attr)):
         return
     item, value = innermost(item, prefix + name)
-    inner = list(modules_in(value, name, prefix)) if isinstance(item, Param) else []
+    inner = list(_modules_in(value, name, prefix)) if isinstance(item, Param) else []
     children += inner
     if not inner and (train if isinstance(item, Param) else runtime):
         out[prefix + name] = value
+
+
+def _modules_in(
+    value: Any, key: str, prefix: str, depth: int = 0
+) -> Iterator[tuple[str, BaseModule]]:
+    """Yields the modules in a value with their keys: itself, or inside list, tuple and dict."""
+    if type(value) in ATOMS:
+        return
+    if isinstance(value, (list, tuple)):
+        if ATOMS.issuperset(map(type, value)):
+            return
+        if depth >= MAX_DEPTH:
+            raise _too_deep(prefix + key)
+        for index, element in enumerate(value):
+            yield from _modules_in(element, f"{key}.{index}", prefix, depth + 1)
+    elif isinstance(value, dict):
+        if ATOMS.issuperset(map(type, value.values())):
+            return
+        if depth >= MAX_DEPTH:
+            raise _too_deep(prefix + key)
+        for name, element in value.items():
+            for found in _modules_in(element, f"{key}.{name}", prefix, depth + 1):
+                if not isinstance(name, (str, int)):
+                    raise StateTypeError(
+                        "module-key",
+                        f"{prefix}{key}: a dict of modules has the key {name!r}; use text or int",
+                        path=prefix + key,
+                    )
+                if isinstance(name, str) and "." in name:
+                    raise _dotted(f"{prefix}{key}.{name}")
+                yield found
+    elif isinstance(value, Node):
+        module: Any = value
+        yield key, module
+
+
+def _raw_field(path: str) -> StateTypeError:
+    return StateTypeError(
+        "item-in-raw-field",
+        f"{path!r} is declared as a raw value but holds an item: assign the value itself, or "
+        f"annotate the field as Param[...] or Attr[...]",
+        path=path,
+    )
+
+
+def _dotted(path: str) -> StateValueError:
+    return StateValueError(
+        "dotted-key", f"{path!r}: the key of a module or item must not have a dot", path=path
+    )
+
+
+def _duplicate(path: str) -> StateValueError:
+    return StateValueError("duplicate-path", f"two modules have the key {path!r}", path=path)
+
+
+def _too_deep(path: str) -> StateValueError:
+    return StateValueError(
+        "too-deep", f"{path!r} is nested deeper than {MAX_DEPTH} levels", path=path
+    )

@@ -42,6 +42,36 @@ def flatten(
         StateValueError: a cycle, equal keys, a key with a dot, or a nest deeper than 100.
     """
 
+def held(
+    module: BaseModule, *, params: bool = False, attrs: bool = False
+) -> tuple[list[tuple[str, Item[Any]]], list[tuple[str, BaseModule]]]:
+    """Gives what one module holds itself.
+
+    Args:
+        module: the module.
+        params: whether its Params are wanted.
+        attrs: whether its Attrs are wanted; not both.
+
+    Returns:
+        The Params or Attrs with their names, and the children with their keys.
+
+    Raises:
+        StateTypeError: as `flatten`.
+        StateValueError: as `flatten`.
+    """
+
+def describe(module: BaseModule, *, full_kinds: bool = False, to_dict: bool = False) -> Any:
+    """Gives the blueprint of a tree in which all is of the most common form.
+
+    Args:
+        module: the root.
+        full_kinds: whether kinds are written as `module:qualname`.
+        to_dict: whether to give a dict in place of a pydantic object.
+
+    Returns:
+        The blueprint; None where `dachi_fast.spec._describe` must write it.
+    """
+
 def capture(module: BaseModule, *, copy_arrays: bool = False) -> Capture:
     """Walks and encodes a tree in one pass.
 

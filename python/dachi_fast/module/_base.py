@@ -105,10 +105,9 @@ class BaseModule(Node):
             >>> Named(name="a").spec().name
             'a'
         """
-        from dachi_fast.spec._describe import spec_of
+        from dachi_fast.spec._describe import spec_dict, spec_of
 
-        made = spec_of(self)
-        return made.model_dump() if to_dict else made
+        return spec_dict(self) if to_dict else spec_of(self)
 
     @classmethod
     def schema(cls) -> type[BaseSpec]:
@@ -342,39 +341,39 @@ class BaseModule(Node):
             >>> [p.data for p in Pair().parameters()]
             [1, 2]
         """
-        for _, item, _ in _walk.named_items(self, "", recurse, False, set()):
+        for _, item, _ in _walk.named_items(self, recurse=recurse, attrs=False):
             yield item
 
     def named_parameters(self, recurse: bool = True) -> Iterator[tuple[str, Param[Any]]]:
         """Yields `(dotted name, Param)` as `parameters` does."""
-        for name, item, _ in _walk.named_items(self, "", recurse, False, set()):
+        for name, item, _ in _walk.named_items(self, recurse=recurse, attrs=False):
             yield name, item
 
     def named_states(self, recurse: bool = True) -> Iterator[tuple[str, Attr[Any]]]:
         """Yields `(dotted name, Attr)` of this module, then of its children."""
-        for name, item, _ in _walk.named_items(self, "", recurse, True, set()):
+        for name, item, _ in _walk.named_items(self, recurse=recurse, attrs=True):
             yield name, item
 
     def modules(self) -> Iterator[BaseModule]:
         """Yields this module, then all below it, each once."""
-        for _, module in _walk.walk(self, "", set()):
+        for _, module in _walk.walk(self):
             yield module
 
     def named_modules(self) -> Iterator[tuple[str, BaseModule]]:
         """Yields `(dotted name, module)`; this module comes first and is named ""."""
-        yield from _walk.walk(self, "", set())
+        yield from _walk.walk(self)
 
     def children(self) -> Iterator[BaseModule]:
         """Yields the modules directly below this one, each once."""
         seen: set[int] = set()
-        for _, child in _walk.own(self).children:
+        for _, child in _walk.children_of(self):
             if id(child) not in seen:
                 seen.add(id(child))
                 yield child
 
     def named_children(self) -> Iterator[tuple[str, BaseModule]]:
         """Yields `(name, module)` directly below this one."""
-        yield from _walk.own(self).children
+        yield from _walk.children_of(self)
 
     def apply(self, fn: Callable[[Any], object], include: Include = None) -> None:
         """Calls `fn` on this module, its Params and Attrs, then on its children's.
@@ -394,8 +393,8 @@ class BaseModule(Node):
         """
         wanted = _predicate(include)
         for module in list(self.modules()):
-            held = _walk.own(module, params=True, attrs=True)
-            for found in (module, *(p for _, p in held.params), *(a for _, a in held.attrs)):
+            params, attrs = (_walk.items_of(module, attrs=attrs) for attrs in (False, True))
+            for found in (module, *(item for _, item in (*params, *attrs))):
                 if wanted(found):
                     fn(found)
 

@@ -1,29 +1,18 @@
-"""What the walks over a tree of modules share: what is a child, an item, an error.
-
-The walk that flattens a tree is compiled (`_core.state.flatten`); `tests/oracles/flatten.py` has it
-in Python.
-"""
+"""What a module holds beside its declared fields, and what an item holds."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from dachi_fast.errors import StateError, StateTypeError, StateValueError
+from dachi_fast.errors import StateError
 from dachi_fast.module._copy import ATOMS
-from dachi_fast.module._fields import (
-    SHARED,
-    Item,
-    Layout,
-    Node,
-)
+from dachi_fast.module._fields import SHARED, Item, Layout, Node
 
 if TYPE_CHECKING:
     from dachi_fast.module._base import BaseModule
 
 _INERT = ATOMS | {list, dict, tuple, set}  # types of values that are no item and no module
-MAX_DEPTH = 100  # levels of containers inside one Param, and of modules inside modules
 
 
 def is_module(value: object) -> bool:
@@ -45,40 +34,6 @@ def innermost(item: Item[Any], path: str) -> tuple[Item[Any], Any]:
         if not isinstance(value, Item):
             return item, value
         item = value
-
-
-def modules_in(  # noqa: C901, PLR0912 - one recursion over what a value may be
-    value: Any, key: str, prefix: str, depth: int = 0
-) -> Iterator[tuple[str, BaseModule]]:
-    """Yields the modules in a value with their keys: itself, or inside list, tuple and dict."""
-    if type(value) in ATOMS:
-        return
-    if isinstance(value, (list, tuple)):
-        if ATOMS.issuperset(map(type, value)):
-            return
-        if depth >= MAX_DEPTH:
-            raise too_deep(prefix + key)
-        for index, element in enumerate(value):
-            yield from modules_in(element, f"{key}.{index}", prefix, depth + 1)
-    elif isinstance(value, dict):
-        if ATOMS.issuperset(map(type, value.values())):
-            return
-        if depth >= MAX_DEPTH:
-            raise too_deep(prefix + key)
-        for name, element in value.items():
-            for found in modules_in(element, f"{key}.{name}", prefix, depth + 1):
-                if not isinstance(name, (str, int)):
-                    raise StateTypeError(
-                        "module-key",
-                        f"{prefix}{key}: a dict of modules has the key {name!r}; use text or int",
-                        path=prefix + key,
-                    )
-                if isinstance(name, str) and "." in name:
-                    raise dotted(f"{prefix}{key}.{name}")
-                yield found
-    elif isinstance(value, Node):
-        module: Any = value
-        yield key, module
 
 
 def undeclared(module: BaseModule, layout: Layout) -> list[tuple[str, Any]]:
@@ -117,28 +72,3 @@ def wrap_elements(module: BaseModule, name: str) -> None:
     from dachi_fast.adapt import wrap_field
 
     wrap_field(module, name)
-
-
-def raw_field(path: str) -> StateTypeError:
-    return StateTypeError(
-        "item-in-raw-field",
-        f"{path!r} is declared as a raw value but holds an item: assign the value itself, or "
-        f"annotate the field as Param[...] or Attr[...]",
-        path=path,
-    )
-
-
-def dotted(path: str) -> StateValueError:
-    return StateValueError(
-        "dotted-key", f"{path!r}: the key of a module or item must not have a dot", path=path
-    )
-
-
-def duplicate(path: str) -> StateValueError:
-    return StateValueError("duplicate-path", f"two modules have the key {path!r}", path=path)
-
-
-def too_deep(path: str) -> StateValueError:
-    return StateValueError(
-        "too-deep", f"{path!r} is nested deeper than {MAX_DEPTH} levels", path=path
-    )

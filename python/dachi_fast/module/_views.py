@@ -67,7 +67,7 @@ class _Attr(_View, Attr[Any]):
     __slots__ = ("_module", "_name")
 
 
-def view(module: BaseModule, name: str, *, param: bool) -> Item[Any]:
+def view(module: BaseModule, name: str, param: bool) -> Item[Any]:
     """Gives the one Param (or Attr) object of a declared field of a module."""
     found: Item[Any] | None = getattr(module, "_module_views", _NONE).get(name)
     if found is not None:

@@ -81,4 +81,4 @@ def full_spec(module: BaseModule) -> dict[str, Any]:
     """Gives the blueprint as a dict whose kinds are `module:qualname`, for a store."""
     from dachi_fast.spec import _describe
 
-    return _describe.full_spec(module)
+    return _describe.spec_dict(module, full_kinds=True)

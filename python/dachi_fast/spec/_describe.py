@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dachi_fast._core.state import describe
 from dachi_fast.errors import SpecError
 from dachi_fast.module._base import new_id
 from dachi_fast.module._copy import ATOMS, copied
@@ -87,22 +88,72 @@ def _constructed(schema: type[BaseSpec], values: dict[str, Any]) -> BaseSpec:
     return made
 
 
-def spec_of(module: BaseModule, *, full_kinds: bool = False) -> BaseSpec:
+def spec_of(module: BaseModule) -> BaseSpec:
     """Gives the blueprint of a module.
-
-    Args:
-        module: the root of a tree.
-        full_kinds: whether kinds are written as `module:qualname`.
 
     Raises:
         SpecError: a module contains itself.
     """
-    return _Reader(full_kinds).spec(module)
+    made: BaseSpec | None = describe(module)
+    return _Reader(full=False).spec(module) if made is None else made
+
+
+def spec_dict(module: BaseModule, *, full_kinds: bool = False) -> dict[str, Any]:
+    """Gives the blueprint of a module as a dict.
+
+    Args:
+        module: the root of a tree.
+        full_kinds: whether kinds are written as `module:qualname`, for a store.
+
+    Raises:
+        SpecError: a module contains itself.
+    """
+    made: dict[str, Any] | None = describe(module, full_kinds=full_kinds, to_dict=True)
+    return _Reader(full_kinds).spec(module).model_dump() if made is None else made
+
+
+def described_class(
+    cls: type,
+    full_kinds: bool,  # noqa: FBT001 - compiled code calls it
+    to_dict: bool,  # noqa: FBT001
+) -> tuple[str, type[BaseSpec], list[tuple[str, str]]] | None:
+    """Gives what `describe` needs of a class.
+
+    Returns:
+        Its kind, the pydantic class of its blueprints, and the name of each field with that which
+        it has there; None where what is in the fields does not tell the blueprint.
+    """
+    cls = plain_class(cls)
+    fields = spec_fields(cls)
+    if hasattr(cls, "_spec_values") or any(field.source != "attr" for field in fields.values()):
+        return None
+    schema = schema_of(cls)
+    if to_dict and not _dumps_as_is(schema):
+        return None
+    inner = schema.inner_names_
+    kind = full_kind_of(cls) if full_kinds else kind_of(cls)
+    return kind, schema, [(name, inner.get(name, name)) for name in fields]
+
+
+def _dumps_as_is(schema: type[BaseSpec]) -> bool:
+    """Gives whether plain values in a blueprint are what `model_dump` makes of them."""
+    found = schema.__dict__.get("__dumps_as_is__")
+    if found is None:
+        found = not _serializes(schema.__pydantic_core_schema__)
+        type.__setattr__(schema, "__dumps_as_is__", found)
+    return bool(found)
+
+
+def _serializes(schema: Any) -> bool:
+    """Gives whether a core schema of pydantic has a serializer of its own anywhere."""
+    if isinstance(schema, dict):
+        return "serialization" in schema or any(map(_serializes, schema.values()))
+    return isinstance(schema, (list, tuple)) and any(map(_serializes, schema))
 
 
 def spec_value(value: Any) -> Any:
     """Gives a value as it stands in a blueprint: modules as specs, containers copied."""
-    return _Reader(False).value(value, False)
+    return _Reader(full=False).value(value, False)
 
 
 def kinds_in(module: BaseModule) -> dict[str, str]:
@@ -129,8 +180,3 @@ def kinds_in(module: BaseModule) -> dict[str, str]:
                 kind=kind_of(cls),
             )
     return found
-
-
-def full_spec(module: BaseModule) -> dict[str, Any]:
-    """Gives the blueprint as a dict whose kinds are `module:qualname`, for a store."""
-    return spec_of(module, full_kinds=True).model_dump()

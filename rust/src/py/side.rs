@@ -23,6 +23,8 @@ pub struct ModuleSide {
     pub saved_class: Py<PyAny>,
     /// module -> dict of blueprint values, where only Python knows.
     pub blueprint_values: Py<PyAny>,
+    /// (module, name, whether it is a Param) -> the item of a declared field.
+    pub view: Py<PyAny>,
     /// `object.__new__`
     pub blank: Py<PyAny>,
     /// kind -> class.
@@ -66,6 +68,7 @@ pub fn module_side(py: Python<'_>) -> PyResult<&ModuleSide> {
             wrap_elements: function("dachi_fast.module._state", "wrap_elements")?,
             saved_class: function("dachi_fast.spec._blueprint", "saved_class")?,
             blueprint_values: function("dachi_fast.spec._blueprint", "blueprint_values")?,
+            view: function("dachi_fast.module._views", "view")?,
             blank: py.get_type::<PyAny>().getattr("__new__")?.unbind(),
             find_kind: registry.getattr("find_kind")?.unbind(),
             named: registry.getattr("named")?.unbind(),

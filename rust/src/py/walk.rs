@@ -77,21 +77,22 @@ pub fn walk<'py, S: Sink<'py>>(
     wanted: Wanted,
     sink: &mut S,
 ) -> Attempt<Found<'py>> {
-    let py = module.py();
-    let side = module_side(py)?;
-    let mut walk = Walk {
-        py,
-        side,
-        classes: [side.module.bind(py).clone(), side.item.bind(py).clone()],
-        sink,
-        wanted,
-        layouts: Layouts::default(),
-        path: String::new(),
-        above: Vec::new(),
-        found: Found { modules_in_params: false, modules: 0, classes: Classes::default() },
-    };
+    let mut walk = Walk::new(module.py(), wanted, sink)?;
     walk.module(module)?;
     Ok(walk.found)
+}
+
+/// Modules with their keys.
+pub type Keyed<'py> = Vec<(String, Bound<'py, PyAny>)>;
+
+/// Gives the leaves of `module` itself to `sink`; gives its children with their keys.
+pub fn own<'py, S: Sink<'py>>(
+    module: &Bound<'py, PyAny>,
+    wanted: Wanted,
+    sink: &mut S,
+) -> Attempt<Keyed<'py>> {
+    let children = Walk::new(module.py(), wanted, sink)?.own(module)?;
+    Ok(children.iter().map(|(key, child)| (key.to_owned(), child.clone())).collect())
 }
 
 /// Whether a value is a module.
@@ -99,9 +100,38 @@ pub fn is_module(side: &ModuleSide, value: &Bound<'_, PyAny>) -> Attempt<bool> {
     Ok(!is_atom(value) && raw::is_a(value, side.module.bind(value.py())))
 }
 
-impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
+impl<'a, 'py, S: Sink<'py>> Walk<'a, 'py, S> {
+    fn new(py: Python<'py>, wanted: Wanted, sink: &'a mut S) -> Attempt<Self> {
+        let side = module_side(py)?;
+        Ok(Walk {
+            py,
+            side,
+            classes: [side.module.bind(py).clone(), side.item.bind(py).clone()],
+            sink,
+            wanted,
+            layouts: Layouts::default(),
+            path: String::new(),
+            above: Vec::new(),
+            found: Found { modules_in_params: false, modules: 0, classes: Classes::default() },
+        })
+    }
+
     fn module(&mut self, module: &Bound<'py, PyAny>) -> Attempt<()> {
         self.enter(module)?;
+        let mut children = self.own(module)?;
+        if self.wanted.recurse {
+            if let Some((key, child)) = self.sink.instead(&self.path, module)? {
+                children = Children::default();
+                children.add(key, &child);
+            }
+            self.descend(&children)?;
+        }
+        self.above.pop();
+        Ok(())
+    }
+
+    /// Gives the sink the leaves of one module, without those of its children.
+    fn own(&mut self, module: &Bound<'py, PyAny>) -> Attempt<Children<'py>> {
         let layout = self.layouts.of(module)?;
         self.sink.enter(module, &layout)?;
         self.found.classes.add(module, &layout);
@@ -153,15 +183,7 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
             }
         }
         self.undeclared(module, layout.fields(), &declared, &mut children)?;
-        if self.wanted.recurse {
-            if let Some((key, child)) = self.sink.instead(&self.path, module)? {
-                children = Children::default();
-                children.add(key, &child);
-            }
-            self.descend(&children)?;
-        }
-        self.above.pop();
-        Ok(())
+        Ok(children)
     }
 
     fn enter(&mut self, module: &Bound<'py, PyAny>) -> Attempt<()> {
@@ -354,7 +376,8 @@ impl<'py, S: Sink<'py>> Walk<'_, 'py, S> {
         }
         // Now, and only now: a `__dict__` that is touched slows every later access.
         let dict = module.getattr(intern!(self.py, "__dict__"))?;
-        for pair in raw::pairs(dict.cast::<PyDict>().map_err(PyErr::from)?) {
+        // A copy: other threads may add to it meanwhile, if only the module's id.
+        for pair in raw::pairs(&dict.cast::<PyDict>().map_err(PyErr::from)?.copy()?) {
             let Some((name, value)) = pair else {
                 return Err(Error::new("store", "a module changed while it was walked").into());
             };

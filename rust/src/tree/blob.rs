@@ -1,6 +1,6 @@
 //! Large values, cut into pieces of which only the changed ones are written.
 
-use super::cut::{Cut, pieces};
+use super::cut::{Cut, MAX_PIECE_BYTES, pieces};
 use super::leaf::framed;
 use super::writer::{Known, Writer};
 use super::{Hash, Nodes};
@@ -213,6 +213,10 @@ impl Blob {
                 below.extend(read_index(nodes, part)?);
             }
             level = below;
+        }
+        // Before memory for one is asked for.
+        if level.iter().any(|part| part.size_bytes > MAX_PIECE_BYTES as u64) {
+            return Err(Error::new("malformed", "a piece is longer than any can be"));
         }
         Ok(level)
     }

@@ -22,6 +22,8 @@ pub enum Cut {
 /// would fill four pages of the engine exactly where this takes a fifth, but hashes three times
 /// slower, and hashing is what a save of an unchanged array costs.
 pub const CHUNK_BYTES: usize = 16_384;
+/// Longest piece, however a value is cut.
+pub const MAX_PIECE_BYTES: usize = BODY.most;
 /// Longest value that is one piece, however it is cut.
 pub const WHOLE_BYTES: usize = 16_384;
 
