@@ -91,6 +91,9 @@ fn next_version() -> u64 {
 /// What a search gives for one query: labels and scores, the nearest first.
 pub type Found = Vec<(u64, f32)>;
 
+/// Puts vectors, one a label.
+pub type Putting<'a> = &'a mut dyn FnMut(&[u64], &[f32]) -> Result<()>;
+
 /// What an index holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Stats {
@@ -129,26 +132,14 @@ impl Index {
         Ok(())
     }
 
-    /// The same of many, piece by piece: what makes searches fast is made once, behind the last.
-    /// `next` fills labels and vectors, and leaves them empty behind the last piece; `count` is how
-    /// many come. What was put before an error stays.
-    pub fn fill(
-        &self,
-        count: usize,
-        mut next: impl FnMut(&mut Vec<u64>, &mut Vec<f32>) -> Result<()>,
-    ) -> Result<()> {
+    /// The same of `count` or so, piece by piece as `pieces` puts them: what makes searches fast is
+    /// made once, behind the last. What was put before an error stays.
+    pub fn fill(&self, count: usize, pieces: impl FnOnce(Putting<'_>) -> Result<()>) -> Result<()> {
         let _writing = self.writing();
         self.write().table.reserve(count)?;
-        let (mut labels, mut vectors) = (Vec::new(), Vec::new());
-        loop {
-            labels.clear();
-            vectors.clear();
-            next(&mut labels, &mut vectors)?;
-            if labels.is_empty() {
-                break;
-            }
-            self.put(&labels, &self.prepared(&vectors, Some(labels.len()))?)?;
-        }
+        pieces(&mut |labels, vectors| {
+            self.put(labels, &self.prepared(vectors, Some(labels.len()))?)
+        })?;
         self.settle();
         Ok(())
     }
