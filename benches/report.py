@@ -39,6 +39,7 @@ _SECTIONS = {
     "act": "Behaviour trees",
     "learning": "Learning",
     "vectors": "Search by nearness",
+    "vector_sets": "Vectors of documents",
     "embed": "Embedding",
     "imports": "Import",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import random
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,12 @@ def _vectors() -> dict[str, str]:
             b"n" + hmac.digest(namespace, b"nameagent", "sha256")
         ).hex(),
         "G[0] \u2016 G[1]": "".join(gear),
+        "record of the vector (3, 4), visibility 1, expires 5": struct.pack(
+            "<BQ2e", 1, 5, 3 / 5, 4 / 5
+        ).hex(),
+        'key of its part 0 in the space "tasks", document `07`\u00d716': (
+            b"wtasks\0" + b"\7" * 16 + b"\0"
+        ).hex(),
     }
 
 

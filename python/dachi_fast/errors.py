@@ -222,6 +222,10 @@ class BadEmbedding(EmbeddingError, ValueError):
     """A function gave something else than the vectors that it should."""
 
 
+class EmbedderMismatch(EmbeddingError, ValueError):
+    """A space holds vectors of another model or dimension."""
+
+
 class CalibrationError(EmbeddingError, ValueError):
     """The texts given cannot tell what an embedder's cosines mean."""
 
@@ -256,6 +260,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "unknown-name": UnknownName,
     "unknown-version": UnknownName,
     "unknown-document": UnknownName,
+    "unknown-space": UnknownName,
     "unknown-entry": UnknownEntry,
     "name": StoreError,
     "has-forks": StoreError,
@@ -295,6 +300,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "another-agent": MigrationError,
     "another-learner": MigrationError,
     "empty-text": EmptyText,
+    "embedder-mismatch": EmbedderMismatch,
 }
 
 

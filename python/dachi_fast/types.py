@@ -284,6 +284,19 @@ class Document:
     expires: datetime.datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What the vectors of a space have in common: only such are comparable.
+
+    Attributes:
+        model: the name of the embedder that made them.
+        dimension: components of each, 1 to 4,096.
+    """
+
+    model: str
+    dimension: int
+
+
 class TransactionSession(Protocol):
     """One transaction of a provider's; methods may block, and may be called from any thread.
 

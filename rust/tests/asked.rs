@@ -95,6 +95,7 @@ pub fn open(folder: &Path, witness: bool) -> Result<Store, Error> {
         provider: Arc::new(Fixed),
         clock: Clock::default(),
         limits: Limits::default(),
+        vectors_bytes: 0,
         witness: if witness {
             Some(Box::new(FileWitness::new(&folder.join("witness"))))
         } else {

@@ -6,7 +6,8 @@ mod memory;
 use _core::seal::NodeId;
 use _core::state::{Arena, Flat};
 use _core::tree::{
-    Cut, Edits, Map, Order, Range, Shape, changed, known_of, unshared, write_blob, write_state,
+    Cut, Edits, Map, Order, Range, Shape, changed, changed_in, known_of, unshared, write_blob,
+    write_state,
 };
 use memory::{Random, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -236,4 +237,59 @@ fn the_keys_that_differ_are_those_whose_values_do() {
             }
         }
     }
+}
+
+#[test]
+fn what_differs_in_ranges_and_what_they_hold_is_told_of_them_alone() {
+    for seed in 0..8 {
+        let (mut random, mut store) = (Random(seed), Store::new());
+        let (mut map, mut model) = (Map::default(), Model::new());
+        for _ in 0..20 {
+            let (before, model_before) = (map.clone(), model.clone());
+            let edits = draw(&mut random, &mut model);
+            map = store.apply(&map, edits);
+            let mut ends: Vec<_> = (0..3).map(|_| random.key()).collect();
+            ends.sort();
+            if ends[0] == ends[1] {
+                continue; // ranges do not meet
+            }
+            let ranges = [
+                Range::key(&ends[0]),
+                Range { start: ends[1].clone(), end: Some(ends[2].clone()) },
+            ];
+            let inside = |key: &&Vec<u8>| ranges.iter().any(|range| range.contains(key));
+            let keys: BTreeSet<_> = model_before.keys().chain(model.keys()).collect();
+            let differ = |key: &&Vec<u8>| model_before.get(*key) != model.get(*key);
+            let expected: Vec<_> = keys.into_iter().filter(inside).filter(differ).collect();
+            let (found, _) = store.opened_by(|nodes| {
+                let found = changed_in(nodes, &before, &map, &ranges).unwrap().into_iter();
+                found.map(|(k, v)| (k, v.map(|v| v.whole(nodes).unwrap()))).collect::<Vec<_>>()
+            });
+            let expected = expected.into_iter().map(|key| (key.clone(), model.get(key).cloned()));
+            assert!(found.into_iter().eq(expected), "seed {seed}");
+            let mut held = Vec::new();
+            store.opened_by(|nodes| {
+                map.visit(nodes, &ranges[1], &mut |key, _, _| {
+                    held.push(key.to_vec());
+                    Ok(())
+                })
+                .unwrap();
+            });
+            let expected = model.keys().filter(|key| ranges[1].contains(key));
+            assert!(held.iter().eq(expected), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn what_differs_in_a_range_opens_no_leaves_of_others() {
+    let (mut store, map) = (Store::new(), Map::default());
+    let before = store.apply(&map, numbered(100_000));
+    let edits = (0..100).map(|n| (number(n * 1_000), Some(vec![1, 2]))).collect();
+    let after = store.apply(&before, edits);
+    let one = [Range { start: number(50_000), end: Some(number(50_001)) }];
+    let (found, opened) =
+        store.opened_by(|nodes| changed_in(nodes, &before, &after, &one).unwrap());
+    assert_eq!(found.len(), 1);
+    assert!(opened <= 2 * 4, "{opened} nodes were opened");
 }

@@ -81,6 +81,7 @@ fn store(folder: &Path, provider: &Arc<InMemory>) -> Result<Store> {
         sync: Sync::Always,
         clock: Clock::default(),
         limits: Limits::default(),
+        vectors_bytes: 0,
         audit_reads: AuditReads::Batched,
     })
 }

@@ -4,6 +4,9 @@ import os
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dachi_fast._core.state import Capture
 from dachi_fast.module import BaseModule
 from dachi_fast.types import KeyProvider, Witness
@@ -153,6 +156,33 @@ class Transaction:
         """
 
     def note_read(self, name: int, memory_type: str) -> None: ...
+    def spaces(self, name: int) -> list[tuple[str, str, int]]:
+        """Gives name, model and dimension of each space of vectors."""
+
+    def declare_space(self, name: int, space: str, model: str, dimension: int) -> None: ...
+    def drop_space(self, name: int, space: str) -> None: ...
+    def embed(
+        self,
+        name: int,
+        space: str,
+        document_id: bytes,
+        visibility: int,
+        vector: NDArray[np.float32],
+    ) -> None:
+        """Gives a document its vector in a space, or another one; it is normalised."""
+
+    def similar(
+        self,
+        name: int,
+        space: str,
+        query: NDArray[np.float32],
+        k: int,
+        recall: float,
+        visible: bytes,
+        within: list[str] | None,
+    ) -> list[tuple[str, float]]:
+        """Gives ids of 32 hex digits with cosines, nearest first; equally near ones by id."""
+
     def save(
         self, name: str, capture: Capture, justification: str, base: Mark | int | None, mark: Mark
     ) -> None:
@@ -178,6 +208,7 @@ class Store:
         adopt: str | None = None,
         read_only: bool = False,
         limits: tuple[int | None, int, int | None, int | None] = ...,
+        vectors_bytes: int = 0,
         audit_reads: Literal["batched", "strict", "off"] = "batched",
         clock: Callable[[], int] | None = None,
         bench_only_no_sync: bool = False,

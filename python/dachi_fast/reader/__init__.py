@@ -24,3 +24,5 @@ from dachi_fast.reader._store import StoreReader as StoreReader
 from dachi_fast.reader._values import Array as Array
 from dachi_fast.reader._values import Opaque as Opaque
 from dachi_fast.reader._values import Scalar as Scalar
+from dachi_fast.reader._vectors import Space as Space
+from dachi_fast.reader._vectors import Vector as Vector

@@ -10,6 +10,7 @@ import getpass
 import json
 import sys
 import warnings
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,9 @@ def _list(store: StoreReader) -> None:
             print(f"  {version.number}{tags}  {_time(version)}  {entries} values  {why}")
     for name in store.document_names():
         print(f"{_printable(name)}: {len(store.documents(name))} documents")
+        for space, made in store.spaces(name).items():
+            count, model = len(store.vectors(name, space)), _printable(made.model)
+            print(f"  {_printable(space)}: {count} vectors of {made.dimension}, by {model}")
     print(f"{report.entries} ledger entries")
 
 
@@ -98,7 +102,8 @@ def _dump(store: StoreReader) -> None:
     }
     ledger = [json.loads(line) for line in store.ledger()]
     dump = {"commit": store.head.commit, "nodes": report.nodes, "names": names}
-    dump |= {"documents": documents, "ledger": ledger}
+    spaces = {name: _spaces(store, name) for name in documents}
+    dump |= {"documents": documents, "spaces": spaces, "ledger": ledger}
     json.dump(dump, sys.stdout, allow_nan=False)
     print()
 
@@ -126,6 +131,17 @@ def _document(document: Document) -> dict[str, Any]:
         "created": _time(document),
         "expires_ns": document.expires_ns,
         "value": plain(document.value),
+    }
+
+
+def _spaces(store: StoreReader, name: str) -> dict[str, Any]:
+    return {
+        space: {
+            "model": made.model,
+            "dimension": made.dimension,
+            "vectors": [asdict(vector) for vector in store.vectors(name, space)],
+        }
+        for space, made in store.spaces(name).items()
     }
 
 

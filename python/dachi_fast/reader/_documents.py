@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dachi_fast.errors import Tampered
-from dachi_fast.reader import _maps
+from dachi_fast.reader import _maps, _vectors
 from dachi_fast.reader._values import decoded
 from dachi_fast.reader._wire import Take, malformed, utf8
 
@@ -75,7 +75,7 @@ def indexes(nodes: Nodes, root: _maps.Node | None) -> dict[str, list[list[str]]]
 
 
 def proved(nodes: Nodes, root: _maps.Node | None) -> int:
-    """Proves documents, and that indexes lead to them and to nothing else; gives how many."""
+    """Proves documents, indexes that lead to them, and their vectors; gives how many documents."""
     found = documents(nodes, root)
     due = {key: value for document in found for key, value in document._leading().items()}
     led = {
@@ -86,4 +86,5 @@ def proved(nodes: Nodes, root: _maps.Node | None) -> int:
     if led != due:
         raise Tampered("tampered", "the indexes of documents are not those of the documents")
     indexes(nodes, root)
+    _vectors.prove(nodes, root, {document.id: document.expires_ns for document in found})
     return len(found)

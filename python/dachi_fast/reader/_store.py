@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from dachi_fast.errors import Missing, Tampered, UnknownName, WitnessMissing
-from dachi_fast.reader import _documents, _head, _ledger, _maps, _records, _witness
+from dachi_fast.reader import _documents, _head, _ledger, _maps, _records, _vectors, _witness
 from dachi_fast.reader._envelope import NOBODY, Opener
 from dachi_fast.reader._folder import KEYS_FILE, Folder
 from dachi_fast.reader._keyring import unlocked
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dachi_fast.reader._documents import Document
     from dachi_fast.reader._keys import Key
     from dachi_fast.reader._records import Version
+    from dachi_fast.reader._vectors import Space, Vector
 
 _RESERVED = "\0"
 
@@ -178,6 +179,27 @@ class StoreReader:
         """
         branch = self._branch(name)
         return _documents.indexes(branch.nodes, branch.map)
+
+    def spaces(self, name: str) -> dict[str, Space]:
+        """Gives the spaces that documents of a name's namespace have vectors in, by name.
+
+        Raises:
+            UnknownName: nothing was saved or stored under it.
+        """
+        branch = self._branch(name)
+        return _vectors.spaces(branch.nodes, branch.map)
+
+    def vectors(self, name: str, space: str) -> list[Vector]:
+        """Gives the vectors of a space, ascending by document.
+
+        Raises:
+            UnknownName: nothing was saved or stored under the name, or there is no such space.
+        """
+        branch, spaces = self._branch(name), self.spaces(name)
+        if space not in spaces:
+            what = f"{name!r} has no space {space!r}"
+            raise UnknownName("unknown-space", what, name=name, space=space)
+        return _vectors.vectors(branch.nodes, branch.map, space, spaces[space])
 
     def shared_names(self) -> list[str]:
         """Gives the names under which Shared values of classes were saved, ascending."""

@@ -1,4 +1,4 @@
-"""Which versions a store keeps."""
+"""Which versions a store keeps, and what it holds in memory."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class Limits:
         size_bytes: how many bytes the saves of the kept versions may have written; older ones go,
             those kept for their day too. None for no limit.
         age: how old a version may be. None for no limit.
+        vectors_bytes: how much memory vectors of documents may take that were searched; the spaces
+            not searched for longest are let go first, and read again when they are searched. One is
+            held, however large. 512 MiB hold some 350,000 vectors of 256 components, and leave room
+            on small machines.
 
     Raises:
         ValueError: a number is negative, or `versions` is 0.
@@ -30,7 +34,7 @@ class Limits:
         >>> from datetime import timedelta
         >>> from dachi_fast import Limits
         >>> Limits()
-        Limits(versions=100, days=90, size_bytes=None, age=None)
+        Limits(versions=100, days=90, size_bytes=None, age=None, vectors_bytes=536870912)
         >>> Limits(versions=10, days=0, age=timedelta(days=7)).versions
         10
     """
@@ -39,6 +43,7 @@ class Limits:
     days: int = 90
     size_bytes: int | None = None
     age: datetime.timedelta | None = None
+    vectors_bytes: int = 512 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if self.versions is not None and not 1 <= self.versions <= _MOST:
@@ -49,6 +54,8 @@ class Limits:
             raise ValueError(f"size_bytes is 0 or more, or None, not {self.size_bytes}")
         if self.age is not None and self.age < datetime.timedelta():
             raise ValueError(f"age is not negative, as {self.age} is")
+        if not 0 <= self.vectors_bytes <= _MOST:
+            raise ValueError(f"vectors_bytes is 0 or more, not {self.vectors_bytes}")
 
 
 def limits_row(limits: Limits | None) -> Row:

@@ -74,8 +74,9 @@ class Store(Async, Autosaves):
             witness: remembers the newest commit outside the store, so that an older copy put in
                 the store's place is refused. ``"default"``: a `FileWitness` in the user's state
                 folder. None: no witness, and an older copy is not noticed.
-            limits: which versions saves keep while this handle is open. Default: the last 100, then
-                one a day for 90 days. None: all.
+            limits: which versions saves keep while this handle is open, and how much memory the
+                vectors of documents may take. Default: the last 100, then one a day for 90 days;
+                and 512 MiB. None: all, and 512 MiB.
             audit_reads: how loads, histories and diffs come into the ledger. ``"batched"``: with
                 the next commit, at close, or, when the next one is read, after 1,000 of them or
                 60 s; equal ones in a row are one entry. What a process that dies had read since
@@ -300,6 +301,7 @@ def _core_opened(
         adopt=how.adopt,
         read_only=how.read_only,
         limits=limits_row(how.limits),
+        vectors_bytes=(how.limits or DEFAULT_LIMITS).vectors_bytes,
         audit_reads=how.audit_reads,
         clock=how.clock,
     )

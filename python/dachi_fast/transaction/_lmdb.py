@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from dachi_fast._core import state as _core_state
-from dachi_fast.errors import Conflict, StoreReadOnly, TransactionError
+from dachi_fast.errors import Conflict, TransactionError
 from dachi_fast.store import Store, default_store
 from dachi_fast.store._handle import check_text
 from dachi_fast.store._records import time_of, version_of
@@ -23,6 +23,7 @@ from dachi_fast.transaction._query import (
     ordering,
     planned,
 )
+from dachi_fast.transaction._vectors import Vectors, key_of
 from dachi_fast.types import Document
 
 if TYPE_CHECKING:
@@ -157,12 +158,11 @@ def _fields(index: str | Sequence[str]) -> list[str]:
     return fields
 
 
-class LmdbSession:
+class LmdbSession(Vectors):
     """One transaction of an `LmdbMemoryProvider`."""
 
     def __init__(self, store: Store, core: _core_store.Transaction) -> None:
-        self._store = store
-        self._core = core
+        super().__init__(store, core)
         self._known: dict[tuple[int, str], Indexes] = {}
         self._saved: list[str] = []
         self.versions: dict[str, Version] = {}
@@ -200,7 +200,7 @@ class LmdbSession:
 
     def retrieve(self, place: int, memory_type: str, document_id: str) -> Document | None:
         """Gives a document; None if it is not there."""
-        key = _key(document_id)
+        key = key_of(document_id)
         row = None if key is None else self._core.get(place, memory_type, key)
         self._core.note_read(place, memory_type)
         return None if key is None or row is None else _document(memory_type, key, row)
@@ -218,7 +218,7 @@ class LmdbSession:
     ) -> bool:
         """Replaces a document; False if it is not there."""
         self._check_writable()
-        key = _key(document_id)
+        key = key_of(document_id)
         if key is None:
             return False
         at = (place, memory_type, agent_id, justification)
@@ -236,7 +236,7 @@ class LmdbSession:
     ) -> bool:
         """Deletes a document; False if it is not there."""
         self._check_writable()
-        key = _key(document_id)
+        key = key_of(document_id)
         at = (place, memory_type, agent_id, justification)
         return key is not None and self._core.remove(at, key)
 
@@ -316,20 +316,6 @@ class LmdbSession:
     def rollback(self) -> bool:
         """Lets go of everything; False if it was finished before."""
         return self._core.rollback()
-
-    def _check_writable(self) -> None:
-        if self._store.read_only:
-            what = "the store was opened with read_only=True; open it without to change it"
-            raise StoreReadOnly("read-only", what)
-
-
-def _key(document_id: str) -> bytes | None:
-    """Gives an id as the core knows it; None for what is none."""
-    try:
-        key = bytes.fromhex(document_id)
-    except (TypeError, ValueError):
-        return None
-    return key if key.hex() == document_id and len(key) == 16 else None
 
 
 def _place(row: _Row, by: Ordering) -> tuple[bytes, bytes]:

@@ -13,6 +13,7 @@
 //! and order), then the encoded value. What `order` says of a document, whoever stores it decides:
 //! here it is bytes, kept in the record so that they are found again.
 
+use super::vectors::{SPACES, VECTORS};
 use crate::error::{Error, Result};
 use crate::tree::{Entry, Map, Nodes, Order, Range};
 use crate::wire::{Put, Take};
@@ -22,7 +23,7 @@ const DOCUMENTS: &[u8] = b"d";
 /// What the keys of all documents that expire begin with, the first to do so first.
 const EXPIRIES: &[u8] = b"e";
 /// What the keys of all that belongs to documents begin with.
-const COLLECTIONS: [&[u8]; 4] = [DOCUMENTS, EXPIRIES, b"i", b"x"];
+const COLLECTIONS: [&[u8]; 6] = [DOCUMENTS, EXPIRIES, b"i", SPACES, VECTORS, b"x"];
 /// Entries that are read at once when all are wanted.
 const PAGE: usize = 1024;
 /// Longest name of a type.

@@ -3,6 +3,7 @@
 use super::Store;
 use super::commit::{Change, Writes};
 use super::documents::{Document, document_key, expired, id_of};
+use super::vectors::{Spaces, keys_of, spaces};
 use super::view::Agent;
 use crate::error::{Error, Result};
 use crate::ledger::Detail;
@@ -20,6 +21,7 @@ impl Store {
         let nodes = self.nodes(&agent.sealer);
         let (mut writes, mut counts) = (Writes::new(), BTreeMap::new());
         let found = agent.map.range(&nodes, &expired(now_ns), Order::Ascending, usize::MAX)?;
+        let spaces = if found.is_empty() { Spaces::new() } else { spaces(&nodes, &agent.map)? };
         for entry in found {
             let id = id_of(&entry.key)?;
             let malformed = |_| Error::new("malformed", "a memory type is not UTF-8");
@@ -30,6 +32,7 @@ impl Store {
                 writes.extend(leading.leading(&kind, &id).map(|(key, _)| (key, None)));
             }
             writes.extend([(key, None), (entry.key, None)]);
+            writes.extend(keys_of(&spaces, &id).map(|key| (key, None)));
             *counts.entry(kind).or_default() += 1;
         }
         Ok(Expired { writes, counts })

@@ -27,10 +27,12 @@ mod records;
 mod rewrap;
 mod rotate;
 mod save;
+mod sets;
 mod snapshot;
 mod spares;
 mod stats;
 mod transaction;
+mod vectors;
 mod verify;
 mod view;
 mod warnings;
@@ -58,7 +60,8 @@ pub use reads::AuditReads;
 pub use records::{RESERVED, Version};
 pub use save::{Origin, Save};
 pub use stats::{Stats, Usage};
-pub use transaction::{At, Content, Found, Search, Transaction};
+pub use transaction::{At, Content, Found, Near, Search, Transaction};
+pub use vectors::VectorSpace;
 pub use verify::Report;
 pub use watch::Unseen;
 
@@ -69,6 +72,7 @@ use crate::seal::Sealer;
 use agents::Agents;
 use backlog::Backlog;
 use queue::Queue;
+use sets::Sets;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -94,6 +98,8 @@ pub struct Store {
     /// The newest commit that this process has seen.
     view: RwLock<Arc<View>>,
     agents: Mutex<Agents>,
+    /// Vectors that were searched.
+    sets: Mutex<Sets>,
     /// Namespaces with keys that no name leads to, once they were looked for.
     spares: Mutex<Vec<[u8; 16]>>,
     queue: Queue,

@@ -7,6 +7,7 @@ use super::head::Head;
 use super::queue::Queue;
 use super::reads::Unwritten;
 use super::rotate::draw_due_ns;
+use super::sets::Sets;
 use super::view::View;
 use super::watch::{Unseen, Watch};
 use super::{AuditReads, Clock, Limits, Store};
@@ -61,6 +62,8 @@ pub struct Options {
     pub clock: Clock,
     /// Which versions are kept.
     pub limits: Limits,
+    /// How much memory vectors may take that were searched.
+    pub vectors_bytes: usize,
     /// What becomes of reads.
     pub audit_reads: AuditReads,
 }
@@ -285,6 +288,7 @@ impl Store {
             access: options.access,
             view: RwLock::new(Arc::new(view)),
             agents: Mutex::default(),
+            sets: Mutex::new(Sets::new(options.vectors_bytes)),
             spares: Mutex::default(),
             queue: Queue::default(),
             limits: options.limits,

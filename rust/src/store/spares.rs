@@ -106,6 +106,7 @@ mod tests {
             sync: Sync::Always,
             clock: Clock::default(),
             limits: Limits::default(),
+            vectors_bytes: 0,
             audit_reads: AuditReads::Off,
         })
     }

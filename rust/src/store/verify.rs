@@ -1,16 +1,17 @@
 //! Proving everything.
 
-use super::documents::{Document, count, each_entry, is_document};
+use super::documents::{Document, count, each_entry, id_of, is_document};
 use super::garbage::is_record;
 use super::head::Head;
 use super::records::{BRANCHES, VERSIONS, Version};
+use super::vectors::check_vectors;
 use super::view::View;
 use super::{Store, nodes::Opened};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::seal::{NodeId, kind};
 use crate::tree::{Node, Nodes, Range, refs};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// What was proved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,10 +90,15 @@ impl Proof<'_, '_> {
         }
         self.report.names += map.count(&nodes, &Range::prefix(BRANCHES))?;
         self.report.documents += count(&nodes, &map)?;
-        each_entry(&nodes, &map, &mut |entry| match is_document(&entry.key) {
-            true => Document::decode(&entry.value.whole(&nodes)?).map(drop),
-            false => Ok(()),
+        let mut expiries = HashMap::new();
+        each_entry(&nodes, &map, &mut |entry| {
+            if is_document(&entry.key) {
+                let document = Document::decode(&entry.value.whole(&nodes)?)?;
+                expiries.insert(id_of(&entry.key)?, document.expires_ns);
+            }
+            Ok(())
         })?;
+        check_vectors(&nodes, &map, &expiries)?;
         for entry in map.prefixed(&nodes, VERSIONS)? {
             let version = Version::decode(&entry.value.whole(&nodes)?)?;
             self.report.versions += 1;

@@ -186,7 +186,20 @@ pub fn join(keys: Vec<Vec<u8>>, values: Vec<Value>) -> Result<Vec<Entry>> {
 /// Takes key, inline part and blob of an entry.
 pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8], Option<Blob>) -> Result<()>;
 
-/// Calls `each` with key and value of every entry of a split leaf, without owning them.
+/// Calls `each` with key and value of every entry of a whole leaf, without owning them.
+pub fn visit(nodes: &dyn Nodes, hash: &Hash, id: NodeId, each: Visit<'_>) -> Result<()> {
+    framed(nodes, kind::LEAF, hash, id, |a, b| {
+        let mut reader = KeyReader::default();
+        for _ in 0..a.count()? {
+            let key = reader.take(a)?;
+            let (inline, blob) = take_value(a, b)?;
+            each(key, inline, blob)?;
+        }
+        Ok(())
+    })
+}
+
+/// The same of a split leaf.
 pub fn visit_split(
     nodes: &dyn Nodes,
     (keys_hash, keys_id): (&Hash, NodeId),

@@ -178,6 +178,14 @@ impl Map {
         Ok(found)
     }
 
+    /// Calls `each` with key, inline part and blob of every entry of a range, in order.
+    pub fn visit(&self, nodes: &dyn Nodes, range: &Range, each: Visit<'_>) -> Result<()> {
+        match &self.root {
+            Some(root) => visit_in(nodes, root, range, each),
+            None => Ok(()),
+        }
+    }
+
     /// How many entries a range has: as many nodes as the tree is high, twice.
     pub fn count(&self, nodes: &dyn Nodes, range: &Range) -> Result<u64> {
         let Some(root) = &self.root else {
@@ -222,6 +230,11 @@ impl Range {
         Range { start: prefix.to_vec(), end: Some(end).filter(|end| !end.is_empty()) }
     }
 
+    /// This key alone.
+    pub fn key(key: &[u8]) -> Self {
+        Range { start: key.to_vec(), end: Some([key, &[0]].concat()) }
+    }
+
     /// Whether a key belongs to it.
     pub fn contains(&self, key: &[u8]) -> bool {
         key >= self.start.as_slice() && !self.ends_by(key)
@@ -230,6 +243,26 @@ impl Range {
     fn ends_by(&self, key: &[u8]) -> bool {
         self.end.as_ref().is_some_and(|end| key >= end.as_slice())
     }
+
+    /// Which of the children of a node may have keys of it.
+    pub(super) fn among(&self, children: &[Child]) -> std::ops::Range<usize> {
+        let first = children.partition_point(|child| child.last < self.start);
+        // All keys of a child are beyond the last one of the child before it.
+        let behind = children.partition_point(|child| !self.ends_by(&child.last)) + 1;
+        first..behind.min(children.len())
+    }
+}
+
+fn visit_in(nodes: &dyn Nodes, node: &Node, range: &Range, each: Visit<'_>) -> Result<()> {
+    if node.height > 0 {
+        let children = node.children(nodes)?;
+        let within = children.get(range.among(&children)).unwrap_or_default();
+        return within.iter().try_for_each(|child| visit_in(nodes, &child.node, range, each));
+    }
+    leaf::visit(nodes, &node.hash, node.id, &mut |key, inline, blob| match range.contains(key) {
+        true => each(key, inline, blob),
+        false => Ok(()),
+    })
 }
 
 fn collect(
@@ -251,10 +284,7 @@ fn collect(
         return Ok(());
     }
     let children = node.children(nodes)?;
-    let first = children.partition_point(|child| child.last < range.start);
-    // All keys of a child are beyond the last one of the child before it.
-    let behind = children.partition_point(|child| !range.ends_by(&child.last)) + 1;
-    let within = children.get(first..behind.min(children.len())).unwrap_or_default();
+    let within = children.get(range.among(&children)).unwrap_or_default();
     let mut visit = |child: &Child| match found.len() < limit {
         true => collect(nodes, &child.node, range, order, limit, found),
         false => Ok(()),

@@ -33,7 +33,7 @@ mod writer;
 
 pub use blob::{Blob, check, write as write_blob};
 pub use cut::Cut;
-pub use diff::{changed, unshared};
+pub use diff::{changed, changed_in, unshared};
 pub use known::known_of;
 pub use leaf::{Entry, MAX_INLINE_BYTES, Value, put_value, take_value};
 pub use map::{Edit, Edits, Map, Node, Order, Range, entries, get, refs, visit};

@@ -10,6 +10,7 @@ mod saves;
 mod stats;
 mod transaction;
 mod upkeep;
+mod vectors;
 mod versions;
 
 use crate::engine::lmdb::{self, Sync};
@@ -68,7 +69,8 @@ impl Store {
     #[allow(clippy::too_many_arguments, reason = "Python gives most of them by keyword")]
     #[pyo3(signature = (
         folder, store_id, root_key, wrapped_root, provider, watched_by, *, refuse_unseen=false,
-        adopt=None, read_only=false, limits=(None, 0, None, None), audit_reads="batched",
+        adopt=None, read_only=false, limits=(None, 0, None, None), vectors_bytes=0,
+        audit_reads="batched",
         clock=None, bench_only_no_sync=false, bench_only_sync_ms=0
     ))]
     fn new(
@@ -83,6 +85,7 @@ impl Store {
         adopt: Option<String>,
         read_only: bool,
         limits: (Option<u64>, u64, Option<u64>, Option<u64>),
+        vectors_bytes: usize,
         audit_reads: &str,
         clock: Option<Py<PyAny>>,
         bench_only_no_sync: bool,
@@ -102,6 +105,7 @@ impl Store {
                 let (versions, days, size_bytes, age_ns) = limits;
                 Limits { versions, days, size_bytes, age_ns }
             },
+            vectors_bytes,
             sync: match (bench_only_no_sync, bench_only_sync_ms) {
                 (true, _) => Sync::BenchOnlyNever,
                 (false, 0) => Sync::Always,

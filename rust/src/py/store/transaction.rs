@@ -55,7 +55,7 @@ impl Transaction {
     }
 
     /// Runs `work` detached.
-    fn run<T: Send>(
+    pub(super) fn run<T: Send>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&mut Inner, &Core) -> Result<T> + Send,

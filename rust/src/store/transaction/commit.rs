@@ -96,6 +96,7 @@ impl Noted {
             memory_type: self.memory_type.clone(),
             justification: self.justification.clone(),
             root: self.id.map(|id| hex(&id)).unwrap_or_default(),
+            count: self.count,
             ..Detail::default()
         };
         change.log(self.operation, &detail, sealer)

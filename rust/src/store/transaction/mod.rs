@@ -8,6 +8,9 @@
 //! transactions together are serializable in the order of their commits.
 
 mod commit;
+mod vectors;
+
+pub use vectors::Near;
 
 use super::Store;
 use super::documents::{
@@ -18,12 +21,13 @@ use super::mark::{Base, Mark};
 use super::records::check_name;
 use super::save::{Origin, Save, check_justification};
 use super::snapshot::Pinned;
+use super::vectors::Spaces;
 use super::view::{Agent, View};
 use crate::error::{Error, Result};
 use crate::seal::random;
 use crate::state::Flat;
 use crate::tree::{Map, Order, Range};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// A transaction that is not committed yet.
@@ -39,12 +43,17 @@ pub struct Transaction {
 }
 
 /// What it knows of one namespace.
+#[derive(Default)]
 struct Space {
     name: String,
     /// As of the transaction's commit; None if nothing was there.
     agent: Option<Arc<Agent>>,
     reads: Reads,
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// The types of documents that it has met.
+    kinds: HashMap<DocumentId, String>,
+    /// The spaces of vectors, its own among them; None until they were read.
+    spaces: Option<Spaces>,
 }
 
 /// What was read.
@@ -65,6 +74,8 @@ struct Noted {
     justification: String,
     /// None for what concerns all documents of the type.
     id: Option<DocumentId>,
+    /// How often, where one entry may stand for many; else 0.
+    count: u64,
 }
 
 /// A state to be saved in the same commit.
@@ -138,8 +149,7 @@ impl Store {
             let same = spaces.iter().position(|space| space.leads_to(name, agent.as_deref()));
             places.push(same.unwrap_or(spaces.len()));
             if same.is_none() {
-                let (reads, writes) = Default::default();
-                spaces.push(Space { name: name.clone(), agent, reads, writes });
+                spaces.push(Space { name: name.clone(), agent, ..Space::default() });
             }
         }
         let (noted, saves) = Default::default();
@@ -271,7 +281,8 @@ impl Transaction {
     fn note(&mut self, operation: &'static str, at: At<'_>, id: Option<DocumentId>) {
         let (agent_id, memory_type) = (at.agent_id.to_owned(), at.kind.to_owned());
         let (place, justification) = (at.name, at.justification.to_owned());
-        self.noted.push(Noted { operation, place, agent_id, memory_type, justification, id });
+        let noted = Noted { operation, place, agent_id, memory_type, justification, id, count: 0 };
+        self.noted.push(noted);
     }
 
     /// The indexes of a type; None where nobody declared any.
@@ -321,6 +332,7 @@ impl Transaction {
         let id = self.next_id(now_ns)?;
         let (space, _) = self.space(at.name)?;
         space.put(at.kind, &id, &document);
+        space.kinds.insert(id, at.kind.to_owned());
         self.note("store", at, Some(id));
         Ok(id)
     }
@@ -341,9 +353,12 @@ impl Transaction {
         let expires_ns = ttl_ns.map_or(old.expires_ns, |_| ends(updated_ns, ttl_ns));
         let document = Document { updated_ns, expires_ns, entries, value, ..old };
         document.check()?;
-        let (space, _) = self.space(at.name)?;
+        let (space, view) = self.space(at.name)?;
         space.cut(at.kind, &id, &old);
         space.put(at.kind, &id, &document);
+        if expires_ns != old.expires_ns {
+            space.age_vectors(store, &view, &id, expires_ns)?;
+        }
         self.note("update", at, Some(id));
         Ok(true)
     }
@@ -352,7 +367,8 @@ impl Transaction {
     pub fn remove(&mut self, store: &Store, at: At<'_>, id: DocumentId) -> Result<bool> {
         check_justification(at.justification)?;
         let Some(old) = self.get(store, at.name, at.kind, &id)? else { return Ok(false) };
-        let (space, _) = self.space(at.name)?;
+        let (space, view) = self.space(at.name)?;
+        space.cut_vectors(store, &view, &id)?;
         space.cut(at.kind, &id, &old);
         space.writes.insert(document_key(at.kind, &id), None);
         self.note("delete", at, Some(id));
