@@ -62,6 +62,22 @@ def test_signs_follow_what_is_written_after_they_were_measured() -> None:
     assert recall_of(index, rows, queries, 0.99) >= 0.97
 
 
+def test_signs_forget_what_was_deleted_and_find_what_took_its_place() -> None:
+    drawn = clustered(MANY + 2_100, DIMENSION, seed=13)
+    rows, fresh, queries = drawn[:MANY].copy(), drawn[MANY : MANY + 2_000], drawn[-100:]
+    index = filled(vectors.Signs, rows)
+    gone = np.random.default_rng(13).permutation(MANY)[:4_000]
+    assert index.delete(gone) == 4_000
+    stay = np.setdiff1d(np.arange(MANY), gone)
+    assert recall_of(index, rows, queries, 0.99, vectors.Subset(stay)) >= 0.98
+    assert not set(index.search(queries).ids.ravel().tolist()) & set(gone.tolist())
+    index.insert(gone[:2_000], fresh)
+    rows[gone[:2_000]] = fresh
+    there = np.setdiff1d(np.arange(MANY), gone[2_000:])
+    assert index.stats().method == "signs"
+    assert recall_of(index, rows, queries, 0.99, vectors.Subset(there)) >= 0.98
+
+
 @pytest.mark.parametrize("metric", ["dot", "euclidean"])
 def test_signs_serve_every_metric(metric: Metric) -> None:
     drawn = clustered(MANY + 150, DIMENSION, seed=4)
@@ -81,6 +97,44 @@ def test_signs_search_within_some_as_well_as_within_all(share: float) -> None:
     index = filled(vectors.Signs, rows)
     some = np.random.default_rng(5).permutation(MANY)[: int(MANY * share)]
     assert recall_of(index, rows, queries, 0.99, vectors.Subset(some)) >= 0.98
+
+
+def test_a_graph_finds_the_share_that_is_asked_for() -> None:
+    drawn = clustered(4_100, DIMENSION, seed=21)
+    rows, queries = drawn[:4_000], drawn[4_000:]
+    index = filled(vectors.Hnsw, rows)
+    for recall in (0.9, 0.95, 0.99):
+        assert index.stats(recall=recall).method == "hnsw"
+        assert recall_of(index, rows, queries, recall) >= recall - 0.01
+    assert index.stats(recall=1.0).method == "int8"
+    some = vectors.Subset(np.random.default_rng(21).permutation(4_000)[:2_500])
+    assert recall_of(index, rows, queries, 0.99, some) >= 0.98
+
+
+def test_a_graph_follows_what_is_written_and_outlives_what_is_deleted() -> None:
+    drawn = clustered(4_100, DIMENSION, seed=22)
+    rows, queries = drawn[:4_000], drawn[4_000:]
+    index = vectors.Hnsw(DIMENSION)
+    for start in range(0, 4_000, 500):
+        index.insert(np.arange(start, start + 500), rows[start : start + 500])
+    index.insert(np.arange(1_000), rows[:1_000])
+    assert recall_of(index, rows, queries, 0.99) >= 0.98
+    order = np.random.default_rng(22).permutation(4_000)
+    for gone in (1_500, 2_500):
+        index.delete(order[:gone])
+        stay = vectors.Subset(order[gone:])
+        assert recall_of(index, rows, queries, 0.99, stay) >= 0.98
+        assert not set(index.search(queries).ids.ravel().tolist()) & set(order[:gone].tolist())
+    index.insert(order[:2_500], rows[order[:2_500]])
+    assert recall_of(index, rows, queries, 0.99) >= 0.98
+
+
+def test_equal_insertions_make_equal_graphs() -> None:
+    drawn = clustered(1_550, DIMENSION, seed=23)
+    first, second = (filled(vectors.Hnsw, drawn[:1_500]) for _ in range(2))
+    assert first.stats() == second.stats()
+    found, again = (index.search(drawn[1_500:], recall=0.9) for index in (first, second))
+    assert found.ids.tolist() == again.ids.tolist()
 
 
 def test_where_signs_tell_too_little_eight_bits_are_used() -> None:
@@ -118,3 +172,5 @@ def test_memory_is_told() -> None:
     sizes = [filled(kind, rows).stats().size_bytes for kind in (vectors.Exact, vectors.Int8)]
     assert MANY * DIMENSION * 4 <= sizes[0] <= MANY * DIMENSION * 4 * 1.5
     assert sizes[1] >= sizes[0] + MANY * DIMENSION
+    linked = filled(vectors.Hnsw, rows[:2_000]).stats().size_bytes
+    assert linked >= 2_000 * (DIMENSION * 5 + 33 * 4)

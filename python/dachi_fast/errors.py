@@ -316,6 +316,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "vector-value": VectorError,
     "vector-zero": VectorError,
     "vector-memory": VectorError,
+    "vector-graph": VectorError,
     "actions": LearningError,
     "context": LearningError,
     "decision": LearningError,

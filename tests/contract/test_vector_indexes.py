@@ -309,6 +309,13 @@ class TestSigns(VectorIndexContract):
         return vectors.Signs(dimension, metric=metric)
 
 
+class TestHnsw(VectorIndexContract):
+    recall = 0.97
+
+    def make(self, dimension: int, metric: Metric) -> VectorIndex:
+        return vectors.Hnsw(dimension, metric=metric)
+
+
 class TestHnswlib(VectorIndexContract):
     recall = 0.9
     knows_copies = False

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 class _Stats(TypedDict):
     vectors: int
     size_bytes: int
-    method: Literal["exact", "int8", "signs"]
+    method: Literal["exact", "int8", "signs", "hnsw"]
 
 @final
 class Index:
@@ -17,7 +17,7 @@ class Index:
     Args:
         dimension: components of a vector, 1 to 4,096.
         metric: "cosine", "dot" or "euclidean".
-        plan: "exact", "int8", "signs" or "auto".
+        plan: "exact", "int8", "signs", "hnsw" or "auto".
 
     Raises:
         VectorError: a setting is none of these.

@@ -39,7 +39,7 @@ class Stats(NamedTuple):
     Attributes:
         vectors: how many.
         size_bytes: of memory, about.
-        method: what answers a search: "exact", "int8" or "signs".
+        method: what answers a search: "exact", "int8", "signs" or "hnsw".
     """
 
     vectors: int
@@ -246,10 +246,12 @@ class Int8(_Index):
 class Signs(_Index):
     """Compares one bit of each component, the best of those in eight bits, and then as they are.
 
-    How many to compare in eight bits for a recall is measured on the vectors themselves, whenever
-    their number has doubled. Where that would be slower than to compare all, as with few vectors,
-    few components or vectors without structure, it searches as `Int8` does; also for a recall of
-    which the measurement says nothing, above about .998.
+    Vectors lie in cells, by their nearest of some centres; only cells near the query are looked
+    into. How many, and how many vectors to compare in eight bits, is measured for a recall on the
+    vectors themselves, whenever their number has doubled. Where that would be slower than to
+    compare all, as with few vectors, few components or vectors without structure, it searches as
+    `Int8` does. Above a recall of .995 or so, of which the measurement says nothing, all cells are
+    looked into; `recall=1.0` compares all in eight bits.
 
     Args:
         dimension: components of a vector, 1 to 4,096.
@@ -260,6 +262,33 @@ class Signs(_Index):
     """
 
     _PLAN = "signs"
+
+
+class Hnsw(_Index):
+    """Walks along the links of a graph, in eight bits, then compares what it found as it is.
+
+    For a recall that need not be high: a search then looks at a few hundred vectors. Each vector is
+    linked when it is inserted, which takes as long as two searches or so, by far the most that any
+    index asks; searches go on meanwhile. How far to walk for a recall is measured on the vectors
+    themselves, whenever their number has doubled. Below 1,000 vectors, for a recall of 1 or one
+    that no walk reaches, and within so few that a walk would take longer, vectors are compared one
+    by one. What was deleted stays in the graph as a way to others, until most of it is such.
+
+    HNSW: arXiv 1603.09320, algorithms 1 to 5, with 16 links a vector and level, 32 on the lowest,
+    chosen of 200 neighbours.
+
+    Args:
+        dimension: components of a vector, 1 to 4,096.
+        metric: how they are compared.
+
+    Raises:
+        VectorError: another dimension or metric.
+
+    Complexity:
+        `insert` takes O(log n) a vector, `search` about as much.
+    """
+
+    _PLAN = "hnsw"
 
 
 def described(held: VectorIndex) -> str:

@@ -42,11 +42,21 @@ impl Best {
         }
     }
 
-    /// Offers keys with their slots.
-    pub fn offer_some(&mut self, slots: &[u32], keys: &[f32]) {
-        for (&slot, &key) in slots.iter().zip(keys) {
-            if key > self.floor {
-                self.keep(key, slot);
+    /// Above what a key must be.
+    pub fn floor(&self) -> f32 {
+        self.floor
+    }
+
+    /// Offers the keys of some slots.
+    pub fn offer_of(&mut self, slots: &[u32], keys: &[f32], allowed: impl Fn(u32) -> bool) {
+        for (slots, stride) in slots.chunks(STRIDE).zip(keys.chunks(STRIDE)) {
+            if !stride.iter().fold(false, |any, &key| any | (key > self.floor)) {
+                continue;
+            }
+            for (&slot, &key) in slots.iter().zip(stride) {
+                if key > self.floor && allowed(slot) {
+                    self.keep(key, slot);
+                }
             }
         }
     }

@@ -2,11 +2,14 @@
 //!
 //! Searches share a lock; a writer takes it for itself only to put what it made beforehand.
 
+use super::kept;
 use super::kernel::Floats;
 use super::metric::Metric;
 use super::scan::{self, Codes};
 use super::slots::Slots;
 use super::table::Table;
+use super::walk::Walk;
+use super::web::Web;
 use crate::error::{Error, Result};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -21,6 +24,8 @@ pub enum Plan {
     /// All rows by their signs, the best of them in eight bits, the best of those as they are; where
     /// signs do not tell enough, as `Int8`.
     Signs,
+    /// Along the links of a graph, the best found in eight bits, the best of those as they are.
+    Hnsw,
     /// Whichever is fastest at this size.
     Auto,
 }
@@ -37,9 +42,15 @@ impl Plan {
             "exact" => Ok(Plan::Exact),
             "int8" => Ok(Plan::Int8),
             "signs" => Ok(Plan::Signs),
+            "hnsw" => Ok(Plan::Hnsw),
             "auto" => Ok(Plan::Auto),
             _ => Err(Error::new("vector-setting", format!("there is no plan {name:?}"))),
         }
+    }
+
+    /// Whether signs are of use.
+    fn signs(self) -> bool {
+        matches!(self, Plan::Signs | Plan::Auto)
     }
 
     /// Whether `rows` are to be quantised.
@@ -47,7 +58,7 @@ impl Plan {
         match self {
             _ if dimension < FEW_COMPONENTS => false,
             Plan::Exact => false,
-            Plan::Int8 | Plan::Signs => true,
+            Plan::Int8 | Plan::Signs | Plan::Hnsw => true,
             Plan::Auto => rows >= FEW,
         }
     }
@@ -143,6 +154,32 @@ impl Index {
         Ok(())
     }
 
+    /// The graph as bytes, to be kept until [`Index::with_graph`]; None where it has ways over vectors
+    /// that were taken out, or where there is none.
+    pub fn graph_bytes(&self) -> Option<Vec<u8>> {
+        let state = self.read();
+        kept::to_bytes(state.codes.as_ref()?.web()?.whole()?, &state.table)
+    }
+
+    /// An index along a graph that was kept, of the vectors that it had; nothing is linked anew.
+    pub fn with_graph(
+        dimension: usize,
+        metric: Metric,
+        labels: &[u64],
+        vectors: &[f32],
+        bytes: &[u8],
+    ) -> Result<Index> {
+        let index = Index::new(dimension, metric, Plan::Hnsw)?;
+        index.put(labels, &index.prepared(vectors, Some(labels.len()))?)?;
+        let graph = kept::from_bytes(bytes, &index.read().table)?;
+        index.quantise();
+        if let Some(codes) = &mut index.write().codes {
+            codes.set_web(Web::with(graph));
+        }
+        index.settle();
+        Ok(index)
+    }
+
     /// Takes vectors out; gives how many were there.
     pub fn delete(&self, labels: &[u64]) -> usize {
         let _writing = self.writing();
@@ -225,17 +262,42 @@ impl Index {
         Ok(rows)
     }
 
-    /// Quantises anew where so much has changed that mean and calibration are of other vectors.
+    /// Makes anew what is of other vectors by now, and links what is not linked yet.
     fn settle(&self) {
+        self.quantise();
+        if self.plan == Plan::Hnsw {
+            self.link();
+        }
+    }
+
+    /// Quantises anew where so much has changed that mean and calibration are of other vectors.
+    fn quantise(&self) {
         let state = self.read();
         let wanted = self.plan.codes(state.table.count(), self.dimension);
         let codes = match &state.codes {
             Some(codes) if wanted && !codes.is_stale(&state.table) => return,
             None if !wanted => return,
-            _ => wanted.then(|| Codes::build(&state.table, self.plan != Plan::Int8)),
+            _ => wanted.then(|| Codes::build(&state.table, self.plan.signs())),
         };
         drop(state);
-        self.write().codes = codes;
+        let mut state = self.write();
+        let web = std::mem::replace(&mut state.codes, codes).and_then(|mut old| old.take_web());
+        if self.plan == Plan::Hnsw {
+            state.weave(web);
+        }
+    }
+
+    /// Links a few slots at a time, so that searches need not wait for all.
+    fn link(&self) {
+        self.write().mend();
+        let mut walk = Walk::default();
+        while self.write().codes.as_mut().is_some_and(|codes| codes.link(&mut walk)) {}
+        let state = self.read();
+        let measured = state.codes.as_ref().and_then(|codes| codes.measured(&state.table));
+        drop(state);
+        if let Some(recalls) = measured {
+            self.write().codes.as_mut().into_iter().for_each(|codes| codes.keep(&recalls));
+        }
     }
 
     fn writing(&self) -> MutexGuard<'_, ()> {
@@ -287,8 +349,32 @@ impl State {
         let Some(slot) = self.table.take(label) else {
             return false;
         };
-        self.table.release(slot);
+        if self.codes.as_mut().is_none_or(|codes| codes.remove(slot)) {
+            self.table.release(slot);
+        }
         true
+    }
+
+    /// Goes on with a graph, or begins one; without codes none is of use.
+    fn weave(&mut self, web: Option<Web>) {
+        match &mut self.codes {
+            Some(codes) => codes.set_web(web.unwrap_or_else(|| Web::new(&self.table))),
+            None => self.free(web),
+        }
+    }
+
+    /// Begins the graph anew where most of it is of vectors that are gone.
+    fn mend(&mut self) {
+        let Some(codes) = &mut self.codes else { return };
+        if codes.web().is_some_and(|web| web.is_worn(&self.table)) {
+            let worn = codes.take_web();
+            codes.set_web(Web::new(&self.table));
+            self.free(worn);
+        }
+    }
+
+    fn free(&mut self, web: Option<Web>) {
+        web.into_iter().flat_map(Web::into_dead).for_each(|slot| self.table.release(slot));
     }
 }
 

@@ -6,9 +6,10 @@
 //! `mean . y`; half a squared distance, negated, is the same inner product, less half the square of
 //! `y - mean`. Off-centre embeddings lose nothing so.
 
-use super::kernel::{Bytes, Floats, Kernel};
+use super::kernel::{Bytes, Floats, Kernel, Quantised};
 use super::metric::Metric;
 use super::table::Table;
+use std::ops::Range;
 
 /// The greatest value: -128 has no opposite.
 const LARGEST: f32 = 127.0;
@@ -35,25 +36,29 @@ pub struct Query {
 }
 
 impl Query {
-    /// The key of a row.
-    fn key(&self, product: i32, scale: f32, bias: f32) -> f32 {
-        // Both are far from the ends of their range; a check would keep four from being done at once.
-        product.wrapping_sub(self.bias) as f32 * (self.scale * scale) + bias
+    fn quantised(&self) -> Quantised<'_> {
+        Quantised { bytes: &self.bytes, bias: self.bias, scale: self.scale }
     }
 }
 
 impl Int8 {
-    /// All rows of a table about their mean.
+    /// All rows of a table about the mean of its vectors; those of vectors that were taken out may
+    /// still be ways to others.
     pub fn build(table: &Table) -> Int8 {
-        let mut made = Int8 {
-            metric: table.metric(),
-            mean: mean(table),
-            rows: Vec::with_capacity(table.capacity() * table.dimension().div_ceil(64)),
-            scales: Vec::with_capacity(table.capacity()),
-            biases: Vec::with_capacity(table.capacity()),
-        };
-        table.live().iter().for_each(|slot| made.put(slot, table.row(slot)));
+        let mut made = Int8::new(table.metric(), mean(table), table.capacity());
+        (0..table.capacity() as u32).for_each(|slot| made.put(slot, table.row(slot)));
         made
+    }
+
+    /// None yet, with room for some, about a mean.
+    pub fn new(metric: Metric, mean: Vec<Floats>, capacity: usize) -> Int8 {
+        Int8 {
+            metric,
+            rows: Vec::with_capacity(capacity * mean.len().div_ceil(4)),
+            scales: Vec::with_capacity(capacity),
+            biases: Vec::with_capacity(capacity),
+            mean,
+        }
     }
 
     /// Lines of a row.
@@ -64,11 +69,6 @@ impl Int8 {
     /// What all vectors were taken relative to.
     pub fn mean(&self) -> &[Floats] {
         &self.mean
-    }
-
-    /// What keys have besides products.
-    pub fn biases(&self) -> &[f32] {
-        &self.biases
     }
 
     /// Writes the row of a slot.
@@ -93,31 +93,26 @@ impl Int8 {
         to.bytes.clear();
         to.bytes.resize(self.lines(), Bytes::ZERO_QUERY);
         to.scale = quantise(to.centred.iter().copied(), &mut to.bytes, 0);
-        let values = to.bytes.iter().flat_map(|line| line.0);
-        to.bias = 128 * values.map(|byte| i32::from(byte.cast_signed())).sum::<i32>();
+        to.bias = 128 * sum(&to.bytes);
     }
 
-    /// Adds to `keys` those of the slots of a range; `products` is room to work in.
-    pub fn keys(
-        &self,
-        query: &Query,
-        slots: std::ops::Range<usize>,
-        products: &mut Vec<i32>,
-        keys: &mut Vec<f32>,
-    ) {
+    /// Makes a query of a row: of what it is in eight bits.
+    pub fn row_query(&self, slot: u32, to: &mut Query) {
+        let start = slot as usize * self.lines();
+        let row = self.rows.get(start..start + self.lines()).unwrap_or(&[]);
+        to.bytes.clear();
+        to.bytes.extend(row.iter().map(|line| Bytes(line.0.map(|byte| byte ^ 128))));
+        to.scale = self.scales.get(slot as usize).copied().unwrap_or(0.0);
+        to.bias = 128 * sum(&to.bytes);
+    }
+
+    /// Adds to `keys` those of the slots of a range.
+    pub fn keys(&self, query: &Query, slots: Range<usize>, keys: &mut Vec<f32>) {
         let lines = self.lines();
         let rows = self.rows.get(slots.start * lines..slots.end * lines).unwrap_or(&[]);
-        products.clear();
-        Kernel::best().products(&query.bytes, rows, products);
         let scales = self.scales.get(slots.clone()).unwrap_or(&[]);
         let biases = self.biases.get(slots).unwrap_or(&[]);
-        keys.extend(
-            products
-                .iter()
-                .zip(scales)
-                .zip(biases)
-                .map(|((&product, &scale), &bias)| query.key(product, scale, bias)),
-        );
+        Kernel::best().keys(query.quantised(), rows, (scales, biases), keys);
     }
 
     /// Likewise for some slots.
@@ -133,7 +128,7 @@ impl Int8 {
         keys.extend(products.iter().zip(slots).map(|(&product, &slot)| {
             let scale = self.scales.get(slot as usize).copied().unwrap_or(0.0);
             let bias = self.biases.get(slot as usize).copied().unwrap_or(0.0);
-            query.key(product, scale, bias)
+            query.quantised().key(product, scale, bias)
         }));
     }
 
@@ -161,6 +156,13 @@ impl Metric {
     }
 }
 
+/// The sum of a query's values.
+fn sum(bytes: &[Bytes]) -> i32 {
+    let values = bytes.iter().flat_map(|line| line.0);
+    // At most 4,096 * 127.
+    values.fold(0, |sum, byte| sum.wrapping_add(i32::from(byte.cast_signed())))
+}
+
 /// The mean of a table's rows.
 fn mean(table: &Table) -> Vec<Floats> {
     let mut sums = vec![[0.0f64; 16]; table.lines()];
@@ -174,7 +176,10 @@ fn mean(table: &Table) -> Vec<Floats> {
 }
 
 /// Differences, component by component.
-fn less<'a>(from: &'a [Floats], mean: &'a [Floats]) -> impl Iterator<Item = Floats> + Clone + 'a {
+pub fn less<'a>(
+    from: &'a [Floats],
+    mean: &'a [Floats],
+) -> impl Iterator<Item = Floats> + Clone + 'a {
     from.iter().zip(mean).map(|(Floats(from), Floats(mean))| {
         let mut line = Floats::ZERO;
         line.0.iter_mut().zip(from).zip(mean).for_each(|((to, from), mean)| *to = from - mean);

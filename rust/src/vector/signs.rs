@@ -1,196 +1,268 @@
-//! One bit a component: the sign of a vector less the mean of all. A 32nd of the bytes to read.
+//! One bit a component: the sign of a vector less the centre of its cell. A 32nd of the bytes to read.
 //!
 //! The inner product of a query with a vector is about that with its signs, times the square of the
 //! vector's length over the sum of its magnitudes (RaBitQ, arXiv 2405.12497, section 3.2, without its
-//! rotation). The query has four bits a component, so four counts of bits give the sum. The best by
-//! that are compared in eight bits. How many of them it takes depends on the data, is measured on it,
-//! and may be so many that signs are of no use: low dimensions, near-duplicates, no structure.
+//! rotation). The query has four bits a component, so a table of sixteen sums serves four components.
+//! Of the cells that are best, the best by signs are compared in eight bits. How many of both it takes
+//! depends on the data, is measured on it, and may be so many that signs are of no use: low dimensions,
+//! near-duplicates, no structure.
 
 use super::best::Best;
-use super::int8::{Int8, Query};
-use super::kernel::{Floats, Kernel, Planes, Words};
+use super::blocks::{Blocks, Keys, Signed};
+use super::cells::{self, Centres};
+use super::coarse::Coarse;
+use super::int8::{Int8, Query, less};
+use super::kernel::{BLOCK, Floats};
+use super::metric::Metric;
+use super::ranks::Ranks;
+use super::slots::Slots;
 use super::table::Table;
-use std::ops::Range;
 
-/// Rows of a block.
-const BLOCK: usize = 8;
-/// The greatest value of a query's component.
-const LARGEST: f32 = 7.0;
-/// Vectors that are taken as queries, evenly spread: of 1,280 neighbours the six that signs find last
-/// are those that a recall of .995 leaves out.
-const SAMPLES: usize = 128;
-/// Neighbours of each.
-const NEIGHBOURS: usize = 10;
-/// Rows that all samples are compared with while they lie in the nearest cache.
-const CHUNK: usize = 256;
+/// Cells that are looked into first.
+const FIRST: usize = 6;
+/// Blocks that are compared before the best of them are picked.
+const CHUNK: usize = 16;
 
 /// The signs of a table's rows, and what they are worth.
 #[derive(Debug)]
 pub struct Signs {
-    words: usize,
-    /// Blocks of eight rows, word by word.
-    blocks: Vec<Words>,
-    /// What an inner product with a row's signs is multiplied by.
-    factors: Vec<f32>,
-    /// For neighbours of samples, how many vectors are as near or nearer by signs; rising.
-    ranks: Vec<u32>,
+    metric: Metric,
+    centres: Centres,
+    cells: Vec<Cell>,
+    blocks: Blocks,
+    /// For each slot the cell that it is in, and where there.
+    homes: Vec<Option<(u32, u32)>>,
+    ranks: Ranks,
+    room: cells::Room,
 }
 
-/// A query in four bits a component.
+/// Vectors of a cell.
+#[derive(Debug, Default, Clone)]
+struct Cell {
+    count: usize,
+    blocks: Vec<u32>,
+}
+
+/// Memory that a search works in.
 #[derive(Debug, Default)]
-pub struct Coarse {
-    planes: Vec<Planes>,
-    sum: i32,
-    scale: f32,
+pub struct Room {
+    coarse: Coarse,
+    ranks: Vec<f32>,
+    bases: Vec<f32>,
+    cells: Best,
+    blocks: Vec<(u32, f32)>,
+    keys: Vec<Keys>,
+}
+
+/// How much to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// How many of the cells.
+    pub cells: usize,
+    /// How many of the best by signs.
+    pub best: usize,
 }
 
 impl Signs {
     /// Of all rows of a table, measured against eight bits.
     pub fn build(table: &Table, int8: &Int8) -> Signs {
-        let words = table.dimension().div_ceil(64);
+        let centres = Centres::build(table, int8);
+        let (count, cells) = (table.count(), centres.count());
         let mut made = Signs {
-            words,
-            blocks: Vec::with_capacity(table.capacity().div_ceil(BLOCK) * words),
-            factors: Vec::with_capacity(table.capacity()),
-            ranks: Vec::new(),
+            metric: table.metric(),
+            cells: vec![Cell::default(); cells],
+            centres,
+            blocks: Blocks::new(table.lines(), count.div_ceil(BLOCK) + cells),
+            homes: Vec::with_capacity(table.capacity()),
+            ranks: Ranks::default(),
+            room: cells::Room::default(),
         };
+        let mut members: Vec<Vec<u32>> = vec![Vec::new(); cells];
         for slot in table.live().iter() {
-            made.put(slot, table.row(slot), int8.mean());
+            let cell = made.centres.nearest(int8, slot, &mut made.room);
+            members.iter_mut().skip(cell).take(1).for_each(|slots| slots.push(slot));
         }
-        made.ranks = made.measured(table, int8);
+        for (cell, slots) in members.iter().enumerate() {
+            slots.iter().for_each(|&slot| made.put_into(cell, slot, table.row(slot), int8.mean()));
+        }
+        made.ranks = Ranks::measured(table, int8, &made);
         made
     }
 
-    /// Writes the row of a slot.
-    pub fn put(&mut self, slot: u32, row: &[Floats], mean: &[Floats]) {
-        let (block, lane) = (slot as usize / BLOCK, slot as usize % BLOCK);
-        if (block + 1) * self.words > self.blocks.len() {
-            self.blocks.resize((block + 1) * self.words, Words::ZERO);
+    /// Puts a slot, whose row in eight bits is there, into the cell of its row.
+    pub fn put(&mut self, slot: u32, row: &[Floats], int8: &Int8) {
+        self.remove(slot);
+        let cell = self.centres.nearest(int8, slot, &mut self.room);
+        self.put_into(cell, slot, row, int8.mean());
+    }
+
+    fn put_into(&mut self, at: usize, slot: u32, row: &[Floats], mean: &[Floats]) {
+        let Some(cell) = self.cells.get_mut(at) else { return };
+        let signed = signed(self.metric, slot, row, self.centres.row(at), mean);
+        let place = cell.count;
+        if place % BLOCK == 0 {
+            cell.blocks.push(self.blocks.add());
         }
-        if slot as usize >= self.factors.len() {
-            self.factors.resize(slot as usize + 1, 0.0);
+        cell.count += 1;
+        self.blocks.write(cell.block(place), place % BLOCK, &signed);
+        self.homes.resize(self.homes.len().max(slot as usize + 1), None);
+        self.settle(slot, Some((at as u32, place as u32)));
+    }
+
+    fn settle(&mut self, slot: u32, home: Option<(u32, u32)>) {
+        self.homes.iter_mut().skip(slot as usize).take(1).for_each(|to| *to = home);
+    }
+
+    /// Takes a slot out of its cell; the last of the cell gets its place.
+    pub fn remove(&mut self, slot: u32) {
+        let Some((at, place)) = self.homes.get_mut(slot as usize).and_then(Option::take) else {
+            return;
+        };
+        let Some(cell) = self.cells.get_mut(at as usize) else { return };
+        cell.count -= 1;
+        let (place, last) = (place as usize, cell.count);
+        let moved = self.blocks.take(cell.block(last), last % BLOCK);
+        let to = cell.block(place);
+        if last % BLOCK == 0 {
+            cell.blocks.pop().into_iter().for_each(|block| self.blocks.release(block));
         }
-        let (mut squares, mut magnitudes) = ([0.0; 16], [0.0; 16]);
-        let words = self.blocks.iter_mut().skip(block * self.words);
-        for (Words(lanes), (row, mean)) in words.zip(row.chunks(4).zip(mean.chunks(4))) {
-            let mut word = 0;
-            for (quarter, (Floats(row), Floats(mean))) in row.iter().zip(mean).enumerate() {
-                for (at, (value, mean)) in row.iter().zip(mean).enumerate() {
-                    word |= u64::from(value > mean) << (16 * quarter + at);
-                }
-                let lanes = squares.iter_mut().zip(&mut magnitudes);
-                for ((square, magnitude), (value, mean)) in lanes.zip(row.iter().zip(mean)) {
-                    let value = value - mean;
-                    *square += value * value;
-                    *magnitude += value.abs();
+        if place != last {
+            self.blocks.write(to, place % BLOCK, &moved);
+            self.settle(moved.slot, Some((at, place as u32)));
+        }
+    }
+
+    /// Offers to `best` the slots of the best cells that are allowed.
+    pub fn search(
+        &self,
+        query: &Query,
+        cells: usize,
+        allowed: Option<&Slots>,
+        best: &mut Best,
+        room: &mut Room,
+    ) {
+        let Room { coarse, ranks, bases, cells: chosen, blocks, keys } = room;
+        coarse.set(&query.centred);
+        self.centres.ranked(query, ranks, bases);
+        let mut least = |cells: usize| {
+            chosen.reset(cells);
+            chosen.offer(0, ranks, |_| true);
+            chosen.chosen().iter().fold(f32::INFINITY, |least, chosen| least.min(chosen.0))
+        };
+        let (first, last) = (least(cells.min(FIRST)), least(cells));
+        blocks.clear();
+        // What is best raises the floor for the rest, which is in order of memory, that fetches ahead.
+        for (most, least) in [(f32::INFINITY, first), (first, last)] {
+            for (cell, (&rank, &base)) in self.cells.iter().zip(ranks.iter().zip(bases.iter())) {
+                if rank >= least && rank < most {
+                    blocks.extend(cell.blocks.iter().map(|&block| (block, base)));
                 }
             }
-            lanes.iter_mut().skip(lane).take(1).for_each(|to| *to = word);
         }
-        let (square, magnitude) = (squares.iter().sum::<f32>(), magnitudes.iter().sum::<f32>());
-        let factor = if magnitude > 0.0 { square / magnitude } else { 0.0 };
-        self.factors.iter_mut().skip(slot as usize).take(1).for_each(|to| *to = factor);
+        for blocks in blocks.chunks(CHUNK) {
+            self.blocks.keys(coarse, blocks, best.floor(), keys);
+            for (block, keys) in keys.iter() {
+                let slots = self.blocks.slots(*block);
+                match allowed {
+                    Some(allowed) => best.offer_of(slots, keys, |slot| allowed.has(slot)),
+                    None => best.offer_of(slots, keys, |_| true),
+                }
+            }
+        }
     }
 
-    /// Adds to `keys` those of the slots of a range that begins with a block; `sums` is room.
-    pub fn keys(
-        &self,
-        query: &Coarse,
-        biases: &[f32],
-        slots: Range<usize>,
-        sums: &mut Vec<i32>,
-        keys: &mut Vec<f32>,
-    ) {
-        let blocks = slots.start / BLOCK * self.words..slots.end.div_ceil(BLOCK) * self.words;
-        sums.clear();
-        Kernel::best().sums(&query.planes, self.blocks.get(blocks).unwrap_or(&[]), sums);
-        let factors = self.factors.get(slots.clone()).unwrap_or(&[]);
-        let biases = biases.get(slots).unwrap_or(&[]);
-        keys.extend(sums.iter().zip(factors).zip(biases).map(|((&sum, factor), bias)| {
-            // A sign is +1 or -1, a bit 1 or 0. A check for overflow would keep four from being done
-            // at once; a sum is at most 4,096 * 8.
-            sum.wrapping_mul(2).wrapping_sub(query.sum) as f32 * (query.scale * factor) + bias
-        }));
+    /// For each of `slots`, how many cells are as good as its, and how many rows are by signs.
+    pub fn ranks(&self, query: &Query, slots: &[u32], room: &mut Room) -> Vec<(u32, u32)> {
+        let Room { coarse, ranks, bases, blocks, keys, .. } = room;
+        coarse.set(&query.centred);
+        self.centres.ranked(query, ranks, bases);
+        let mut own = Vec::with_capacity(slots.len());
+        for (at, place) in slots.iter().filter_map(|&slot| *self.homes.get(slot as usize)?) {
+            let (at, place) = (at as usize, place as usize);
+            let Some(cell) = self.cells.get(at) else { continue };
+            let base = bases.get(at).copied().unwrap_or(0.0);
+            self.blocks.keys(coarse, &[(cell.block(place), base)], f32::NEG_INFINITY, keys);
+            let key = keys.iter().flat_map(|(_, keys)| keys).nth(place % BLOCK);
+            own.push((ranks.get(at).copied().unwrap_or(f32::MIN), *key.unwrap_or(&f32::MIN)));
+        }
+        let least = own.iter().fold(f32::MAX, |least, own| least.min(own.1));
+        blocks.clear();
+        for (cell, &base) in self.cells.iter().zip(bases.iter()) {
+            blocks.extend(cell.blocks.iter().map(|&block| (block, base)));
+        }
+        self.blocks.keys(coarse, blocks, least.next_down(), keys);
+        let rank = |(cell, row): (f32, f32)| {
+            let rows = keys.iter().flat_map(|(_, keys)| keys);
+            (as_good(ranks.iter(), cell), as_good(rows, row))
+        };
+        own.into_iter().map(rank).collect()
     }
 
-    /// How many of the best by signs hold the share `recall` of the nearest; None if it is not known.
-    pub fn needed(&self, recall: f32) -> Option<usize> {
-        let missed = f64::from(1.0 - recall) * RESERVE * self.ranks.len() as f64;
-        let at = self.ranks.len().checked_sub(1 + missed as usize)?;
-        (missed >= 1.0).then(|| self.ranks.get(at).map(|&rank| rank as usize)).flatten()
+    /// How much holds the share `recall` of the ten nearest; None if it is not known.
+    pub fn needed(&self, recall: f32) -> Option<Effort> {
+        self.ranks.needed(recall)
+    }
+
+    /// How many cells there are.
+    pub fn cells(&self) -> usize {
+        self.cells.len()
     }
 
     /// Bytes of memory.
     pub fn size_bytes(&self) -> usize {
-        self.blocks.capacity() * size_of::<Words>()
-            + (self.factors.capacity() + self.ranks.capacity()) * 4
-    }
-
-    /// The ranks by signs of the nearest neighbours of some vectors, by eight bits.
-    fn measured(&self, table: &Table, int8: &Int8) -> Vec<u32> {
-        let samples = samples(table, int8);
-        let mut nearest: Vec<Best> = samples.iter().map(|_| Best::new(NEIGHBOURS)).collect();
-        let (mut room, mut keys) = (Vec::new(), Vec::new());
-        for start in (0..table.capacity()).step_by(CHUNK) {
-            let slots = start..table.capacity().min(start + CHUNK);
-            for ((slot, query), best) in samples.iter().zip(&mut nearest) {
-                keys.clear();
-                int8.keys(query, slots.clone(), &mut room, &mut keys);
-                let other = |other| other != *slot && table.live().has(other);
-                best.offer(start as u32, &keys, other);
-            }
-        }
-        let mut ranks = Vec::with_capacity(samples.len() * NEIGHBOURS);
-        let mut coarse = Coarse::default();
-        for ((_, query), best) in samples.iter().zip(&mut nearest) {
-            keys.clear();
-            coarse.set(&query.centred);
-            self.keys(&coarse, int8.biases(), 0..table.capacity(), &mut room, &mut keys);
-            for &(_, slot) in best.chosen() {
-                let own = keys.get(slot as usize).copied().unwrap_or(f32::MIN);
-                ranks.push(keys.iter().map(|&key| u32::from(key >= own)).sum());
-            }
-        }
-        ranks.sort_unstable();
-        ranks
+        let cells = self.cells.iter().map(|cell| size_of::<Cell>() + cell.blocks.capacity() * 4);
+        cells.sum::<usize>()
+            + self.blocks.size_bytes()
+            + self.centres.size_bytes()
+            + self.homes.capacity() * size_of::<Option<(u32, u32)>>()
     }
 }
 
-/// Of what may be missed, the share that is: queries are not as near to vectors as they are to each
-/// other.
-const RESERVE: f64 = 0.75;
-
-/// Vectors that stand for queries.
-fn samples(table: &Table, int8: &Int8) -> Vec<(u32, Query)> {
-    let apart = (table.count() / SAMPLES).max(1);
-    let slots = table.live().iter().step_by(apart).take(SAMPLES);
-    let quantised = |slot| {
-        let mut query = Query::default();
-        int8.query(table.row(slot), &mut query);
-        (slot, query)
-    };
-    slots.map(quantised).collect()
+impl Cell {
+    /// The block of a place.
+    fn block(&self, place: usize) -> u32 {
+        self.blocks.get(place / BLOCK).copied().unwrap_or(u32::MAX)
+    }
 }
 
-impl Coarse {
-    /// Quantises a query, which is centred.
-    pub fn set(&mut self, centred: &[Floats]) {
-        let values = || centred.iter().flat_map(|line| line.0);
-        let largest = values().fold(0.0f32, |most, value| most.max(value.abs()));
-        let factor = Some(LARGEST / largest).filter(|factor| factor.is_finite()).unwrap_or(0.0);
-        self.scale = largest / LARGEST;
-        self.sum = 0;
-        self.planes.clear();
-        for lines in centred.chunks(4) {
-            let mut planes = Planes::default();
-            for (at, value) in lines.iter().flat_map(|line| line.0).enumerate() {
-                let whole = (value * factor).round_ties_even() as i32;
-                self.sum += whole;
-                for (bit, plane) in planes.iter_mut().enumerate() {
-                    *plane |= u64::from(whole.cast_unsigned() >> bit & 1) << at;
-                }
-            }
-            self.planes.push(planes);
+/// A row less the centre of its cell, as signs.
+fn signed(metric: Metric, slot: u32, row: &[Floats], centre: &[Floats], mean: &[Floats]) -> Signed {
+    // With r the row less the centre c, and m the mean, from which queries are taken: an inner product
+    // has m . r besides; half a squared distance, negated, (m - c) . r - r . r / 2.
+    let share = if metric == Metric::Euclidean { 1.0 } else { 0.0 };
+    let [mut squares, mut magnitudes, mut others] = [[0.0f32; 16]; 3];
+    let mut bits = Vec::with_capacity(row.len());
+    for (line, (Floats(mean), Floats(centre))) in less(row, centre).zip(mean.iter().zip(centre)) {
+        let lanes = squares.iter_mut().zip(&mut magnitudes).zip(&mut others);
+        let values = line.0.iter().zip(mean).zip(centre);
+        for (((square, magnitude), other), ((value, mean), centre)) in lanes.zip(values) {
+            *square += value * value;
+            *magnitude += value.abs();
+            *other += (mean - share * centre) * value;
         }
+        bits.push(signs(line));
     }
+    let sum = |lanes: [f32; 16]| lanes.iter().sum::<f32>();
+    let (square, magnitude) = (sum(squares), sum(magnitudes));
+    Signed {
+        bits,
+        factor: if magnitude > 0.0 { square / magnitude } else { 0.0 },
+        bias: sum(others) - share * square / 2.0,
+        slot,
+    }
+}
+
+/// How many keys are not less than one's own.
+fn as_good<'a>(keys: impl Iterator<Item = &'a f32>, own: f32) -> u32 {
+    // A check for overflow would keep several from being counted at once.
+    keys.fold(0, |count, &key| count.wrapping_add(u32::from(key >= own)))
+}
+
+/// The signs of sixteen components.
+fn signs(line: Floats) -> [u8; 2] {
+    let mut bits = 0u16;
+    for (at, value) in line.0.iter().enumerate() {
+        bits |= u16::from(*value > 0.0) << at;
+    }
+    bits.to_le_bytes()
 }

@@ -1,10 +1,10 @@
 //! AVX2: every x86-64 machine since 2013 or so.
 #![allow(unsafe_code)]
 
-use super::{folded, loops};
+use super::{LINES, folded, loops};
 use std::arch::x86_64::*;
 
-loops! { #[target_feature(enable = "avx2,popcnt")] }
+loops! { #[target_feature(enable = "avx2")] }
 
 /// The halves of a line.
 #[target_feature(enable = "avx2")]
@@ -84,51 +84,46 @@ fn product(query: &[Bytes], row: &[Bytes]) -> i32 {
     lanes.iter().sum()
 }
 
-/// Bits of each byte, by nibbles, with a table in a register.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn ones(words: __m256i) -> __m256i {
-    let low = _mm256_set1_epi8(15);
-    let table = _mm256_setr_epi8(
-        0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3,
-        3, 4,
-    );
-    let lower = _mm256_shuffle_epi8(table, _mm256_and_si256(words, low));
-    let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(words), low);
-    _mm256_add_epi8(lower, _mm256_shuffle_epi8(table, upper))
+fn products(query: &[Bytes], rows: &[Bytes]) -> [i32; GROUP] {
+    let mut out = [0; GROUP];
+    let rows = rows.chunks_exact(query.len().max(1));
+    out.iter_mut().zip(rows).for_each(|(to, row)| *to = product(query, row));
+    out
 }
 
-/// The planes of 1, 2 and 4 are weighed byte by byte: at most 8 * (1 + 2 + 4) in each.
+/// A table of sixteen sums is a register's lane, which a shuffle looks up.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn set(query: &[Planes], block: &[Words]) -> [i32; 8] {
-    let zero = _mm256_setzero_si256();
-    let mut sums = [zero; 2];
-    for (planes, words) in query.iter().zip(block) {
-        let [one, two, four, eight] = planes.map(|plane| _mm256_set1_epi64x(plane.cast_signed()));
-        let start = words.0.as_ptr().cast::<__m256i>();
-        // SAFETY: a line is 64 bytes, aligned to 64.
-        let halves = unsafe { [_mm256_load_si256(start), _mm256_load_si256(start.add(1))] };
-        for (sum, half) in sums.iter_mut().zip(halves) {
-            let count = |plane| ones(_mm256_and_si256(half, plane));
-            let double = |counts| _mm256_add_epi8(counts, counts);
-            let upper = _mm256_add_epi8(count(two), double(count(four)));
-            let positive = _mm256_add_epi8(count(one), double(upper));
-            let negative = _mm256_slli_epi64::<3>(_mm256_sad_epu8(count(eight), zero));
-            let word = _mm256_sub_epi64(_mm256_sad_epu8(positive, zero), negative);
-            *sum = _mm256_add_epi64(*sum, word);
+fn signed(query: &[Sums], block: &[Bits]) -> [u16; BLOCK] {
+    let (mask, zero) = (_mm256_set1_epi8(15), _mm256_setzero_si256());
+    let (mut first, mut second) = (zero, zero);
+    for (query, block) in query.chunks(LINES).zip(block.chunks(LINES)) {
+        for half in [0, 1] {
+            let mut sums = zero;
+            for (Sums([low, high]), Bits(line)) in query.iter().zip(block) {
+                // SAFETY: each is 64 bytes, aligned to 64, so two halves of 32.
+                let [low, high, line] = [low, high, line].map(|at| unsafe {
+                    _mm256_load_si256(at.as_ptr().cast::<__m256i>().add(half))
+                });
+                let lower = _mm256_and_si256(line, mask);
+                let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(line), mask);
+                sums = _mm256_add_epi8(sums, _mm256_shuffle_epi8(low, lower));
+                sums = _mm256_add_epi8(sums, _mm256_shuffle_epi8(high, upper));
+            }
+            // The first rows' sums with 256 times the second's, which are taken off at the end.
+            first = _mm256_add_epi16(first, sums);
+            second = _mm256_add_epi16(second, _mm256_srli_epi16::<8>(sums));
         }
     }
-    let mut lanes = [0i64; 8];
-    let start = lanes.as_mut_ptr().cast::<__m256i>();
-    let [low, high] = sums;
-    // SAFETY: `lanes` is 64 bytes; the stores need no alignment.
-    unsafe {
-        _mm256_storeu_si256(start, low);
-        _mm256_storeu_si256(start.add(1), high);
+    first = _mm256_sub_epi16(first, _mm256_slli_epi16::<8>(second));
+    let mut out = [0; BLOCK];
+    for (sums, to) in [first, second].into_iter().zip(out.as_chunks_mut::<16>().0) {
+        // SAFETY: `to` is 32 bytes; the store needs no alignment.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), sums) };
     }
-    // A sum is at most 4,096 * 8.
-    lanes.map(|sum| sum as i32)
+    out
 }
 
 #[inline]

@@ -1,7 +1,7 @@
 //! NEON: every 64-bit ARM machine.
 #![allow(unsafe_code)]
 
-use super::{folded, loops, weighed};
+use super::{folded, loops};
 use std::arch::aarch64::*;
 
 loops! { #[target_feature(enable = "neon")] }
@@ -71,30 +71,39 @@ fn product(query: &[Bytes], row: &[Bytes]) -> i32 {
 
 #[target_feature(enable = "neon")]
 #[inline]
-fn set(query: &[Planes], block: &[Words]) -> [i32; 8] {
-    let mut counts = [[0u64; 8]; 4];
-    for (counts, plane) in counts.iter_mut().zip(0..) {
-        let mut pairs = [vdupq_n_u64(0); 4];
-        for (planes, Words(words)) in query.iter().zip(block) {
-            let q = vdupq_n_u64(planes.get(plane).copied().unwrap_or(0));
-            for (pair, words) in pairs.iter_mut().zip(words.as_chunks::<2>().0) {
-                // SAFETY: `words` is two words.
-                let both = vandq_u64(unsafe { vld1q_u64(words.as_ptr()) }, q);
-                let ones = vpaddlq_u8(vcntq_u8(vreinterpretq_u8_u64(both)));
-                *pair = vaddq_u64(*pair, vpaddlq_u32(vpaddlq_u16(ones)));
-            }
-        }
-        for (to, pair) in counts.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
-            // SAFETY: `to` is two words.
-            unsafe { vst1q_u64(to.as_mut_ptr(), pair) };
+fn products(query: &[Bytes], rows: &[Bytes]) -> [i32; GROUP] {
+    let mut out = [0; GROUP];
+    let rows = rows.chunks_exact(query.len().max(1));
+    out.iter_mut().zip(rows).for_each(|(to, row)| *to = product(query, row));
+    out
+}
+
+/// A table of sixteen sums is a register, which is looked up.
+#[target_feature(enable = "neon")]
+#[inline]
+fn signed(query: &[Sums], block: &[Bits]) -> [u16; BLOCK] {
+    let zero = vdupq_n_u16(0);
+    let (mut first, mut second) = ([zero; 2], [zero; 2]);
+    for (Sums([low, high]), Bits(line)) in query.iter().zip(block) {
+        let lanes = low.as_chunks::<16>().0.iter().zip(high.as_chunks::<16>().0);
+        for (at, (line, (low, high))) in line.as_chunks::<16>().0.iter().zip(lanes).enumerate() {
+            // SAFETY: each is sixteen bytes.
+            let [low, high, line] =
+                [low, high, line].map(|lane| unsafe { vld1q_u8(lane.as_ptr()) });
+            let lower = vqtbl1q_u8(low, vandq_u8(line, vdupq_n_u8(15)));
+            let sums = vaddq_u8(lower, vqtbl1q_u8(high, vshrq_n_u8::<4>(line)));
+            // Even places are of the first sixteen rows, odd ones of the second.
+            let pairs = vreinterpretq_u16_u8(sums);
+            let even = first.iter_mut().skip(at % 2).take(1);
+            even.for_each(|to| *to = vaddq_u16(*to, vandq_u16(pairs, vdupq_n_u16(255))));
+            let odd = second.iter_mut().skip(at % 2).take(1);
+            odd.for_each(|to| *to = vaddq_u16(*to, vshrq_n_u16::<8>(pairs)));
         }
     }
-    let [ones, twos, fours, eights] = counts;
-    let mut out = [0; 8];
-    let rows = ones.into_iter().zip(twos).zip(fours.into_iter().zip(eights));
-    for (to, ((one, two), (four, eight))) in out.iter_mut().zip(rows) {
-        // A count is at most 4,096.
-        *to = weighed([one, two, four, eight].map(|count| count as i32));
+    let mut out = [0; BLOCK];
+    for (sums, to) in first.into_iter().chain(second).zip(out.as_chunks_mut::<8>().0) {
+        // SAFETY: `to` is eight numbers.
+        unsafe { vst1q_u16(to.as_mut_ptr(), sums) };
     }
     out
 }

@@ -1,6 +1,6 @@
 //! Without any particular instructions: what the others are compared with.
 
-use super::{folded, loops, weighed};
+use super::{folded, loops};
 
 loops! { #[inline(never)] }
 
@@ -25,16 +25,26 @@ fn product(query: &[Bytes], row: &[Bytes]) -> i32 {
     bytes.map(|(&q, &r)| i32::from(q.cast_signed()) * i32::from(r)).sum()
 }
 
-fn set(query: &[Planes], block: &[Words]) -> [i32; 8] {
-    let mut counts = [[0; 4]; 8];
-    for (planes, Words(words)) in query.iter().zip(block) {
-        for (counts, word) in counts.iter_mut().zip(words) {
-            for (count, plane) in counts.iter_mut().zip(planes) {
-                *count += (plane & word).count_ones().cast_signed();
+fn products(query: &[Bytes], rows: &[Bytes]) -> [i32; GROUP] {
+    let mut out = [0; GROUP];
+    let rows = rows.chunks_exact(query.len().max(1));
+    out.iter_mut().zip(rows).for_each(|(to, row)| *to = product(query, row));
+    out
+}
+
+fn signed(query: &[Sums], block: &[Bits]) -> [u16; BLOCK] {
+    let mut sums = [0u16; BLOCK];
+    for (Sums([low, high]), Bits(line)) in query.iter().zip(block) {
+        for (half, (low, high)) in line.chunks(BLOCK).zip(low.chunks(BLOCK).zip(high.chunks(BLOCK)))
+        {
+            let value = |of: &[u8], at: u8| of.get(usize::from(at)).copied().unwrap_or(0);
+            for (row, sum) in sums.iter_mut().enumerate() {
+                let byte = half.get(Bits::place(row)).copied().unwrap_or(0);
+                *sum += u16::from(value(low, byte & 15) + value(high, byte >> 4));
             }
         }
     }
-    counts.map(weighed)
+    sums
 }
 
 fn prefetch<Line>(_line: &Line) {}

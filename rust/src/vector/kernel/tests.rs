@@ -84,18 +84,41 @@ fn byte_sums_are_exact_on_every_path() {
             .map(|row| row.iter().zip(&q).map(|(r, q)| r * q).sum::<i64>() + bias)
             .collect();
         for kernel in Kernel::all() {
-            let (mut all, mut some) = (Vec::new(), Vec::new());
-            kernel.products(&query, &rows, &mut all);
-            assert_eq!(
-                all.iter().map(|&sum| i64::from(sum)).collect::<Vec<_>>(),
-                truth,
-                "{}",
-                kernel.name()
-            );
+            let mut some = Vec::new();
             let slots = [10, 0, 5, 5, 1, 9];
             kernel.some_products(&query, &rows, &slots, &mut some);
-            let picked = slots.map(|slot| all[slot as usize]);
-            assert_eq!(some, picked, "{}", kernel.name());
+            let picked = slots.map(|slot| truth[slot as usize]);
+            assert_eq!(some.iter().map(|&sum| i64::from(sum)).collect::<Vec<_>>(), picked);
+        }
+    }
+}
+
+#[test]
+fn keys_of_rows_have_the_same_bits_on_every_path() {
+    let mut noise = Noise(5);
+    for (lines, rows) in [(1, 1), (2, 15), (6, 16), (6, 53), (64, 4)] {
+        let (query, bytes) = (noise.bytes(lines, 0), noise.bytes(rows * lines, 128));
+        let numbers = noise.floats(2 * rows.div_ceil(16));
+        let numbers: Vec<f32> = numbers.iter().flat_map(|line| line.0).collect();
+        let (scales, biases) = (&numbers[..rows], &numbers[rows..2 * rows]);
+        let query = Quantised { bytes: &query, bias: 12_345, scale: 0.37 };
+        let truth: Vec<u32> = (0..rows)
+            .map(|row| {
+                let mut product = Vec::new();
+                Kernel(Set::Portable).some_products(
+                    query.bytes,
+                    &bytes,
+                    &[row as u32],
+                    &mut product,
+                );
+                query.key(product[0], scales[row], biases[row]).to_bits()
+            })
+            .collect();
+        for kernel in Kernel::all() {
+            let mut keys = vec![1.0];
+            kernel.keys(query, &bytes, (scales, biases), &mut keys);
+            let bits: Vec<u32> = keys[1..].iter().map(|key| key.to_bits()).collect();
+            assert_eq!(bits, truth, "{}, {rows} rows of {lines} lines", kernel.name());
         }
     }
 }
@@ -103,29 +126,60 @@ fn byte_sums_are_exact_on_every_path() {
 #[test]
 fn what_stands_at_set_bits_is_summed_alike_on_every_path() {
     let mut noise = Noise(4);
-    for words in WIDTHS {
-        let mut query: Vec<Planes> =
-            (0..words).map(|_| std::array::from_fn(|_| noise.next())).collect();
-        let mut blocks: Vec<Words> =
-            (0..5 * words).map(|_| Words(std::array::from_fn(|_| noise.next()))).collect();
-        query[0] = [u64::MAX; 4];
-        blocks[0].0 = [u64::MAX; 8];
-        let bit = |word: u64, at: usize| (word >> at & 1) as i32;
-        let value = |at: usize| {
-            let [a, b, c, d] = query[at / 64].map(|plane| bit(plane, at % 64));
-            a + 2 * b + 4 * c - 8 * d
-        };
-        let truth: Vec<i32> = (0..40)
-            .map(|row| {
-                let block = &blocks[row / 8 * words..];
-                let set = |at: &usize| bit(block[at / 64].0[row % 8], at % 64) == 1;
-                (0..64 * words).filter(set).map(value).sum()
+    const BLOCKS: [(u32, f32); 3] = [(2, 2.0), (0, 0.0), (1, 1.0)];
+    for lines in [1, 2, 5, 24, 256] {
+        let mut query: Vec<Sums> = (0..lines)
+            .map(|_| {
+                // Each lane twice, as `Coarse` makes them.
+                let mut table = || std::array::from_fn(|_| (noise.next() >> 40) as u8 % 29);
+                let mut line = || {
+                    let lanes: [[u8; 16]; 2] = [table(), table()];
+                    std::array::from_fn(|at| lanes[at / 32][at % 16])
+                };
+                Sums([line(), line()])
             })
             .collect();
+        let mut bits: Vec<Bits> = (0..3 * lines)
+            .map(|_| Bits(std::array::from_fn(|_| (noise.next() >> 40) as u8)))
+            .collect();
+        query[0] = Sums([[28; 64]; 2]);
+        bits[0] = Bits([255; 64]);
+        let numbers: Vec<Numbers> = (0..3)
+            .map(|block| Numbers {
+                factors: std::array::from_fn(|row| row as f32 + 0.1),
+                biases: std::array::from_fn(|row| (block * row) as f32),
+            })
+            .collect();
+        let key = |block: usize, row: usize| {
+            let of =
+                |line: usize, half: usize| bits[block * lines + line].0[half + Bits::place(row)];
+            let sum: i32 = (0..lines)
+                .flat_map(|line| [(line, 0), (line, 32)])
+                .map(|(line, half)| {
+                    let Sums([low, high]) = query[line];
+                    let byte = usize::from(of(line, half));
+                    i32::from(low[half + byte % 16]) + i32::from(high[half + byte / 16])
+                })
+                .sum();
+            let Numbers { factors, biases } = numbers[block];
+            (2 * sum - 77) as f32 * (0.3 * factors[row]) + biases[row] + block as f32
+        };
+        let truth =
+            BLOCKS.map(|(block, _)| (block, std::array::from_fn(|row| key(block as usize, row))));
+        let greatest = truth[2].1.into_iter().fold(f32::MIN, f32::max);
+        for (floor, blocks) in [(f32::NEG_INFINITY, 0..3), (f32::MAX, 0..0)] {
+            let weigh = Weigh { offset: -77, scale: 0.3, floor };
+            for kernel in Kernel::all() {
+                let mut out = Vec::new();
+                kernel.weighed(&query, weigh, (&bits, &numbers), &BLOCKS, &mut out);
+                assert_eq!(out, truth[blocks.clone()], "{}, {lines} lines", kernel.name());
+            }
+        }
+        let weigh = Weigh { offset: -77, scale: 0.3, floor: greatest };
         for kernel in Kernel::all() {
             let mut out = Vec::new();
-            kernel.sums(&query, &blocks, &mut out);
-            assert_eq!(out, truth, "{}", kernel.name());
+            kernel.weighed(&query, weigh, (&bits, &numbers), &BLOCKS, &mut out);
+            assert!(out.iter().all(|(block, _)| *block != 1), "{}", kernel.name());
         }
     }
 }
