@@ -82,6 +82,7 @@ def _writes(agent: Agent, beside: Path) -> dict[str, Call]:
         "forget": _call("agent"),
         "fork": _call("agent", "fork"),
         "prune": _call(),
+        "purge": _call("agent"),
         "rewrap": _call(KeyFile(beside / "new key")),
         "rollback": _call("agent", to=1, into=agent),
         "rotate_now": _call(),

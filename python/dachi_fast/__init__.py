@@ -85,6 +85,7 @@ if _typing.TYPE_CHECKING:
     from dachi_fast.store import NameStats as NameStats
     from dachi_fast.store import Pending as Pending
     from dachi_fast.store import Pruned as Pruned
+    from dachi_fast.store import Purged as Purged
     from dachi_fast.store import Report as Report
     from dachi_fast.store import Stats as Stats
     from dachi_fast.store import Store as Store
@@ -129,6 +130,7 @@ _LATE = {
     "Passphrase": "keys",
     "Pending": "store",
     "Pruned": "store",
+    "Purged": "store",
     "Report": "store",
     "SignedCheckpoint": "ledger",
     "SpecLimits": "spec",

@@ -1,7 +1,7 @@
 """An open store."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
@@ -354,6 +354,18 @@ class Store:
     ) -> tuple[int, int, int, int, int, int, int]: ...
     def rotate(self, justification: str) -> None: ...
     def rewrap(self, provider: KeyProvider, purpose: bytes, justification: str) -> None: ...
+    def purge(
+        self,
+        removals: Sequence[tuple[str, Sequence[int], Sequence[tuple[str, bytes, int | None]]]],
+        justification: str,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> tuple[list[tuple[str, list[int], dict[str, int]]], int, int, bool]:
+        """Destroys versions and documents: (memory type, id, when written last or None for any).
+
+        Gives names, versions and counts of documents by memory type; then how many records were
+        sealed anew, their bytes, and whether the provider replaced its key.
+        """
+
     def forget(self, name: str, with_forks: bool, justification: str) -> tuple[list[str], bool]:
         """Gives the names that were forgotten, and whether the provider replaced its key."""
 

@@ -71,6 +71,7 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
     aprove_consistency = off_loop(Ledger.prove_consistency)
 
     aforget = off_loop(Keys.forget)
+    apurge = off_loop(Keys.purge)
     arewrap = off_loop(Keys.rewrap)
     arotate_now = off_loop(Keys.rotate_now)
 

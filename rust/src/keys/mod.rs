@@ -8,7 +8,7 @@ mod keyring;
 mod passphrase;
 mod wrap;
 
-pub use keyring::{Change, FILE_NAME, Keyring, Locked, Namespace, SPARES, size_bytes};
+pub use keyring::{Change, FILE_NAME, Keyring, Locked, SPARES, size_bytes};
 pub use passphrase::{unwrap_with_passphrase, wrap_with_passphrase};
 pub use wrap::{unwrap, wrap};
 

@@ -27,8 +27,10 @@ mod stretch;
 
 pub use compress::{Scratch, with_scratch};
 pub use digest::{hmac, same_secret, sha256};
-pub use envelope::{Committed, Context, NodeId, Place, Sealer, StoreId, hash_kind, random};
-pub use epochs::{Epoch, Epochs};
+pub use envelope::{
+    Committed, Context, NodeId, Place, Sealer, StoreId, epoch_of, hash_kind, random,
+};
+pub use epochs::{Epoch, Epochs, Generation, Generations};
 pub use sign::{Signer, is_signed};
 pub use stretch::{Cost, stretch};
 

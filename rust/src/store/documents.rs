@@ -13,7 +13,7 @@
 //! and order), then the encoded value. What `order` says of a document, whoever stores it decides:
 //! here it is bytes, kept in the record so that they are found again.
 
-use super::vectors::{SPACES, VECTORS};
+use super::vectors::{SPACES, Spaces, VECTORS, keys_of};
 use crate::error::{Error, Result};
 use crate::tree::{Entry, Map, Nodes, Order, Range};
 use crate::wire::{Put, Take};
@@ -211,6 +211,23 @@ pub fn expired(now_ns: u64) -> Range {
 pub fn id_of(key: &[u8]) -> Result<DocumentId> {
     let id = key.last_chunk::<16>().copied();
     id.ok_or_else(|| Error::new("malformed", "an index leads to no document"))
+}
+
+/// A document, and the keys that are to go with it from its namespace's map, those of its vectors
+/// among them; None if it is not there.
+pub fn taken_out(
+    nodes: &dyn Nodes,
+    map: &Map,
+    spaces: &Spaces,
+    kind: &str,
+    id: &DocumentId,
+) -> Result<Option<(Document, Vec<Vec<u8>>)>> {
+    let key = document_key(kind, id);
+    let Some(record) = map.get(nodes, &key)? else { return Ok(None) };
+    let document = Document::decode(&record)?;
+    let leading = document.leading(kind, id).map(|(key, _)| key);
+    let keys = leading.chain(keys_of(spaces, id)).chain([key]).collect();
+    Ok(Some((document, keys)))
 }
 
 /// Calls `each` with every entry that belongs to documents, ascending in each collection.

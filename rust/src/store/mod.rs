@@ -21,9 +21,11 @@ mod mark;
 mod nodes;
 mod open;
 mod prune;
+mod purge;
 mod queue;
 mod reads;
 mod records;
+mod reseal;
 mod rewrap;
 mod rotate;
 mod save;
@@ -56,8 +58,10 @@ pub use load::Loaded;
 pub use mark::{Base, Mark, Stamp};
 pub use open::{Access, Options, probe};
 pub use prune::{Limits, Pruned};
+pub use purge::{Purged, Removal, Unwanted};
 pub use reads::AuditReads;
 pub use records::{RESERVED, Version};
+pub use reseal::Resealed;
 pub use save::{Origin, Save};
 pub use stats::{Stats, Usage};
 pub use transaction::{At, Content, Found, Near, Search, Transaction};
@@ -108,6 +112,8 @@ pub struct Store {
     unwritten: Mutex<reads::Unwritten>,
     /// Saves that nobody waits for here.
     backlog: Arc<Backlog>,
+    /// Held by who ends purges.
+    resealing: Mutex<()>,
     /// Set when a sync failed: what is on disk is not known any more.
     failed: AtomicBool,
     /// Holds `store.lock` until dropped, or what stands for it.
