@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// Bytes that one commit seals anew, roughly: others wait for it as long as for a save of that size.
 const BATCH_BYTES: usize = 4 << 20;
+/// The same on a full disk, where it must find room beside what it takes the place of.
+const SMALL_BATCH_BYTES: usize = 128 << 10;
 /// Ledger entries that are looked at for one.
 const BATCH_ENTRIES: u64 = 4096;
 
@@ -106,13 +108,19 @@ impl Store {
             }
             Ok(Work { spaces, entries: view.head.frontier.size() })
         })?;
-        let (mut done, all) = (0, work.size());
+        let (mut done, all, mut most_bytes) = (0, work.size(), BATCH_BYTES);
         progress(done, all)?;
         for space in work.spaces.values() {
             let mut rest = space.ids.as_slice();
             while !rest.is_empty() {
-                let (batch, count) = self.batch_of_nodes(&space.sealer, rest)?;
-                self.put_anew(batch, &work, resealed)?;
+                let (batch, count) = self.batch_of_nodes(&space.sealer, rest, most_bytes)?;
+                match self.put_anew(batch, &work, resealed) {
+                    Err(error) if error.slug() == "full" && most_bytes > SMALL_BATCH_BYTES => {
+                        most_bytes = SMALL_BATCH_BYTES;
+                        continue;
+                    }
+                    put => put?,
+                }
                 (rest, done) = (rest.get(count..).unwrap_or_default(), done + count as u64);
                 progress(done, all)?;
             }
@@ -139,17 +147,26 @@ impl Store {
 
     /// The first of these nodes sealed anew, as many as are worth a commit; gives how many were
     /// looked at. Those that are gone, or are sealed anew already, are passed over.
-    fn batch_of_nodes(&self, sealer: &Sealer, ids: &[NodeId]) -> Result<(Batch, usize)> {
-        let (mut batch, since, mut count) = (Batch::expecting(BATCH_BYTES), sealer.since(), 0);
+    fn batch_of_nodes(
+        &self,
+        sealer: &Sealer,
+        ids: &[NodeId],
+        most_bytes: usize,
+    ) -> Result<(Batch, usize)> {
+        let (mut batch, since) = (Batch::default(), sealer.since());
+        let (mut count, mut size_bytes) = (0, 0);
         for id in ids {
-            if batch.size_bytes() >= BATCH_BYTES {
+            if size_bytes >= most_bytes {
                 break;
             }
-            self.opened_node(*id, &mut |sealed| match epoch_of(sealed)? < since {
-                true => with_scratch(|scratch| {
+            self.opened_node(*id, &mut |sealed| {
+                if epoch_of(sealed)? >= since {
+                    return Ok(());
+                }
+                size_bytes += sealed.len();
+                with_scratch(|scratch| {
                     batch.add(*id, |out| sealer.reseal(scratch, *id, sealed, out))
-                }),
-                false => Ok(()),
+                })
             })?;
             count += 1;
         }
@@ -178,10 +195,10 @@ impl Store {
         if batch.is_empty() {
             return Ok(());
         }
+        let (batch, sealers) = (Arc::new(batch), work.sealers());
         resealed.nodes += batch.len() as u64;
         resealed.size_bytes += batch.size_bytes() as u64;
-        let (batch, sealers) = (Arc::new(batch), work.sealers());
-        self.with_room(|| {
+        let put = || {
             let (batch, sealers) = (Arc::clone(&batch), Arc::clone(&sealers));
             self.write(move |change| {
                 let is_there = |(id, _)| change.store.engine.node(id, &mut |_| Ok(()));
@@ -191,7 +208,9 @@ impl Store {
                 let sealers: Vec<_> = sealers.iter().map(|sealer| &**sealer).collect();
                 change.add_batches(&sealers, std::slice::from_ref(&batch), 0)
             })
-        })
+        };
+        // A large one must not use up what is set aside: the keys are to be written, too.
+        if batch.size_bytes() > 2 * SMALL_BATCH_BYTES { put() } else { self.with_room(put) }
     }
 
     /// Destroys the keys that nothing is sealed under any more, with what opened them; false if the
