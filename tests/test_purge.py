@@ -413,6 +413,20 @@ def test_a_purge_that_was_interrupted_is_ended_by_the_next(
     Store.open(store.path, keys=keys).close()
 
 
+def test_a_purge_within_the_progress_of_another_is_refused(store: Store) -> None:
+    told: list[str] = []
+
+    def purge(*_: int) -> None:
+        with pytest.raises(StoreError, match="progress"):
+            store.purge("other")
+        told.append("refused")
+
+    store.purge("notes", progress=purge)
+    assert told
+    store.purge("other")
+    store.verify()
+
+
 def test_a_provider_that_is_down_leaves_the_key_to_the_next_purge(
     store: Store, keys: Breaking, tmp_path: Path
 ) -> None:

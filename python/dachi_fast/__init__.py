@@ -71,6 +71,9 @@ if _typing.TYPE_CHECKING:
     from dachi_fast.migrate import migration as migration
     from dachi_fast.opaque import Opaque as Opaque
     from dachi_fast.param_set import ParamSet as ParamSet
+    from dachi_fast.retention import Retained as Retained
+    from dachi_fast.retention import RetentionPolicy as RetentionPolicy
+    from dachi_fast.retention import RetentionReport as RetentionReport
     from dachi_fast.spec import SpecLimits as SpecLimits
     from dachi_fast.spec import dry_run as dry_run
     from dachi_fast.spec import json_schema as json_schema
@@ -132,6 +135,9 @@ _LATE = {
     "Pruned": "store",
     "Purged": "store",
     "Report": "store",
+    "Retained": "retention",
+    "RetentionPolicy": "retention",
+    "RetentionReport": "retention",
     "SignedCheckpoint": "ledger",
     "SpecLimits": "spec",
     "StaticEmbedder": "embed",

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 import warnings
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ from dachi_fast import (
     BaseModule,
     KeyFile,
     LmdbMemoryProvider,
+    RetentionPolicy,
     Store,
     TransactionManager,
     reader,
 )
 from dachi_fast.errors import KeysBehind, SnapshotExpired
 from dachi_fast.reader._keyring import unlocked
+from dachi_fast.types import Clock
 from tests.children import started
 
 
@@ -37,19 +40,22 @@ def agent_of(number: int) -> Agent:
     return agent
 
 
-def _opened(folder: Path) -> Store:
-    return Store.open(folder / "store", keys=KeyFile(folder / "key"), limits=None)
+def _opened(folder: Path, clock: Clock | None = None) -> Store:
+    return Store.open(folder / "store", keys=KeyFile(folder / "key"), limits=None, clock=clock)
 
 
 def _latest(store: Store) -> int:
     return max((version.number for version in store.history("agent")), default=0)
 
 
-def purge_forever(folder: Path) -> None:
+def purge_forever(folder: Path, how: str) -> None:
     """Saves versions and documents, purges all but the last few, and acknowledges what was done."""
-    store = _opened(folder)
+    number = 0
+    # A day from each version to the next.
+    store = _opened(folder, lambda: (1_900_000_000 + number * 86_400) * 10**9)
     documents = TransactionManager(LmdbMemoryProvider(store, namespace="agent")).sync
     number = _latest(store) if store.names() else 0
+    day = timedelta(days=1)
     while True:
         for _ in range(4):
             number += 1
@@ -57,6 +63,10 @@ def purge_forever(folder: Path) -> None:
             with documents as tx:
                 tx.store("note", {"n": number, "text": "text " * 500})
             os.write(1, f"saved {number}\n".encode())
+        if how == "retain":
+            store.retain(RetentionPolicy(hot=day, warm=day, purge=3.5 * day))
+            os.write(1, f"purged {number - 4}\n".encode())
+            continue
         with documents as tx:
             old = [note for note in tx.find("note") if note.content["n"] <= number - 4]
         store.purge(
@@ -91,13 +101,13 @@ from pathlib import Path
 from dachi_fast.errors import KeysBehind
 from tests.crash import test_kill_purge
 warnings.simplefilter("ignore", KeysBehind)
-getattr(test_kill_purge, sys.argv[1])(Path(sys.argv[2]))
+getattr(test_kill_purge, sys.argv[1])(Path(sys.argv[2]), *sys.argv[3:])
 """
 
 
-def _killed(folder: Path, rng: random.Random) -> dict[str, int]:
+def _killed(folder: Path, how: str, rng: random.Random) -> dict[str, int]:
     """Runs a child, kills it at a random moment; gives its last acknowledgements."""
-    child, stdout, stderr = started(_CHILD, "purge_forever", str(folder))
+    child, stdout, stderr = started(_CHILD, "purge_forever", str(folder), how)
     last = {}
     with child:
         for _ in range(rng.randint(3, 7)):
@@ -125,12 +135,12 @@ def _keys(folder: Path) -> list[int]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("seed", range(2))
-def test_a_process_killed_while_it_purges_leaves_what_lives(seed: int, tmp_path: Path) -> None:
-    rng = random.Random(seed)
+@pytest.mark.parametrize("how", ["purge", "retain"])
+def test_a_process_killed_while_it_purges_leaves_what_lives(how: str, tmp_path: Path) -> None:
+    rng = random.Random(how)
     saved = purged = 0
     for _ in range(4):
-        last = _killed(tmp_path, rng)
+        last = _killed(tmp_path, how, rng)
         saved, purged = last.get("saved", saved), last.get("purged", purged)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", KeysBehind)

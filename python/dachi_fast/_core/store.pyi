@@ -323,6 +323,23 @@ class Store:
     ) -> list[tuple[str, list[int], int, int, int]]:
         """Rows of name, dropped versions, bytes only they need, bytes freed now, documents."""
 
+    def retain(
+        self,
+        name: str | None,
+        types: Sequence[tuple[str, tuple[int, int, int | None]]],
+        others: tuple[int, int, int | None] | None,
+        justification: str,
+        dry_run: bool,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> tuple[list[tuple[str, str, int, int, int, int, int]], int, int, bool]:
+        """Purges what is too old, by memory type: hot, warm and purge in ns.
+
+        Gives name, memory type, hot, warm, cold, purged, kept of each; then as `purge` does.
+        """
+
+    def now_ns(self) -> int:
+        """Gives the time by the store's clock."""
+
     def compact(self, progress: Callable[[int, int], object] | None = None) -> None:
         """Calls `progress` with the bytes that were copied and those that there are."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from dachi_fast.adapt import AdaptModule  # noqa: TC001 - a field's annotation
 from dachi_fast.learning._learner import Learner  # noqa: TC001 - likewise
@@ -14,6 +14,7 @@ from dachi_fast.module import BaseModule, Param
 
 if TYPE_CHECKING:
     from dachi_fast.learning._decision import Experience
+    from dachi_fast.retention import Policies
 
 
 # By id of a living agent: how its life ends. No attribute of the agent, which may be copied.
@@ -28,6 +29,9 @@ class BaseAgent(NeuralLearningMixin, BaseModule):
     an end, and so is SIGTERM, which cancels the task and ends the process when all its agents have
     saved. (In a process that listens to SIGTERM itself, that is left to it.) Nothing is written
     where nothing has changed.
+
+    A class may say in `retention` how old what it remembers may become: what is older is purged
+    with the first save in the background, and then once a day.
 
     Args:
         agent_id: the name that it is saved under. Default: the name of its class. Agents that live
@@ -58,6 +62,8 @@ class BaseAgent(NeuralLearningMixin, BaseModule):
     agent_id: str = ""
     learner: AdaptModule[Learner] = Param(default_factory=LinUCB)  # type: ignore[arg-type]
     save_every_s: float = 60.0
+    # What it may remember; for classes to set.
+    retention: ClassVar[Policies | None] = None
 
     async def on_start(self) -> None:
         """Begins a life: goes on from what was saved, if anything was."""
@@ -84,7 +90,11 @@ class BaseAgent(NeuralLearningMixin, BaseModule):
             await self.on_start()
             store = self._store()
             saving = store.autosave(
-                self, self._name(), every_s=self.save_every_s, justification="periodic save"
+                self,
+                self._name(),
+                every_s=self.save_every_s,
+                justification="periodic save",
+                retention=self.retention,
             )
             # Whoever is cancelled while the last save is on its way still leaves it behind.
             stack.callback(store.flush)

@@ -59,6 +59,7 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Keys):
 
     acompact = off_loop(Upkeep.compact)
     aprune = off_loop(Upkeep.prune)
+    aretain = off_loop(Upkeep.retain)
 
     aupgrade = off_loop(Upgrades.upgrade)
 

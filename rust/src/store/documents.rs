@@ -236,17 +236,39 @@ pub fn each_entry(
     map: &Map,
     each: &mut dyn FnMut(Entry) -> Result<()>,
 ) -> Result<()> {
-    for collection in COLLECTIONS {
-        let mut range = Range::prefix(collection);
-        loop {
-            let page = map.range(nodes, &range, Order::Ascending, PAGE)?;
-            let Some(last) = page.last() else { break };
-            range.start.clone_from(&last.key);
-            range.start.push(0);
-            page.into_iter().try_for_each(&mut *each)?;
-        }
+    COLLECTIONS.iter().try_for_each(|collection| each_with(nodes, map, collection, each))
+}
+
+fn each_with(
+    nodes: &dyn Nodes,
+    map: &Map,
+    prefix: &[u8],
+    each: &mut dyn FnMut(Entry) -> Result<()>,
+) -> Result<()> {
+    let mut range = Range::prefix(prefix);
+    loop {
+        let page = map.range(nodes, &range, Order::Ascending, PAGE)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        range.start.clone_from(&last.key);
+        range.start.push(0);
+        page.into_iter().try_for_each(&mut *each)?;
     }
-    Ok(())
+}
+
+/// Calls `each` with the type, id and record of every document, by type and then as they were stored.
+pub fn each_document(
+    nodes: &dyn Nodes,
+    map: &Map,
+    each: &mut dyn FnMut(&str, DocumentId, Document) -> Result<()>,
+) -> Result<()> {
+    each_with(nodes, map, DOCUMENTS, &mut |entry| {
+        let id = id_of(&entry.key)?;
+        // Behind the collection's letter, and before a zero byte and the id.
+        let kind = entry.key.get(DOCUMENTS.len()..entry.key.len().saturating_sub(id.len() + 1));
+        let kind = std::str::from_utf8(kind.unwrap_or_default());
+        let kind = kind.map_err(|_| Error::new("malformed", "a memory type is not UTF-8"))?;
+        each(kind, id, Document::decode(&entry.value.whole(nodes)?)?)
+    })
 }
 
 /// Whether this is the key of a document.

@@ -26,6 +26,7 @@ mod queue;
 mod reads;
 mod records;
 mod reseal;
+mod retain;
 mod rewrap;
 mod rotate;
 mod save;
@@ -62,6 +63,7 @@ pub use purge::{Purged, Removal, Unwanted};
 pub use reads::AuditReads;
 pub use records::{RESERVED, Version};
 pub use reseal::Resealed;
+pub use retain::{Ages, Policy, Retained};
 pub use save::{Origin, Save};
 pub use stats::{Stats, Usage};
 pub use transaction::{At, Content, Found, Near, Search, Transaction};
@@ -113,7 +115,7 @@ pub struct Store {
     /// Saves that nobody waits for here.
     backlog: Arc<Backlog>,
     /// Held by who ends purges.
-    resealing: Mutex<()>,
+    resealing: reseal::Turns,
     /// Set when a sync failed: what is on disk is not known any more.
     failed: AtomicBool,
     /// Holds `store.lock` until dropped, or what stands for it.

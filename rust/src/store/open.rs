@@ -6,6 +6,7 @@ use super::compact::COPY_FILE;
 use super::head::Head;
 use super::queue::Queue;
 use super::reads::Unwritten;
+use super::reseal::Turns;
 use super::rotate::draw_due_ns;
 use super::sets::Sets;
 use super::view::View;
@@ -299,7 +300,7 @@ impl Store {
             },
             unwritten: Mutex::new(Unwritten::default()),
             backlog: Arc::new(Backlog::default()),
-            resealing: Mutex::default(),
+            resealing: Turns::default(),
             failed: AtomicBool::new(false),
             _lock: lock,
         };

@@ -12,7 +12,8 @@ use crate::keys;
 use crate::ledger;
 use crate::seal::{NodeId, Sealer, epoch_of, kind, with_scratch};
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, ThreadId};
 
 /// Bytes that one commit seals anew, roughly: others wait for it as long as for a save of that size.
 const BATCH_BYTES: usize = 4 << 20;
@@ -48,6 +49,44 @@ struct Work {
     entries: u64,
 }
 
+/// Whose turn it is to end purges, in this process.
+#[derive(Default)]
+pub struct Turns {
+    one: Mutex<()>,
+    led: Mutex<Option<ThreadId>>,
+}
+
+/// A turn, until it is dropped.
+struct Turn<'t> {
+    turns: &'t Turns,
+    _one: MutexGuard<'t, ()>,
+}
+
+impl Turns {
+    fn take(&self) -> Result<Turn<'_>> {
+        let (me, led) = (Some(thread::current().id()), || self.led.lock().map_err(broken));
+        if *led()? == me {
+            // It would wait for itself.
+            return Err(Error::new("store", "what is told of progress must not change the store"));
+        }
+        let turn = Turn { turns: self, _one: self.one.lock().map_err(broken)? };
+        *led()? = me;
+        Ok(turn)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut led) = self.turns.led.lock() {
+            *led = None;
+        }
+    }
+}
+
+fn broken<T>(_: T) -> Error {
+    Error::new("store", "an earlier purge died; reopen the store")
+}
+
 impl Work {
     fn size(&self) -> u64 {
         self.spaces.values().map(|space| space.ids.len() as u64).sum::<u64>() + self.entries
@@ -62,9 +101,8 @@ impl Store {
     /// Ends all purges: what lives in their namespaces is sealed anew, and the old keys are destroyed.
     /// Does nothing if there are none.
     pub fn finish_purges(&self, progress: Progress<'_>) -> Result<Resealed> {
-        let broken = |_| Error::new("store", "an earlier purge died; reopen the store");
         // Purges that wait here share what comes next.
-        let _turn = self.resealing.lock().map_err(broken)?;
+        let _turn = self.resealing.take()?;
         let mut resealed = Resealed::default();
         loop {
             let renewed = self.newest_keys()?.renewed();
