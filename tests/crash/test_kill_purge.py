@@ -150,8 +150,8 @@ def test_a_process_killed_while_it_purges_leaves_what_lives(how: str, tmp_path: 
             for _ in range(2):
                 numbers = sorted(version.number for version in store.history("agent"))
                 assert numbers[-1] in {saved, saved + 1}
-                # The next may have been purged, and not acknowledged.
-                assert numbers[0] <= purged + 5
+                # More may have been purged than was acknowledged.
+                assert purged < numbers[0] <= max(1, saved - 3)
                 assert numbers == list(range(numbers[0], numbers[-1] + 1))
                 for number in numbers:
                     state = store.load("agent", version=number).state_dict()
