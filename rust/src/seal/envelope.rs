@@ -187,7 +187,7 @@ impl Sealer {
             Error::new("wrong-context", what).with("epoch", u64::from(epoch))
         })?;
         // HKDF-SHA256-Extract (RFC 5869, section 2.2).
-        let prk = Zeroizing::new(hmac(&*epoch_key, &[&*generation.key]));
+        let prk = Zeroizing::new(hmac(&epoch_key, &[&*generation.key]));
         let prk = Arc::new(HmacKey::new(&prk));
         keys.prks.push((epoch, Arc::clone(&prk)));
         Ok(prk)
