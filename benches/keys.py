@@ -75,3 +75,18 @@ def bench_forget(benchmark: Any, tmp_path: Path) -> None:
         numbers = itertools.count()
         benchmark.pedantic(lambda: store.forget(str(next(numbers))), rounds=ROUNDS, warmup_rounds=1)
         assert store.names() == []
+
+
+def bench_purge(benchmark: Any, tmp_path: Path) -> None:
+    """Every round purges the oldest of some 50 versions of 1 MiB; the others are sealed anew."""
+    describe(benchmark, workload="purge 1 of 50 versions of 1 MiB, with sync", who="dachi_fast")
+    agent, rounds = Agent(), 5
+    with Store.open(tmp_path / "store", keys=KeyFile(tmp_path / "key"), limits=None) as store:
+        for number in range(50 + rounds):
+            agent.weights = np.random.default_rng(number).standard_normal(131_072)
+            store.save(agent, "agent")
+        oldest = itertools.count(1)
+        purged = benchmark.pedantic(
+            lambda: store.purge("agent", versions=[next(oldest)]), rounds=rounds
+        )
+        assert purged.resealed_bytes > 50 << 20

@@ -207,12 +207,52 @@ def test_forget_refuses_forks_until_told(place: Place) -> None:
     assert done.json["names"] == ["critic", "twin"]
 
 
+@pytest.mark.parametrize("name", ["policy.toml", "policy.json"])
+def test_retain_keeps_to_a_policy_file(place: Place, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    state, others = {"purge_days": 0}, {"hot_days": 1, "warm_days": 2, "purge_days": "never"}
+    if name.endswith("json"):
+        file.write_text(json.dumps({"state": state, "*": others}))
+    else:
+        file.write_text('[state]\npurge_days = 0\n["*"]\nwarm_days = 2\npurge_days = "never"\n')
+    done = place.run("retain", "--policy", str(file), "--dry-run", "--json")
+    row = {"name": "critic", "memory_type": "state", "hot": 0, "warm": 0, "cold": 0}
+    assert done.json == {**row, "purged": 2, "kept": 1}
+    assert place.run("retain", "--policy", str(file), "--yes", "--json").json == done.json
+    with place.open() as store:
+        assert [version.number for version in store.history("critic")] == [3]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("no toml", "holds no policy"),
+        ("state = 3", "holds no policy"),
+        ("[state]\nolder_than = 3", "unknown: older_than"),
+        ("[state]\npurge_days = 'soon'", "holds no policy"),
+        ("[state]\nhot_days = 9\npurge_days = 3", "ascend"),
+    ],
+)
+def test_a_policy_that_says_nothing_is_refused(
+    place: Place, tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(text)
+    for options in (["--policy", str(file)], ["--policy", str(file), "--type", "x"], []):
+        done = place.run("retain", *options, "--yes")
+        assert done.status == 2
+        assert done.out == ""
+    done = place.run("retain", "--policy", str(file), "--yes")
+    assert said in " ".join(done.err.replace("│", " ").split())
+
+
 # --- asking first ---------------------------------------------------------------------------------
 
 DESTRUCTIVE = [
     ("forget", "critic"),
     ("rewrap", "--to", "env:AGENTS_KEY"),
     ("prune", "--keep-last", "1", "--keep-daily", "0"),
+    ("retain", "--purge-days", "0"),
 ]
 
 
@@ -258,7 +298,7 @@ def _is_pruned(place: Place) -> bool:
 
 @pytest.mark.parametrize(
     ("arguments", "is_done"),
-    list(zip(DESTRUCTIVE, [_is_forgotten, _is_rewrapped, _is_pruned], strict=True)),
+    list(zip(DESTRUCTIVE, [_is_forgotten, _is_rewrapped, _is_pruned, _is_pruned], strict=True)),
 )
 def test_a_yes_at_the_terminal_will_do(
     place: Place,
@@ -438,6 +478,7 @@ JSON = {
     "tag": ("critic", "good"),
     "untag": ("critic", "good"),
     "prune": ("--keep-last", "1", "--keep-daily", "0", "--yes"),
+    "retain": ("--purge-days", "0", "--yes"),
     "compact": (),
     "rotate": (),
     "adopt": (),

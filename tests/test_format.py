@@ -155,5 +155,5 @@ def test_the_vectors_of_the_page_hold() -> None:
     section = page[page.index("## 16. Vectors") :]
     listed = dict(re.findall(r"^(.+) = ([0-9a-f]+)$", section, re.MULTILINE))
     assert listed == _vectors()
-    opener = Opener(b"\4" * 16, b"\5" * 16, {1: b"\1" * 32}, b"\2" * 32)
+    opener = Opener(b"\4" * 16, b"\5" * 16, {1: b"\1" * 32}, {0: b"\2" * 32})
     assert opener.open(CHUNK, b"\6" * 16, bytes.fromhex(listed["envelope"])) == b"abc"

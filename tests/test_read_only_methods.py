@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from dachi_fast import Attr, BaseModule, KeyFile, Shared, Store
+from dachi_fast import Attr, BaseModule, KeyFile, RetentionPolicy, Shared, Store
 from dachi_fast.errors import StoreReadOnly
 from tests.evolving import TYPE
 from tests.stores import files
@@ -83,6 +83,8 @@ def _writes(agent: Agent, beside: Path) -> dict[str, Call]:
         "forget": _call("agent"),
         "fork": _call("agent", "fork"),
         "prune": _call(),
+        "purge": _call("agent"),
+        "retain": _call(RetentionPolicy()),
         "rewrap": _call(KeyFile(beside / "new key")),
         "rollback": _call("agent", to=1, into=agent),
         "rotate_now": _call(),

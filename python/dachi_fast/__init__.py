@@ -75,6 +75,9 @@ if _typing.TYPE_CHECKING:
     from dachi_fast.migrate import migration as migration
     from dachi_fast.opaque import Opaque as Opaque
     from dachi_fast.param_set import ParamSet as ParamSet
+    from dachi_fast.retention import Retained as Retained
+    from dachi_fast.retention import RetentionPolicy as RetentionPolicy
+    from dachi_fast.retention import RetentionReport as RetentionReport
     from dachi_fast.spec import SpecLimits as SpecLimits
     from dachi_fast.spec import dry_run as dry_run
     from dachi_fast.spec import json_schema as json_schema
@@ -89,6 +92,7 @@ if _typing.TYPE_CHECKING:
     from dachi_fast.store import NameStats as NameStats
     from dachi_fast.store import Pending as Pending
     from dachi_fast.store import Pruned as Pruned
+    from dachi_fast.store import Purged as Purged
     from dachi_fast.store import Report as Report
     from dachi_fast.store import Stats as Stats
     from dachi_fast.store import Store as Store
@@ -137,7 +141,11 @@ _LATE = {
     "Passphrase": "keys",
     "Pending": "store",
     "Pruned": "store",
+    "Purged": "store",
     "Report": "store",
+    "Retained": "retention",
+    "RetentionPolicy": "retention",
+    "RetentionReport": "retention",
     "SignedCheckpoint": "ledger",
     "SpecLimits": "spec",
     "StaticEmbedder": "embed",

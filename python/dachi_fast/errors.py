@@ -284,6 +284,7 @@ _BY_CODE: dict[str, type[DachiError]] = {
     "unknown-entry": UnknownEntry,
     "name": StoreError,
     "has-forks": StoreError,
+    "version-kept": StoreError,
     "name-taken": AlreadyExists,
     "tag-taken": AlreadyExists,
     "archive": ArchiveError,

@@ -268,6 +268,21 @@ def test_pruning_works_on_a_full_disk_and_makes_room(disk: Path) -> None:
         assert store.verify().versions == 6
 
 
+def test_purging_works_on_a_full_disk(disk: Path) -> None:
+    with _open_beside(disk) as store:
+        _full(disk, store)
+        latest = store.history("one", limit=1)[0].number
+        purged = store.purge("one", versions=range(1, latest - 4))
+        assert purged.resealed > 0
+        kept = [version.number for version in store.history("one")]
+        assert kept == list(range(latest, latest - 5, -1))
+        assert store.load("one").step == latest
+        store.purge("agent")
+        assert [entry.operation for entry in store.ledger(limit=1)] == ["destroy"]
+        store.verify()
+    _open_beside(disk).close()
+
+
 def test_what_was_set_aside_for_clearing_a_full_disk_is_not_used_up_by_saves(disk: Path) -> None:
     with _open_beside(disk) as store:
         aside = (store.path / "ballast").stat()

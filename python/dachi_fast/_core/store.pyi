@@ -1,7 +1,7 @@
 """An open store."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
@@ -408,6 +408,23 @@ class Store:
     ) -> list[tuple[str, list[int], int, int, int]]:
         """Rows of name, dropped versions, bytes only they need, bytes freed now, documents."""
 
+    def retain(
+        self,
+        name: str | None,
+        types: Sequence[tuple[str, tuple[int, int, int | None]]],
+        others: tuple[int, int, int | None] | None,
+        justification: str,
+        dry_run: bool,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> tuple[list[tuple[str, str, int, int, int, int, int]], int, int, bool]:
+        """Purges what is too old, by memory type: hot, warm and purge in ns.
+
+        Gives name, memory type, hot, warm, cold, purged, kept of each; then as `purge` does.
+        """
+
+    def now_ns(self) -> int:
+        """Gives the time by the store's clock."""
+
     def compact(self, progress: Callable[[int, int], object] | None = None) -> None:
         """Calls `progress` with the bytes that were copied and those that there are."""
 
@@ -445,6 +462,18 @@ class Store:
 
     def rotate(self, justification: str) -> None: ...
     def rewrap(self, provider: KeyProvider, purpose: bytes, justification: str) -> None: ...
+    def purge(
+        self,
+        removals: Sequence[tuple[str, Sequence[int], Sequence[tuple[str, bytes, int | None]]]],
+        justification: str,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> tuple[list[tuple[str, list[int], dict[str, int]]], int, int, bool]:
+        """Destroys versions and documents: (memory type, id, when written last or None for any).
+
+        Gives names, versions and counts of documents by memory type; then how many records were
+        sealed anew, their bytes, and whether the provider replaced its key.
+        """
+
     def forget(self, name: str, with_forks: bool, justification: str) -> tuple[list[str], bool]:
         """Gives the names that were forgotten, and whether the provider replaced its key."""
 

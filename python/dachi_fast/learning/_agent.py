@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from dachi_fast.adapt import AdaptModule  # noqa: TC001 - a field's annotation
 from dachi_fast.learning._learner import Learner  # noqa: TC001 - likewise
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dachi_fast.learning._decision import Experience
     from dachi_fast.store._autosave import Autosave
     from dachi_fast.store._queue import BaseVersion, Done
+    from dachi_fast.retention import Policies
 
 
 # By id of a living agent: how its life ends. No attribute of the agent, which may be copied.
@@ -52,6 +53,9 @@ class BaseAgent(NeuralLearningMixin, BaseModule):
     saved. (In a process that listens to SIGTERM itself, that is left to it.) Nothing is written
     where nothing has changed.
 
+    A class may say in `retention` how old what it remembers may become: what is older is purged
+    with the first save in the background, and then once a day.
+
     Args:
         agent_id: the name that it is saved under. Default: the name of its class. Agents that live
             at the same time need ids of their own.
@@ -81,6 +85,8 @@ class BaseAgent(NeuralLearningMixin, BaseModule):
     agent_id: str = ""
     learner: AdaptModule[Learner] = Param(default_factory=LinUCB)  # type: ignore[arg-type]
     save_every_s: float = 60.0
+    # What it may remember; for classes to set.
+    retention: ClassVar[Policies | None] = None
 
     @property
     def sync(self) -> SyncAgent:
@@ -104,16 +110,18 @@ class BaseAgent(NeuralLearningMixin, BaseModule):
 
     def _autosave(self) -> Autosave:
         """Gives a block that saves now and then while it runs."""
-        from dachi_fast.store._autosave import Autosave, Timer
+        from dachi_fast.store._autosave import Autosave, Retention, Timer
 
+        policy, name = self.retention, self._name()
         return Autosave(
             _Saver(self),
             self,
-            self._name(),
+            name,
             every_s=self.save_every_s,
             justification="periodic save",
             on_error=None,
             timer=Timer(),
+            retention=None if policy is None else Retention(self._store(), policy, name),
         )
 
     async def __aenter__(self) -> Self:

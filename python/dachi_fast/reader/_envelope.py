@@ -46,16 +46,20 @@ class Opener:
         store: id of the store.
         namespace: id of the namespace; `NOBODY` for the store's own.
         epochs: number of an epoch -> its key.
-        key: the namespace's key, or the store's.
+        keys: the namespace's keys, or the store's, each by the first epoch that it is for.
     """
 
     def __init__(
-        self, store: bytes, namespace: bytes, epochs: Mapping[int, bytes], key: bytes
+        self, store: bytes, namespace: bytes, epochs: Mapping[int, bytes], keys: Mapping[int, bytes]
     ) -> None:
         self.namespace = namespace
         self._store = store
-        # HKDF-Extract (RFC 5869, section 2.2).
-        self._prks = {number: _mac(epoch, key) for number, epoch in epochs.items()}
+        self._prks = {}
+        for number, epoch in epochs.items():
+            since = max((first for first in keys if first <= number), default=None)
+            if since is not None:  # else the key was destroyed by a purge
+                # HKDF-Extract (RFC 5869, section 2.2).
+                self._prks[number] = _mac(epoch, keys[since])
 
     def open(self, kind: int, node_id: bytes, sealed: bytes) -> bytes:
         """Gives the content of an envelope that must be of this kind and lie under this id.
@@ -81,7 +85,7 @@ class Opener:
         epoch = take.u32()
         prk = self._prks.get(epoch)
         if prk is None:
-            what = "an envelope of an epoch that this store has no key of"
+            what = "an envelope of an epoch that there is no key of"
             raise WrongContext("wrong-context", what, epoch=epoch)
         salt = take.raw(_SALT_BYTES)
         info = salt + bytes([kind])

@@ -32,7 +32,7 @@ class Keyring:
         store_key: of the store's own records.
         signing_seed: Ed25519, of the ledger's checkpoints.
         epochs: number -> key.
-        namespaces: id -> key.
+        namespaces: id -> keys, by the first epoch that each is for.
         created: whether the store's first commit is on disk.
     """
 
@@ -42,12 +42,12 @@ class Keyring:
     store_key: bytes
     signing_seed: bytes
     epochs: dict[int, bytes]
-    namespaces: dict[bytes, bytes]
+    namespaces: dict[bytes, dict[int, bytes]]
     created: bool
 
     def store_opener(self) -> Opener:
         """Gives what opens the store's own records."""
-        return Opener(self.store, NOBODY, self.epochs, self.store_key)
+        return Opener(self.store, NOBODY, self.epochs, {0: self.store_key})
 
     def opener(self, namespace: bytes) -> Opener:
         """Gives what opens a namespace's records.
@@ -55,10 +55,10 @@ class Keyring:
         Raises:
             KeyringError: its key was destroyed: it was forgotten.
         """
-        key = self.namespaces.get(namespace)
-        if key is None:
+        keys = self.namespaces.get(namespace)
+        if keys is None:
             raise KeyringError("keyring", "the key of this namespace is gone: it was forgotten")
-        return Opener(self.store, namespace, self.epochs, key)
+        return Opener(self.store, namespace, self.epochs, keys)
 
 
 def unlocked(path: Path, key: Key) -> Keyring:
@@ -72,13 +72,13 @@ def unlocked(path: Path, key: Key) -> Keyring:
     wrapped = take.sized()
     root = key.unwrap(wrapped, b"dachi_fast root key of store " + store.hex().encode())
     place = generation.to_bytes(8, "big") + bytes(8)
-    body = Take(Opener(store, NOBODY, {0: _SALT}, root).open(KEY_FILE, place, take.rest))
+    body = Take(Opener(store, NOBODY, {0: _SALT}, {0: root}).open(KEY_FILE, place, take.rest))
     store_key, signing_seed = body.raw(32), body.raw(32)
     epochs = {body.u32(): body.raw(32) for _ in range(body.count())}
-    namespaces = {}
+    namespaces: dict[bytes, dict[int, bytes]] = {}
     for _ in range(body.count()):
-        namespace, _generation = body.raw(16), body.u32()
-        namespaces[namespace] = body.raw(32)
+        namespace, since = body.raw(16), body.u32()
+        namespaces.setdefault(namespace, {})[since] = body.raw(32)
     created = body.flag()
     body.done()
     digest = blake3(data).digest()

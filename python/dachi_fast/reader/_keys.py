@@ -109,7 +109,7 @@ class Passphrase:
 
 
 def _unwrapped(key: bytes, wrapped: bytes, context: bytes) -> bytes:
-    opener = Opener(blake3(context).digest()[:16], NOBODY, {0: _SALT}, key)
+    opener = Opener(blake3(context).digest()[:16], NOBODY, {0: _SALT}, {0: key})
     try:
         root = opener.open(WRAPPED, bytes(16), wrapped)
     except DachiError as error:

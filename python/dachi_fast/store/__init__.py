@@ -8,6 +8,7 @@ from dachi_fast.store._records import Change as Change
 from dachi_fast.store._records import Forgotten as Forgotten
 from dachi_fast.store._records import LedgerEntry as LedgerEntry
 from dachi_fast.store._records import Pruned as Pruned
+from dachi_fast.store._records import Purged as Purged
 from dachi_fast.store._records import Report as Report
 from dachi_fast.store._records import Version as Version
 from dachi_fast.store._stats import NameStats as NameStats

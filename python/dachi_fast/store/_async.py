@@ -60,6 +60,7 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Backups, Keys):
 
     acompact = off_loop(Upkeep.compact)
     aprune = off_loop(Upkeep.prune)
+    aretain = off_loop(Upkeep.retain)
 
     aupgrade = off_loop(Upgrades.upgrade)
 
@@ -74,6 +75,7 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Backups, Keys):
     aprove_consistency = off_loop(Ledger.prove_consistency)
 
     aforget = off_loop(Keys.forget)
+    apurge = off_loop(Keys.purge)
     arewrap = off_loop(Keys.rewrap)
     arotate_now = off_loop(Keys.rotate_now)
 

@@ -6,17 +6,23 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
+from dachi_fast.store._off_loop import run
 from dachi_fast.store._queue import Queued, settle
 from dachi_fast.store._records import Row, Version, version_of
+from dachi_fast.store._upkeep import Upkeep
 
 if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import Future
 
     from dachi_fast.module import BaseModule
+    from dachi_fast.retention import Policies
     from dachi_fast.store._queue import BaseVersion, Done
+
+# From one retention to the next, by the store's clock: ages are counted in days.
+_DAY_NS: Final = 86_400 * 10**9
 
 
 class Saver(Protocol):
@@ -56,6 +62,26 @@ class Timer:
             return False
 
 
+class Retention:
+    """What an agent may remember, seen to once a day."""
+
+    def __init__(self, store: Upkeep, policy: Policies, name: str) -> None:
+        self._store = store
+        self._policy = policy
+        self._name = name
+        self._last_ns: int | None = None
+
+    def is_due(self) -> bool:
+        """Whether a day has passed; also after the clock went backwards."""
+        last_ns, now_ns = self._last_ns, self._store._core.now_ns()
+        return last_ns is None or not last_ns <= now_ns < last_ns + _DAY_NS
+
+    def retain(self) -> None:
+        """Purges what is too old; what fails is tried again when it is due next."""
+        self._last_ns = self._store._core.now_ns()
+        self._store.retain(self._policy, name=self._name)
+
+
 class Autosave:
     """Saves an agent now and then while a block runs; made by `Store.autosave`."""
 
@@ -69,6 +95,7 @@ class Autosave:
         justification: str,
         on_error: Callable[[Exception], object] | None,
         timer: Timer,
+        retention: Retention | None = None,
     ) -> None:
         if not 0 < every_s <= threading.TIMEOUT_MAX:
             most = f"at most {threading.TIMEOUT_MAX:.0f}"
@@ -80,6 +107,7 @@ class Autosave:
         self._justification = justification
         self._on_error = on_error
         self._timer = timer
+        self._retention = retention
         self._changing = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -133,6 +161,8 @@ class Autosave:
         while not self._timer.wait(self._stop, self._left_s(start_s)):
             try:
                 self._save(self._justification)
+                if self._retention is not None and self._retention.is_due():
+                    self._retention.retain()
             except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
                 self._failed(error)
 
@@ -174,6 +204,8 @@ class Autosave:
         while not await self._timer.await_(stop, self._left_s(start_s)):
             try:
                 await self._asave(self._justification)
+                if self._retention is not None and self._retention.is_due():
+                    await run(self._retention.retain)
             except Exception as error:  # noqa: BLE001 - whatever it is, the owner hears of it
                 self._failed(error)
 
@@ -241,7 +273,7 @@ class Autosave:
             raise ExceptionGroup(f"the autosave of {self._name!r} failed", errors)
 
 
-class Autosaves(Queued):
+class Autosaves(Queued, Upkeep):
     """Agents saved in the background."""
 
     def autosave(
@@ -252,6 +284,7 @@ class Autosaves(Queued):
         every_s: float = 60.0,
         justification: str = "autosave",
         on_error: Callable[[Exception], object] | None = None,
+        retention: Policies | None = None,
         timer: Timer | None = None,
     ) -> Autosave:
         """Gives a block, for `with` or `async with`, that saves an agent while it runs.
@@ -270,6 +303,9 @@ class Autosaves(Queued):
                 the task (`async with`) that saved. Such a save is tried again when the next one is
                 due; entering and leaving the block raise what their own saves raise. What it
                 raises itself stops no save, and leaving the block raises the first such error.
+            retention: what of the name is too old, and is purged behind a save in the background:
+                the first one, and then once a day by the store's clock (`Store.retain`). What it
+                raises goes to `on_error`, too, and it is tried again a day later.
             timer: says when a save is due; for tests.
 
         Returns:
@@ -302,4 +338,5 @@ class Autosaves(Queued):
             justification=justification,
             on_error=on_error,
             timer=Timer() if timer is None else timer,
+            retention=None if retention is None else Retention(self, retention, name),
         )

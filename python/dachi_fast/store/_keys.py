@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from dachi_fast.errors import KeyringError
-from dachi_fast.store._handle import Handle, check_text
-from dachi_fast.store._records import Forgotten
+from dachi_fast.errors import KeyringError, UnknownName
+from dachi_fast.store._handle import Handle, check_text, known
+from dachi_fast.store._records import Forgotten, Purged
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from dachi_fast.types import KeyProvider
 
 
@@ -132,7 +134,91 @@ class Keys(Handle):
         self._untrack(names)
         return Forgotten(tuple(names), key_replaced=replaced)
 
+    def purge(
+        self,
+        name: str,
+        *,
+        versions: Iterable[int] = (),
+        documents: Iterable[tuple[str, str]] = (),
+        justification: str = "",
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Purged:
+        """Destroys single versions and documents of a name, with the key they were sealed under.
+
+        They cannot be read any more, in this file and in every copy of it, with the keys of now.
+        The same goes for all that was deleted, updated or pruned before under this name: without
+        versions and documents, `purge` destroys just that. What lives is sealed anew under a new
+        key, and stays as it is; what other versions hold, too, lives.
+
+        Others read and save meanwhile. A load or transaction that began before, and reads what was
+        purged or where it was listed, raises `SnapshotExpired`. A process that dies leaves the rest
+        to the next `purge`, `prune` or `compact`, of whatever name; until then, opening the store
+        warns. Purges that come while another one works share what is done after it.
+
+        Args:
+            name: the name.
+            versions: numbers. Those that were pruned before are destroyed, too, and not counted.
+            documents: memory types and ids. Those that were deleted before likewise.
+            justification: why; in the ledger, where it stays readable.
+            progress: called with the number of records that are done and of all; from 0 again when
+                something else changed keys meanwhile. It must not change the store. Ctrl-C ends the
+                work, and so does what it raises: the next `purge` goes on from there.
+
+        Returns:
+            What was destroyed, and what that took.
+
+        Raises:
+            UnknownName: nothing was saved under the name, it never had such a version, or an id is
+                none; nothing was changed.
+            StoreError: a version is the newest, or tagged (``version-kept``); nothing was changed.
+            KeyringError: the provider fails. What was to be purged is deleted, and its key is
+                destroyed by the next purge.
+            IntegrityError: what lies on disk is not what was saved there.
+            StoreFull: there is no room; the same.
+            StoreClosed: the store was closed.
+
+        Complexity:
+            Reads and writes all that lives under the name and its forks once, and reads the ledger.
+
+        Example:
+            >>> from dachi_fast import Attr, BaseModule, KeyFile, Store
+            >>> class Notes(BaseModule):
+            ...     text: str = Attr(default="")
+            >>> notes = Notes()
+            >>> with Store.open("purge.store", keys=KeyFile("purge.key")) as store:
+            ...     for notes.text in ("a secret", "nothing special"):
+            ...         _ = store.save(notes, "notes")
+            ...     purged = store.purge("notes", versions=[1], justification="request 4711")
+            ...     [version.number for version in store.history("notes")]
+            [2]
+            >>> purged.versions, purged.key_replaced
+            ((1,), True)
+        """
+        check_text(name, justification)
+        numbers = sorted({int(known(version, name)) for version in versions})
+        unwanted = [(kind, document_key(name, id_), None) for kind, id_ in documents]
+        removals = [(name, numbers, unwanted)]
+        rows, nodes, size_bytes, replaced = self._core.purge(removals, justification, progress)
+        [(_, there, counts)] = rows
+        return Purged(name, tuple(there), counts, nodes, size_bytes, replaced)
+
     def _untrack(self, names: list[str]) -> None:
         for _, held in self._bases.values():
             for name in names:
                 held.pop(name, None)
+
+
+def document_key(name: str, document_id: str) -> bytes:
+    """Gives a document's id as the core knows it.
+
+    Raises:
+        UnknownName: it is none.
+    """
+    try:
+        key = bytes.fromhex(document_id)
+    except (TypeError, ValueError):
+        key = b""
+    if len(key) == 16 and key.hex() == document_id:
+        return key
+    what = f"{name!r} has no document {document_id!r}"
+    raise UnknownName("unknown-document", what, name=name)

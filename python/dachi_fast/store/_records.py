@@ -114,6 +114,28 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Purged:
+    """What `Store.purge` destroyed.
+
+    Attributes:
+        name: the name.
+        versions: numbers of the versions that were there, ascending.
+        documents: how many of the documents were there, by memory type.
+        resealed: how many records were sealed anew, because they live on.
+        resealed_bytes: their size, encrypted.
+        key_replaced: whether the provider destroyed its old key, too. If not, who has that key, and
+            copies of ``data.mdb`` and ``keys.sealed`` from before, can read what was purged.
+    """
+
+    name: str
+    versions: tuple[int, ...]
+    documents: dict[str, int]
+    resealed: int
+    resealed_bytes: int
+    key_replaced: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """What `Store.forget` destroyed.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import overload
 
+from dachi_fast.retention import Policies, Retained, RetentionReport, policy_rows
 from dachi_fast.store._handle import Handle, check_text
 from dachi_fast.store._records import Pruned
 from dachi_fast.store._stats import NameStats, Stats, name_stats_of, stats_of
@@ -56,6 +57,78 @@ class Upkeep(Handle):
             check_text(name)
         rows = self._core.prune(name, dry_run=dry_run)
         return [Pruned(row[0], tuple(row[1]), *row[2:]) for row in rows]
+
+    def retain(
+        self,
+        policy: Policies,
+        *,
+        name: str | None = None,
+        dry_run: bool = False,
+        justification: str = "retention",
+        progress: Callable[[int, int], object] | None = None,
+    ) -> RetentionReport:
+        """Purges what is older than a policy allows, and says how much is how old.
+
+        Versions and documents that are too old are destroyed as by `purge`, all in one go, with
+        what was deleted before under the names that lose something. Others read and save
+        meanwhile, and what `purge` says of them holds here. Retention that was cut short is ended
+        by the next, which decides anew what is too old by then.
+
+        Args:
+            policy: one for everything, or a mapping from memory types to policies, where ``"*"``
+                is for all others; a type without one is left alone. The versions of agents are
+                the type ``"state"``, those of Shared values ``"shared"``.
+            name: of this name only; None for all.
+            dry_run: only say what would be purged; a store that is only read does, too.
+            justification: why, for the ledger.
+            progress: as for `purge`.
+
+        Returns:
+            What each name has of each memory type, by age, and what was purged.
+
+        Raises:
+            UnknownName: nothing was saved under the name.
+            StoreReadOnly: the store was opened to be read only, and it is no dry run.
+            StoreError: somebody tagged meanwhile what was to be purged (``version-kept``).
+            KeyringError: the key provider fails; the next `retain` goes on.
+            IntegrityError: what lies on disk is not what was saved.
+            SnapshotExpired: it took longer than ten minutes, or something was purged meanwhile.
+            StoreFull: there is no room; the next `retain` goes on.
+            StoreClosed: the store was closed.
+
+        Complexity:
+            Reads all documents and records of versions; where something is purged, as `purge`.
+
+        Example:
+            >>> from datetime import timedelta
+            >>> from dachi_fast import Attr, BaseModule, KeyFile, RetentionPolicy, Store
+            >>> class Tally(BaseModule):
+            ...     count: int = Attr(default=0)
+            >>> tally = Tally()
+            >>> day = [1_800_000_000 * 10**9]
+            >>> store = Store.open(
+            ...     "retain.store", keys=KeyFile("retain.key"), clock=lambda: day[0]
+            ... )
+            >>> for tally.count in range(3):
+            ...     _ = store.save(tally, "tally")
+            ...     day[0] += 40 * 86_400 * 10**9
+            >>> policy = RetentionPolicy(purge=timedelta(days=100))
+            >>> store.retain(policy, dry_run=True).purged
+            1
+            >>> store.retain(policy).rows[0].purged
+            1
+            >>> [version.number for version in store.history("tally")]
+            [3, 2]
+            >>> store.close()
+        """
+        check_text(justification, *([] if name is None else [name]))
+        types, others = policy_rows(policy)
+        check_text(*(kind for kind, _ in types))
+        rows, nodes, size_bytes, replaced = self._core.retain(
+            name, types, others, justification, dry_run, progress
+        )
+        found = tuple(Retained(*row) for row in rows)
+        return RetentionReport(found, nodes, size_bytes, replaced)
 
     @overload
     def stats(self) -> Stats: ...

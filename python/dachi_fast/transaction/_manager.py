@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from dachi_fast.errors import Conflict, TransactionError
+from dachi_fast.errors import Conflict, SnapshotExpired, TransactionError
 from dachi_fast.store._off_loop import run
 from dachi_fast.transaction._lmdb import LmdbMemoryProvider
 from dachi_fast.transaction._transaction import SyncTransaction, Transaction
@@ -88,6 +88,8 @@ class TransactionManager:
     ) -> T:
         """Runs a function in a transaction, again from its beginning after each `Conflict`.
 
+        After `SnapshotExpired` likewise: something was purged or forgotten meanwhile.
+
         Args:
             work: gets the transaction. What it does elsewhere is done in each attempt.
             attempts: how many at most, from 1 on.
@@ -96,14 +98,14 @@ class TransactionManager:
             What `work` gave in the transaction that was committed.
 
         Raises:
-            Conflict: so did the last attempt.
+            Conflict: so did the last attempt; or `SnapshotExpired`.
             ValueError: no attempt is to be made.
         """
         for left in _countdown(attempts):
             try:
                 async with self as held:
                     return await work(held)
-            except Conflict:
+            except (Conflict, SnapshotExpired):
                 if not left:
                     raise
         raise AssertionError
@@ -152,7 +154,7 @@ class SyncTransactions:
             try:
                 with self as held:
                     return work(held)
-            except Conflict:
+            except (Conflict, SnapshotExpired):
                 if not left:
                     raise
         raise AssertionError

@@ -3,9 +3,10 @@
 //! Layout: `dachi_fast keys\n` (16 bytes), format u32, store id (16), generation u64, wrapped root
 //! (varint length, bytes; opaque, the provider's), then to the end an envelope of kind
 //! `KEY_FILE` with a key commitment. Its body: store key (32), seed of the ledger's signing key
-//! (32), varint count of epochs, each u32 and key; varint count of namespaces, each id (16), u32
-//! generation and key; one byte: 1 once the store's first commit is on disk. Namespaces that no
-//! record of the store names are spares.
+//! (32), varint count of epochs, each u32 and key; varint count of keys of namespaces, each id (16),
+//! u32 of the first epoch that it is for, and key, ascending; one byte: 1 once the store's first
+//! commit is on disk. Namespaces that no record of the store names are spares; one with several keys
+//! is being purged.
 //!
 //! It is replaced whole: written beside, synced, renamed, folder synced. A key is in this file on
 //! disk before the first commit that uses it.
@@ -13,10 +14,10 @@
 use super::Key;
 use crate::error::{Error, Result};
 use crate::seal::{
-    Committed, Context, Epoch, Epochs, NodeId, Place, Scratch, Sealer, StoreId, kind, random,
+    Committed, Context, Epoch, Epochs, Generation, Generations, NodeId, Place, Scratch, Sealer,
+    StoreId, kind, random,
 };
 use crate::wire::{Put, Take};
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,15 +32,6 @@ pub const SPARES: usize = 256;
 const FORMAT: u32 = 1;
 const MAGIC: &[u8; 16] = b"dachi_fast keys\n";
 const SALT: &[u8; 32] = b"dachi_fast keys under their root";
-
-/// A namespace's key: destroying it forgets the namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Namespace {
-    /// Rises when single entries are purged.
-    pub generation: u32,
-    /// The key.
-    pub key: Key,
-}
 
 /// What is readable of the file without the root key.
 #[derive(Debug, Clone)]
@@ -71,7 +63,7 @@ pub struct Keyring {
     pub signing_seed: Key,
     epochs: Arc<Epochs>,
     /// By id, which is random and all that the store calls a namespace by.
-    namespaces: BTreeMap<[u8; 16], Namespace>,
+    namespaces: Arc<Generations>,
     root: Key,
     wrapped_root: Vec<u8>,
 }
@@ -87,6 +79,10 @@ pub struct Change {
     pub spares: usize,
     /// Namespaces whose keys are destroyed.
     pub forgotten: Vec<[u8; 16]>,
+    /// Namespaces that get a further key, for the newest epoch and all later ones.
+    pub renewed: Vec<[u8; 16]>,
+    /// Namespaces with an epoch: the keys that only earlier ones need are destroyed.
+    pub outlived: Vec<([u8; 16], u32)>,
     /// A root key in the old one's place, with what the provider made of it.
     pub root: Option<(Key, Vec<u8>)>,
 }
@@ -178,13 +174,16 @@ impl Locked {
             let (number, key) = (take.u32()?, zeroize::Zeroizing::new(take.array()?));
             epochs.push(Epoch { number, key });
         }
-        let mut namespaces = BTreeMap::new();
+        let mut namespaces = Generations::new();
         for _ in 0..take.count()? {
-            let (id, generation) = (take.array()?, take.u32()?);
-            namespaces.insert(id, Namespace { generation, key: Key::new(take.array()?) });
+            let generations = namespaces.entry(take.array()?).or_default();
+            let (since, key) = (take.u32()?, zeroize::Zeroizing::new(take.array()?));
+            generations.push(Generation { since, key });
         }
         let created = take.flag()?;
         take.done()?;
+        let (published, namespaces) = (Epochs::new(Vec::new()), Arc::new(namespaces));
+        published.publish(epochs, Arc::clone(&namespaces));
         Ok(Keyring {
             store: self.store,
             generation: self.generation,
@@ -192,7 +191,7 @@ impl Locked {
             store_key,
             created,
             signing_seed,
-            epochs: Arc::new(Epochs::new(epochs)),
+            epochs: Arc::new(published),
             namespaces,
             root,
             wrapped_root: self.wrapped_root,
@@ -222,15 +221,24 @@ impl Keyring {
             created: false,
             signing_seed: Key::random()?,
             epochs: Arc::new(Epochs::new(vec![first])),
-            namespaces: BTreeMap::new(),
+            namespaces: Arc::default(),
             root,
             wrapped_root,
         })
     }
 
-    /// All namespaces, spares included, by id.
-    pub fn namespaces(&self) -> &BTreeMap<[u8; 16], Namespace> {
+    /// The keys of all namespaces, spares included, by id.
+    pub fn namespaces(&self) -> &Generations {
         &self.namespaces
+    }
+
+    /// Namespaces that have keys which are to be destroyed, with the first epoch of the newest one.
+    pub fn renewed(&self) -> Vec<([u8; 16], u32)> {
+        let newest = |generations: &Vec<Generation>| match generations.as_slice() {
+            [_, .., newest] => Some(newest.since),
+            _ => None,
+        };
+        self.namespaces.iter().filter_map(|(id, all)| Some((*id, newest(all)?))).collect()
     }
 
     /// The root key as the provider wrapped it.
@@ -246,11 +254,12 @@ impl Keyring {
 
     /// Seals a namespace's nodes; `keyring` when its key was destroyed.
     pub fn sealer(&self, namespace: &[u8; 16]) -> Result<Sealer> {
-        let found = self.namespaces.get(namespace).ok_or_else(|| {
+        let found = self.namespaces.get(namespace).and_then(|generations| generations.last());
+        let found = found.ok_or_else(|| {
             Error::new("keyring", "the key of this namespace is gone: it was forgotten")
         })?;
         let context = Context { store: self.store, namespace: *namespace };
-        Ok(Sealer::new(context, Arc::clone(&self.epochs), found.key.bytes()))
+        Ok(Sealer::new(context, Arc::clone(&self.epochs), &found.key))
     }
 
     /// Writes the next generation of the file; returned means on disk, and only then are new keys
@@ -261,17 +270,14 @@ impl Keyring {
         if change.new_epoch {
             epochs.push(Epoch { number: self.epochs.newest() + 1, key: random()?.into() });
         }
-        let mut namespaces = self.namespaces.clone();
-        namespaces.retain(|id, _| !change.forgotten.contains(id));
-        for _ in 0..change.spares {
-            namespaces.insert(random()?, Namespace { generation: 1, key: Key::random()? });
-        }
+        let newest = epochs.last().map_or(0, |epoch| epoch.number);
+        let namespaces = self.changed(&change, newest)?;
         let (root, wrapped_root) =
             change.root.unwrap_or_else(|| (self.root.clone(), self.wrapped_root.clone()));
         let written = Keyring {
             generation,
-            epochs: Arc::new(Epochs::new(epochs.clone())),
-            namespaces,
+            epochs: Arc::new(Epochs::new(epochs)),
+            namespaces: Arc::new(namespaces),
             root,
             wrapped_root,
             store_key: self.store_key.clone(),
@@ -283,6 +289,26 @@ impl Keyring {
         write(folder, &bytes)?;
         self.take_over(Keyring { hash: *blake3::hash(&bytes).as_bytes(), ..written });
         Ok(())
+    }
+
+    /// The keys of namespaces behind a change; `newest` is the number of the newest epoch then.
+    fn changed(&self, change: &Change, newest: u32) -> Result<Generations> {
+        let mut namespaces = Generations::clone(&self.namespaces);
+        namespaces.retain(|id, _| !change.forgotten.contains(id));
+        for id in &change.renewed {
+            let generations = namespaces.entry(*id).or_default();
+            generations.push(Generation { since: newest, key: random()?.into() });
+        }
+        for (id, epoch) in &change.outlived {
+            let generations = namespaces.entry(*id).or_default();
+            let earlier =
+                generations.iter().filter(|generation| generation.since <= *epoch).count();
+            generations.drain(..earlier.saturating_sub(1));
+        }
+        for _ in 0..change.spares {
+            namespaces.insert(random()?, vec![Generation { since: 1, key: random()?.into() }]);
+        }
+        Ok(namespaces)
     }
 
     /// Takes over what another process wrote since; `unwrap` is asked when the root key changed.
@@ -330,7 +356,7 @@ impl Keyring {
 
     /// Becomes `other`, whose epochs all sealers then follow.
     fn take_over(&mut self, other: Keyring) {
-        self.epochs.publish(other.epochs.all());
+        self.epochs.publish(other.epochs.all(), Arc::clone(&other.namespaces));
         *self = Keyring { epochs: Arc::clone(&self.epochs), ..other };
     }
 
@@ -345,11 +371,13 @@ impl Keyring {
             body.put_u32(epoch.number);
             body.extend_from_slice(&*epoch.key);
         }
-        body.put_varint(self.namespaces.len() as u64);
-        for (id, namespace) in &self.namespaces {
-            body.extend_from_slice(id);
-            body.put_u32(namespace.generation);
-            body.extend_from_slice(namespace.key.bytes());
+        body.put_varint(self.namespaces.values().map(Vec::len).sum::<usize>() as u64);
+        for (id, generations) in &*self.namespaces {
+            for generation in generations {
+                body.extend_from_slice(id);
+                body.put_u32(generation.since);
+                body.extend_from_slice(&*generation.key);
+            }
         }
         body.put_u8(u8::from(self.created));
         let mut out = MAGIC.to_vec();

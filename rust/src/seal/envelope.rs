@@ -1,8 +1,8 @@
 //! Sealing and opening.
 
-use super::Epochs;
 use super::compress::{MAX_RAW_BYTES, Scratch};
 use super::digest::{HmacKey, hmac};
+use super::{Epochs, Generation};
 use crate::error::{Error, Result};
 use crate::wire::{Put, Take};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -98,15 +98,50 @@ pub enum Committed {
 pub struct Sealer {
     context: Context,
     epochs: Arc<Epochs>,
-    namespace_key: Zeroizing<[u8; 32]>,
+    keys: RwLock<Keys>,
+}
+
+/// What a sealer knows of its namespace's keys.
+struct Keys {
+    /// Of which turn of the epochs; 0 for none yet.
+    turn: u64,
+    generations: Vec<Generation>,
     /// By epoch, as they were first needed.
-    prks: RwLock<Vec<(u32, Arc<HmacKey>)>>,
+    prks: Vec<(u32, Arc<HmacKey>)>,
+}
+
+impl Keys {
+    /// Takes over what was replaced. Of a namespace that is no more it keeps what it has: who has
+    /// begun with it can end.
+    fn follow(&mut self, epochs: &Epochs, namespace: &[u8; 16]) {
+        let (turn, generations) = epochs.generations(namespace);
+        if turn != self.turn
+            && let Some(generations) = generations
+        {
+            self.generations = generations;
+            self.prks.clear();
+        }
+        self.turn = turn;
+    }
 }
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sealer").field("context", &self.context).finish_non_exhaustive()
     }
+}
+
+/// An envelope that is being made.
+struct Cover {
+    epoch: u32,
+    key: LessSafeKey,
+}
+
+/// The epoch that an envelope was sealed in.
+pub fn epoch_of(sealed: &[u8]) -> Result<u32> {
+    let mut take = Take::new(sealed);
+    take.array::<2>()?;
+    take.u32()
 }
 
 fn node_key(prk: &HmacKey, salt: &[u8], kind: u8) -> Result<LessSafeKey> {
@@ -123,10 +158,12 @@ fn broken() -> Error {
 }
 
 impl Sealer {
-    /// With a namespace's key, in the epochs of its store.
+    /// With a namespace's key, in the epochs of its store; those that the epochs know of its
+    /// namespace come first.
     pub fn new(context: Context, epochs: Arc<Epochs>, namespace_key: &[u8; 32]) -> Self {
-        let namespace_key = Zeroizing::new(*namespace_key);
-        Sealer { context, epochs, namespace_key, prks: RwLock::default() }
+        let generations = vec![Generation { since: 0, key: Zeroizing::new(*namespace_key) }];
+        let keys = RwLock::new(Keys { turn: 0, generations, prks: Vec::new() });
+        Sealer { context, epochs, keys }
     }
 
     /// Where its envelopes belong.
@@ -134,19 +171,48 @@ impl Sealer {
         &self.context
     }
 
+    /// The first epoch of the newest key: what is sealed in an earlier one is to be sealed anew.
+    pub fn since(&self) -> u32 {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.follow(&self.epochs, &self.context.namespace);
+        keys.generations.last().map_or(0, |generation| generation.since)
+    }
+
     /// The pseudorandom key of an epoch. Deriving it takes as long as sealing a small node.
     fn prk(&self, epoch: u32) -> Result<Arc<HmacKey>> {
-        let prks = self.prks.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, prk)) = prks.iter().rev().find(|(number, _)| *number == epoch) {
+        let turn = self.epochs.turn();
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        if keys.turn == turn
+            && let Some((_, prk)) = keys.prks.iter().rev().find(|(number, _)| *number == epoch)
+        {
             return Ok(Arc::clone(prk));
         }
-        drop(prks);
+        drop(keys);
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.follow(&self.epochs, &self.context.namespace);
+        let epoch_key = self.epochs.key(epoch)?;
+        let generation = keys.generations.iter().rfind(|generation| generation.since <= epoch);
+        let generation = generation.ok_or_else(|| {
+            let what = "an envelope of an epoch that its namespace has no key of any more";
+            Error::new("wrong-context", what).with("epoch", u64::from(epoch))
+        })?;
         // HKDF-SHA256-Extract (RFC 5869, section 2.2).
-        let prk = Zeroizing::new(hmac(&*self.epochs.key(epoch)?, &[&*self.namespace_key]));
+        let prk = Zeroizing::new(hmac(&epoch_key, &[&*generation.key]));
         let prk = Arc::new(HmacKey::new(&prk));
-        let mut prks = self.prks.write().unwrap_or_else(PoisonError::into_inner);
-        prks.push((epoch, Arc::clone(&prk)));
+        keys.prks.push((epoch, Arc::clone(&prk)));
         Ok(prk)
+    }
+
+    /// The epoch that is written under, with its pseudorandom key.
+    fn newest(&self) -> Result<(u32, Arc<HmacKey>)> {
+        loop {
+            let epoch = self.epochs.newest();
+            match self.prk(epoch) {
+                // The key was replaced and destroyed in between.
+                Err(_) if self.epochs.newest() != epoch => {}
+                prk => return Ok((epoch, prk?)),
+            }
+        }
     }
 
     fn associated(&self, place: Place, epoch: u32) -> [u8; 64] {
@@ -193,16 +259,7 @@ impl Sealer {
         wanted: impl FnOnce(&[u8]) -> bool,
     ) -> Result<bool> {
         let begin = out.len();
-        let salt = scratch.salt()?;
-        let epoch = self.epochs.newest();
-        let prk = self.prk(epoch)?;
-        out.push(VERSION);
-        out.push(place.kind);
-        out.put_u32(epoch);
-        out.extend_from_slice(&salt);
-        if committed == Committed::Yes {
-            out.extend_from_slice(&commitment(&prk, &salt, place.kind));
-        }
+        let cover = self.cover(scratch, place, committed, out)?;
         let start = out.len();
         out.push(0);
         out.put_varint(raw.len() as u64);
@@ -219,17 +276,60 @@ impl Sealer {
             out.put_bytes(packed);
         }
         out.resize(start + (out.len() - start).next_multiple_of(PAD), 0);
-        let key = node_key(&prk, &salt, place.kind)?;
+        self.close(place, &cover, start, out)?;
+        Ok(true)
+    }
+
+    /// Appends what an envelope holds in a new one, under the newest epoch: the same node with the
+    /// same content, which is not unpacked.
+    pub fn reseal(
+        &self,
+        scratch: &mut Scratch,
+        id: NodeId,
+        sealed: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let place = Place { kind: sealed.get(1).copied().unwrap_or_default(), id };
+        self.decrypt(scratch, place, Committed::No, sealed)?;
+        let cover = self.cover(scratch, place, Committed::No, out)?;
+        let start = out.len();
+        out.extend_from_slice(&scratch.plain);
+        self.close(place, &cover, start, out)
+    }
+
+    /// Appends what of an envelope comes before the ciphertext.
+    fn cover(
+        &self,
+        scratch: &mut Scratch,
+        place: Place,
+        committed: Committed,
+        out: &mut Vec<u8>,
+    ) -> Result<Cover> {
+        let salt = scratch.salt()?;
+        let (epoch, prk) = self.newest()?;
+        out.push(VERSION);
+        out.push(place.kind);
+        out.put_u32(epoch);
+        out.extend_from_slice(&salt);
+        if committed == Committed::Yes {
+            out.extend_from_slice(&commitment(&prk, &salt, place.kind));
+        }
+        Ok(Cover { epoch, key: node_key(&prk, &salt, place.kind)? })
+    }
+
+    /// Encrypts what follows `start`, and appends the tag.
+    fn close(&self, place: Place, cover: &Cover, start: usize, out: &mut Vec<u8>) -> Result<()> {
         let Some(body) = out.get_mut(start..) else { return Err(broken()) };
-        let tag = key
+        let tag = cover
+            .key
             .seal_in_place_separate_tag(
                 Nonce::assume_unique_for_key([0; 12]),
-                Aad::from(self.associated(place, epoch)),
+                Aad::from(self.associated(place, cover.epoch)),
                 body,
             )
             .map_err(|_| broken())?;
         out.extend_from_slice(tag.as_ref());
-        Ok(true)
+        Ok(())
     }
 
     /// Decrypts an envelope into `scratch.plain` and gives where in it the body lies.
@@ -453,7 +553,7 @@ mod tests {
         let rotated = Sealer::new(context, Arc::clone(&epochs), &[3; 32]);
         let (mut scratch, mut first, mut second) = (Scratch::default(), Vec::new(), Vec::new());
         assert!(rotated.seal(&mut scratch, place(), Committed::Yes, b"1", &mut first).is_ok());
-        epochs.publish(vec![epoch(1), epoch(5)]);
+        epochs.publish(vec![epoch(1), epoch(5)], Arc::default());
         assert!(rotated.seal(&mut scratch, place(), Committed::Yes, b"2", &mut second).is_ok());
         let mut open = |sealer: &Sealer, sealed: &[u8]| {
             let opened = sealer.open(&mut scratch, place(), Committed::Yes, sealed);
@@ -468,5 +568,33 @@ mod tests {
             *epoch = 1;
         }
         assert_eq!(open(&rotated, &relabelled), Err("wrong-key"));
+    }
+
+    #[test]
+    fn a_new_generation_opens_what_is_sealed_anew_and_the_old_one_goes() -> Result<()> {
+        let generation = |since, key| Generation { since, key: Zeroizing::new([key; 32]) };
+        let generations = |list| Arc::new([([0; 16], list)].into());
+        let epochs = Arc::new(Epochs::new(vec![epoch(1)]));
+        let context = Context { store: [1; 16], namespace: [0; 16] };
+        let ours = Sealer::new(context, Arc::clone(&epochs), &[3; 32]);
+        let (mut scratch, mut before, mut anew) = (Scratch::default(), Vec::new(), Vec::new());
+        ours.seal(&mut scratch, place(), Committed::No, &[7; 4000], &mut before)?;
+        let two = vec![epoch(1), epoch(2)];
+        epochs.publish(two.clone(), generations(vec![generation(1, 3), generation(2, 4)]));
+        assert_eq!((ours.since(), epoch_of(&before)?), (2, 1));
+        assert_eq!(ours.open(&mut scratch, place(), Committed::No, &before)?, [7; 4000]);
+        ours.reseal(&mut scratch, place().id, &before, &mut anew)?;
+        assert_eq!((epoch_of(&anew)?, anew.len()), (2, before.len()));
+        epochs.publish(two.clone(), generations(vec![generation(2, 4)]));
+        assert_eq!(ours.open(&mut scratch, place(), Committed::No, &anew)?, [7; 4000]);
+        let fresh = Sealer::new(context, Arc::new(Epochs::new(two)), &[4; 32]);
+        assert_eq!(fresh.open(&mut scratch, place(), Committed::No, &anew)?, [7; 4000]);
+        let gone = ours.open(&mut scratch, place(), Committed::No, &before);
+        assert_eq!(gone.map_err(|error| error.slug()), Err("wrong-context"));
+        let relabelled = [before.get(..2).unwrap_or_default(), &[2, 0, 0, 0]].concat();
+        let relabelled = [&relabelled, before.get(6..).unwrap_or_default()].concat();
+        let opened = fresh.open(&mut scratch, place(), Committed::No, &relabelled);
+        assert_eq!(opened.map_err(|error| error.slug()), Err("tampered"));
+        Ok(())
     }
 }

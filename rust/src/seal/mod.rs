@@ -28,9 +28,9 @@ mod stretch;
 pub use compress::{Scratch, with_scratch};
 pub use digest::{hmac, same_secret, sha256};
 pub use envelope::{
-    Committed, Context, Mark, NodeId, Place, Sealer, StoreId, hash_kind, mark, random,
+    Committed, Context, Mark, NodeId, Place, Sealer, StoreId, epoch_of, hash_kind, mark, random,
 };
-pub use epochs::{Epoch, Epochs};
+pub use epochs::{Epoch, Epochs, Generation, Generations};
 pub use sign::{Signer, is_signed};
 pub use stretch::{Cost, stretch};
 

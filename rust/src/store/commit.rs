@@ -3,11 +3,12 @@
 use super::Store;
 use super::head::Head;
 use super::records;
+use super::save::AGAIN;
 use super::view::{Agent, View};
 use crate::engine::{Batch, Write};
 use crate::error::{Error, Result};
 use crate::ledger::{self, Detail, Entry, Frontier, Hash, leaf_hash};
-use crate::seal::{NodeId, Sealer, kind, sha256};
+use crate::seal::{NodeId, Sealer, epoch_of, kind, sha256};
 use crate::tree::{Edit, Edits, Ids, Map, Writer, Written};
 use crate::wire::Put;
 use std::collections::BTreeMap;
@@ -167,7 +168,7 @@ impl<'s> Commit<'s> {
     /// nothing changed.
     pub fn finish(self) -> Result<Option<(Write, Committed)>> {
         let Commit { store, view, created_ns, mut done, .. } = self;
-        if done.leaves.is_empty() && done.dead.is_empty() {
+        if done.leaves.is_empty() && done.dead.is_empty() && done.batches.is_empty() {
             return Ok(None);
         }
         done.apply(store, created_ns)?;
@@ -295,10 +296,23 @@ impl Change<'_> {
         Ok(!is_used && !is_doomed && self.store.keyring()?.namespaces().contains_key(namespace))
     }
 
-    /// Adds nodes that were sealed before.
-    pub fn add_batches(&mut self, batches: &[Arc<Batch>], last_id: u64) {
+    /// Adds nodes that were sealed before; [`AGAIN`] if a key was replaced since, so that none comes
+    /// to lie there which a purge does not find.
+    pub fn add_batches(
+        &mut self,
+        sealers: &[&Sealer],
+        batches: &[Arc<Batch>],
+        last_id: u64,
+    ) -> Result<()> {
+        let since = sealers.iter().map(|sealer| sealer.since()).max().unwrap_or(0);
+        for (_, sealed) in batches.iter().flat_map(|batch| batch.nodes()) {
+            if epoch_of(sealed)? < since {
+                return Err(Error::new(AGAIN, "the namespace's key was replaced"));
+            }
+        }
         self.staged.batches.extend(batches.iter().map(Arc::clone));
         self.staged.last_id = self.staged.last_id.max(last_id);
+        Ok(())
     }
 
     /// Deletes nodes that nobody can be reading.

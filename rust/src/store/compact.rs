@@ -91,6 +91,7 @@ impl Store {
         self.writable_view()?; // not in a fork, nor after a failed sync
         self.while_alone(|| Ok(()))?;
         self.sweep_all()?;
+        self.finish_purges(&mut |_, _| Ok(()))?;
         let copy = self.folder.join(COPY_FILE);
         let written = self.write_anew(&copy, progress);
         if written.is_err() {

@@ -13,7 +13,7 @@
 //! and order), then the encoded value. What `order` says of a document, whoever stores it decides:
 //! here it is bytes, kept in the record so that they are found again.
 
-use super::vectors::{SPACES, VECTORS};
+use super::vectors::{SPACES, Spaces, VECTORS, keys_of};
 use crate::error::{Error, Result};
 use crate::tree::{Entry, Map, Nodes, Order, Range};
 use crate::wire::{Put, Take};
@@ -213,23 +213,62 @@ pub fn id_of(key: &[u8]) -> Result<DocumentId> {
     id.ok_or_else(|| Error::new("malformed", "an index leads to no document"))
 }
 
+/// A document, and the keys that are to go with it from its namespace's map, those of its vectors
+/// among them; None if it is not there.
+pub fn taken_out(
+    nodes: &dyn Nodes,
+    map: &Map,
+    spaces: &Spaces,
+    kind: &str,
+    id: &DocumentId,
+) -> Result<Option<(Document, Vec<Vec<u8>>)>> {
+    let key = document_key(kind, id);
+    let Some(record) = map.get(nodes, &key)? else { return Ok(None) };
+    let document = Document::decode(&record)?;
+    let leading = document.leading(kind, id).map(|(key, _)| key);
+    let keys = leading.chain(keys_of(spaces, id)).chain([key]).collect();
+    Ok(Some((document, keys)))
+}
+
 /// Calls `each` with every entry that belongs to documents, ascending in each collection.
 pub fn each_entry(
     nodes: &dyn Nodes,
     map: &Map,
     each: &mut dyn FnMut(Entry) -> Result<()>,
 ) -> Result<()> {
-    for collection in COLLECTIONS {
-        let mut range = Range::prefix(collection);
-        loop {
-            let page = map.range(nodes, &range, Order::Ascending, PAGE)?;
-            let Some(last) = page.last() else { break };
-            range.start.clone_from(&last.key);
-            range.start.push(0);
-            page.into_iter().try_for_each(&mut *each)?;
-        }
+    COLLECTIONS.iter().try_for_each(|collection| each_with(nodes, map, collection, each))
+}
+
+fn each_with(
+    nodes: &dyn Nodes,
+    map: &Map,
+    prefix: &[u8],
+    each: &mut dyn FnMut(Entry) -> Result<()>,
+) -> Result<()> {
+    let mut range = Range::prefix(prefix);
+    loop {
+        let page = map.range(nodes, &range, Order::Ascending, PAGE)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        range.start.clone_from(&last.key);
+        range.start.push(0);
+        page.into_iter().try_for_each(&mut *each)?;
     }
-    Ok(())
+}
+
+/// Calls `each` with the type, id and record of every document, by type and then as they were stored.
+pub fn each_document(
+    nodes: &dyn Nodes,
+    map: &Map,
+    each: &mut dyn FnMut(&str, DocumentId, Document) -> Result<()>,
+) -> Result<()> {
+    each_with(nodes, map, DOCUMENTS, &mut |entry| {
+        let id = id_of(&entry.key)?;
+        // Behind the collection's letter, and before a zero byte and the id.
+        let kind = entry.key.get(DOCUMENTS.len()..entry.key.len().saturating_sub(id.len() + 1));
+        let kind = std::str::from_utf8(kind.unwrap_or_default());
+        let kind = kind.map_err(|_| Error::new("malformed", "a memory type is not UTF-8"))?;
+        each(kind, id, Document::decode(&entry.value.whole(nodes)?)?)
+    })
 }
 
 /// Whether this is the key of a document.

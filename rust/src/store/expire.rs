@@ -2,8 +2,8 @@
 
 use super::Store;
 use super::commit::{Change, Writes};
-use super::documents::{Document, document_key, expired, id_of};
-use super::vectors::{Spaces, keys_of, spaces};
+use super::documents::{expired, id_of, taken_out};
+use super::vectors::{Spaces, spaces};
 use super::view::Agent;
 use crate::error::{Error, Result};
 use crate::ledger::Detail;
@@ -26,13 +26,9 @@ impl Store {
             let id = id_of(&entry.key)?;
             let malformed = |_| Error::new("malformed", "a memory type is not UTF-8");
             let kind = String::from_utf8(entry.value.whole(&nodes)?).map_err(malformed)?;
-            let key = document_key(&kind, &id);
-            if let Some(record) = agent.map.get(&nodes, &key)? {
-                let leading = Document::decode(&record)?;
-                writes.extend(leading.leading(&kind, &id).map(|(key, _)| (key, None)));
-            }
-            writes.extend([(key, None), (entry.key, None)]);
-            writes.extend(keys_of(&spaces, &id).map(|key| (key, None)));
+            let found = taken_out(&nodes, &agent.map, &spaces, &kind, &id)?;
+            let keys = found.map(|(_, keys)| keys).unwrap_or_default();
+            writes.extend(keys.into_iter().chain([entry.key]).map(|key| (key, None)));
             *counts.entry(kind).or_default() += 1;
         }
         Ok(Expired { writes, counts })

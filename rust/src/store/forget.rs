@@ -144,7 +144,7 @@ impl Store {
     }
 
     /// The nodes of a namespace. Without their key they are noise, but they take space.
-    fn nodes_in(&self, sealer: &Sealer, map: &Map) -> Result<Vec<NodeId>> {
+    pub(super) fn nodes_in(&self, sealer: &Sealer, map: &Map) -> Result<Vec<NodeId>> {
         let nodes = self.nodes(sealer);
         let mut seen = HashSet::new();
         if let Some(root) = &map.root {

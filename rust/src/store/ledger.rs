@@ -3,7 +3,7 @@
 use super::Store;
 use super::head::Head;
 use super::save::check_justification;
-use crate::engine::{Batch, Engine};
+use crate::engine::Batch;
 use crate::error::{Error, Result};
 use crate::ledger::{
     self, Detail, Entry, Frontier, GENESIS, Hash, Source, Tile, Tree, WIDTH, fold, grown,
@@ -22,6 +22,12 @@ pub struct LedgerEntry {
     /// None when the namespace was forgotten.
     pub detail: Option<(Detail, [u8; 16])>,
 }
+
+/// An entry, its namespace and its sealed detail.
+type Record = (Entry, [u8; 16], Vec<u8>);
+
+/// An entry with its detail and the salt of that.
+type Disclosed = (Entry, Option<(Detail, [u8; 16])>);
 
 /// The tree with entries that are not on disk yet, and the tiles that they fill.
 struct Growing<'a> {
@@ -195,11 +201,19 @@ impl Store {
         Ok(sha256(&[json.as_bytes()]))
     }
 
-    fn disclosed(
-        &self,
-        (entry, namespace, sealed): (Entry, [u8; 16], Vec<u8>),
-        hash: Hash,
-    ) -> Result<LedgerEntry> {
+    fn disclosed(&self, read: Record, hash: Hash) -> Result<LedgerEntry> {
+        let seq = read.0.seq;
+        let (entry, detail) = match self.detail_of(read) {
+            // Sealed anew, and the key before destroyed, since it was read.
+            Err(error) if error.slug() == "wrong-context" => {
+                self.detail_of(self.read_entry(seq)?)?
+            }
+            disclosed => disclosed?,
+        };
+        Ok(LedgerEntry { entry, hash, detail })
+    }
+
+    fn detail_of(&self, (entry, namespace, sealed): Record) -> Result<Disclosed> {
         let detail = if namespace == [0; 16] {
             Some(Detail::open(&self.sealer, &entry, &sealed)?)
         } else {
@@ -209,12 +223,12 @@ impl Store {
                 Err(error) => return Err(error),
             }
         };
-        Ok(LedgerEntry { entry, hash, detail })
+        Ok((entry, detail))
     }
 
     fn ledger_node(&self, kind: u8, id: NodeId) -> Result<Option<Vec<u8>>> {
         let (place, mut plain) = (Place { kind, id }, Vec::new());
-        let found = self.engine.node(id, &mut |sealed| {
+        let found = self.opened_node(id, &mut |sealed| {
             plain = with_scratch(|s| self.sealer.open(s, place, Committed::No, sealed))?;
             Ok(())
         })?;
@@ -225,7 +239,7 @@ impl Store {
         self.read_entry(seq).map(|(entry, _, _)| entry.json())
     }
 
-    fn read_entry(&self, seq: u64) -> Result<(Entry, [u8; 16], Vec<u8>)> {
+    pub(super) fn read_entry(&self, seq: u64) -> Result<Record> {
         let record = self.ledger_node(kind::LEDGER, ledger::node_id(seq))?;
         let missing =
             || Error::new("missing", "a ledger entry is not in the store").with("seq", seq);

@@ -22,9 +22,12 @@ mod mark;
 mod nodes;
 mod open;
 mod prune;
+mod purge;
 mod queue;
 mod reads;
 mod records;
+mod reseal;
+mod retain;
 mod rewrap;
 mod rotate;
 mod save;
@@ -57,8 +60,11 @@ pub use load::Loaded;
 pub use mark::{Base, Mark, Stamp};
 pub use open::{Access, Options, probe};
 pub use prune::{Limits, Pruned};
+pub use purge::{Purged, Removal, Unwanted};
 pub use reads::AuditReads;
 pub use records::{RESERVED, Version};
+pub use reseal::Resealed;
+pub use retain::{Ages, Policy, Retained};
 pub use save::{Origin, Save};
 pub use stats::{Stats, Usage};
 pub use transaction::{At, Content, Found, Near, Search, Transaction};
@@ -109,6 +115,8 @@ pub struct Store {
     unwritten: Mutex<reads::Unwritten>,
     /// Saves that nobody waits for here.
     backlog: Arc<Backlog>,
+    /// Held by who ends purges.
+    resealing: reseal::Turns,
     /// Set when a sync failed: what is on disk is not known any more.
     failed: AtomicBool,
     /// Holds `store.lock` until dropped, or what stands for it.

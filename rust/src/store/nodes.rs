@@ -1,5 +1,6 @@
 //! Nodes of one namespace, out of the engine and opened.
 
+use super::Store;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::seal::{Committed, NodeId, Place, Sealer, kind, with_scratch};
@@ -7,16 +8,30 @@ use crate::tree::{Hash, Nodes, check};
 
 /// Opens the nodes of one namespace.
 pub struct Opened<'a> {
-    engine: &'a dyn Engine,
-    sealer: &'a Sealer,
+    /// Where they lie.
+    pub store: &'a Store,
+    /// The namespace's keys.
+    pub sealer: &'a Sealer,
 }
 
-impl<'a> Opened<'a> {
-    /// Over an engine, with a namespace's keys.
-    pub fn new(engine: &'a dyn Engine, sealer: &'a Sealer) -> Self {
-        Opened { engine, sealer }
+impl Store {
+    /// Hands a node to `open`; false if there is none. What another process has sealed anew since
+    /// this one looked needs a key that it has made since.
+    pub(super) fn opened_node(
+        &self,
+        id: NodeId,
+        open: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<bool> {
+        match self.engine.node(id, open) {
+            Err(error) if error.slug() == "wrong-context" && self.newest_keys().is_ok() => {
+                self.engine.node(id, open)
+            }
+            found => found,
+        }
     }
+}
 
+impl Opened<'_> {
     /// Proves a piece of a value; gives how long it is.
     pub fn prove_chunk(&self, hash: &Hash, id: NodeId) -> Result<u64> {
         let place = Place { kind: kind::CHUNK, id };
@@ -33,7 +48,7 @@ impl<'a> Opened<'a> {
     }
 
     fn read(&self, place: Place, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        if self.engine.node(place.id, read)? {
+        if self.store.opened_node(place.id, read)? {
             return Ok(());
         }
         Err(Error::new("missing", "a node that the head leads to is not in the store")

@@ -6,6 +6,7 @@ use super::compact::COPY_FILE;
 use super::head::Head;
 use super::queue::Queue;
 use super::reads::Unwritten;
+use super::reseal::Turns;
 use super::rotate::draw_due_ns;
 use super::sets::Sets;
 use super::view::View;
@@ -299,6 +300,7 @@ impl Store {
             },
             unwritten: Mutex::new(Unwritten::default()),
             backlog: Arc::new(Backlog::default()),
+            resealing: Turns::default(),
             failed: AtomicBool::new(false),
             _lock: lock,
         };
@@ -328,6 +330,13 @@ impl Store {
         }
         if !self.finish_forgetting()? && interrupted {
             self.settle_provider()?;
+        }
+        if self.is_purging()? {
+            self.warn_of_keys(
+                "a purge was cut short, or goes on elsewhere: what it took out can be read by who \
+                 has the file and its keys until purge(), prune() or retain() has ended it"
+                    .to_owned(),
+            );
         }
         Ok(())
     }

@@ -171,7 +171,11 @@ impl Store {
             }
         };
         let pruned = |name: &String| self.with_room(|| self.prune_one(name.clone(), dry_run));
-        names.iter().map(pruned).collect()
+        let pruned = names.iter().map(pruned).collect();
+        if !dry_run {
+            self.finish_purges(&mut |_, _| Ok(()))?;
+        }
+        pruned
     }
 
     fn prune_one(&self, name: String, dry_run: bool) -> Result<Pruned> {

@@ -78,16 +78,22 @@ impl Store {
 }
 
 fn begin_epoch(change: &mut Change<'_>, justification: &str) -> Result<()> {
+    new_epoch(change, Vec::new())?;
+    log(change, "rotate", justification)
+}
+
+/// Begins a new epoch, with keys of their own for it in these namespaces.
+pub(super) fn new_epoch(change: &mut Change<'_>, renewed: Vec<[u8; 16]>) -> Result<()> {
     let now_ns = change.store.clock.now_ns()?;
     let due_ns = draw_due_ns(now_ns)?;
-    let rewrite = keys::Change { new_epoch: true, ..keys::Change::default() };
+    let rewrite = keys::Change { new_epoch: true, renewed, ..keys::Change::default() };
     change.store.newest_keys()?.rewrite(&change.store.folder, rewrite)?;
     change.edit_head(move |head| {
         head.rotated_ns = now_ns;
         head.rotation_due_ns = due_ns;
         head.sealed = 0;
     });
-    log(change, "rotate", justification)
+    Ok(())
 }
 
 /// Adds an entry about the store itself to the ledger.

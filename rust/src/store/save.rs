@@ -237,7 +237,7 @@ impl Draft {
             schema: self.schema.clone(),
             ..Version::default()
         };
-        change.add_batches(&self.batches, self.last_id);
+        change.add_batches(&[&agent.sealer], &self.batches, self.last_id)?;
         let agent = Agent {
             known: Some(Arc::clone(&self.known)),
             shape: Some(Arc::clone(&self.shape)),

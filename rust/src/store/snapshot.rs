@@ -2,7 +2,7 @@
 //!
 //! A read holds a commit, not a transaction of the engine: each node is a transaction of its own. A
 //! node that a later commit no longer needs stays for [`GRACE_NS`], so that a read has so long; only
-//! what is forgotten goes at once. A read that finds a node, or a namespace's key, gone for one of
+//! what is forgotten or purged goes at once. A read that finds a node, or a key, gone for one of
 //! these reasons says that. It is told from damage by the newest head, which is proved: whoever
 //! deletes nodes can make a slow read fail this way, but no read of the newest commit.
 
@@ -28,7 +28,7 @@ impl Store {
 
     /// Why a read of `held` failed: as `error` says, or because what it needs was deleted.
     pub(super) fn outlived(&self, held: &View, error: Error) -> Error {
-        if !matches!(error.slug(), "missing" | "keyring") {
+        if !matches!(error.slug(), "missing" | "keyring" | "wrong-context") {
             return error;
         }
         let Ok(newest) = self.view() else { return error };
@@ -40,6 +40,8 @@ impl Store {
              and the store has moved on: do it again"
         } else if self.has_forgotten(held, &newest).unwrap_or(false) {
             "something was forgotten while this read it: do it again to see what is left"
+        } else if newest.head.key_generation > held.head.key_generation {
+            "something was purged while this read it: do it again to see what is left"
         } else {
             return error;
         };

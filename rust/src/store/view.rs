@@ -254,10 +254,10 @@ impl Store {
     }
 
     pub(super) fn top_nodes(&self) -> Opened<'_> {
-        Opened::new(&self.engine, &self.sealer)
+        Opened { store: self, sealer: &self.sealer }
     }
 
     pub(super) fn nodes<'a>(&'a self, sealer: &'a Sealer) -> Opened<'a> {
-        Opened::new(&self.engine, sealer)
+        Opened { store: self, sealer }
     }
 }

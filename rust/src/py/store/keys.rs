@@ -1,13 +1,27 @@
 //! Keys of an open store: rotated, rewrapped, destroyed; and the providers that Python has.
 
 use super::Store;
+use super::progress::reported;
 use crate::error::{Error, Result};
 use crate::keys::{Key, Provider};
 use crate::py::errors::called_back;
-use crate::store::{Clock, Forks, Store as Core};
+use crate::store::{Clock, Forks, Purged, Removal, Store as Core, Unwanted};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// (memory_type, id, updated_ns)
+type UnwantedRow = (String, [u8; 16], Option<u64>);
+/// (name, versions, documents)
+pub type RemovalRow = (String, Vec<u64>, Vec<UnwantedRow>);
+/// (name, versions, how many documents by memory type)
+type PurgedRow = (String, Vec<u64>, BTreeMap<String, u64>);
+
+fn removal((name, versions, documents): RemovalRow) -> Removal {
+    let unwanted = |(kind, id, updated_ns)| Unwanted { kind, id, updated_ns };
+    Removal { name, versions, documents: documents.into_iter().map(unwanted).collect() }
+}
 
 /// A provider of Python's for one store.
 struct Provided {
@@ -107,5 +121,23 @@ impl Store {
         let forks = if with_forks { Forks::Forget } else { Forks::Refuse };
         let forgotten = py.detach(|| core.forget(name, forks, justification))?;
         Ok((forgotten.names, forgotten.replaced))
+    }
+
+    #[pyo3(signature = (removals, justification, progress=None))]
+    fn purge(
+        &self,
+        py: Python<'_>,
+        removals: Vec<RemovalRow>,
+        justification: &str,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<(Vec<PurgedRow>, u64, u64, bool)> {
+        let core = self.core()?;
+        let removals: Vec<_> = removals.into_iter().map(removal).collect();
+        let (purged, resealed) = reported(py, progress, |told| {
+            core.purge(&removals, justification, &mut |done, all| told((done, all)))
+        })?;
+        let row = |purged: Purged| (purged.name, purged.versions, purged.documents);
+        let rows = purged.into_iter().map(row).collect();
+        Ok((rows, resealed.nodes, resealed.size_bytes, resealed.replaced))
     }
 }

@@ -217,7 +217,7 @@ impl Part {
             _ => return Err(Error::new(AGAIN, "the namespace was made or forgotten")),
         };
         if !self.writes.is_empty() {
-            change.add_batches(&self.batches, self.last_id);
+            change.add_batches(&[&agent.sealer], &self.batches, self.last_id)?;
             change.edit_documents(&self.name, &agent, self.writes.clone());
         }
         Ok(Some(Arc::clone(&agent.sealer)))
