@@ -273,6 +273,7 @@ fn destroy(
     let mut keyring = change.store.newest_keys()?;
     let rewrite = keys::Change { outlived, root, ..keys::Change::default() };
     keyring.rewrite(&change.store.folder, rewrite)?;
+    change.store.drop_forgotten(&keyring)?;
     let replaced = provider.retire(keyring.wrapped_root())?;
     drop(keyring);
     log(change, "destroy", "")?;
