@@ -17,6 +17,7 @@ use super::documents::{
     Document, DocumentId, Indexes, check_indexes, check_type, decode_indexes, document_key,
     documents_prefix, each_entry, encode_indexes, id_of, index_prefix, indexes_key,
 };
+use super::hot::Remembered;
 use super::mark::{Base, Mark};
 use super::records::check_name;
 use super::save::{Origin, Save, check_justification};
@@ -26,7 +27,7 @@ use super::view::{Agent, View};
 use crate::error::{Error, Result};
 use crate::seal::random;
 use crate::state::Flat;
-use crate::tree::{Map, Order, Range};
+use crate::tree::{Map, Nodes, Order, Range};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -174,11 +175,12 @@ impl Space {
         &self,
         store: &Store,
         view: &View,
-        read: impl FnOnce(&Map, &Pinned<'_>) -> Result<T>,
+        read: impl FnOnce(&Map, &dyn Nodes) -> Result<T>,
     ) -> Result<Option<T>> {
         store.usable()?;
         let Some(agent) = &self.agent else { return Ok(None) };
-        read(&agent.map, &Pinned { store, view, sealer: &agent.sealer }).map(Some)
+        let nodes = Remembered(Pinned { store, view, sealer: &agent.sealer });
+        read(&agent.map, &nodes).map(Some)
     }
 
     /// Values of ascending keys.
@@ -221,7 +223,7 @@ impl Space {
         let own = || self.writes.iter().filter(|(key, _)| range.contains(key));
         // Each own write hides one entry at most.
         let most = limit.saturating_add(own().count());
-        let read = |map: &Map, nodes: &Pinned<'_>| map.range(nodes, range, order, most);
+        let read = |map: &Map, nodes: &dyn Nodes| map.range(nodes, range, order, most);
         let found = self.read(store, view, read)?.unwrap_or_default().into_iter();
         let mut keys: BTreeSet<_> = found.map(|entry| entry.key).collect();
         for (key, value) in own() {
