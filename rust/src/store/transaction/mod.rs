@@ -267,7 +267,7 @@ impl Transaction {
     }
 
     /// The time: the clock's, but never before the commit that the transaction reads.
-    fn now_ns(&self, store: &Store) -> Result<u64> {
+    pub fn now_ns(&self, store: &Store) -> Result<u64> {
         Ok(store.clock.now_ns()?.max(self.view.head.created_ns))
     }
 
@@ -393,6 +393,25 @@ impl Transaction {
         Ok(found.filter(|document| document.lives(now_ns)))
     }
 
+    /// Documents in the order of these ids; None for one that is not there, or has expired.
+    pub fn get_all(
+        &mut self,
+        store: &Store,
+        name: usize,
+        kind: &str,
+        ids: &[DocumentId],
+    ) -> Result<Vec<Option<Document>>> {
+        check_type(kind)?;
+        let now_ns = self.now_ns(store)?;
+        let (space, view) = self.space(name)?;
+        let keys: BTreeSet<_> = ids.iter().map(|id| document_key(kind, id)).collect();
+        let records = space.get_all(store, &view, keys.into_iter().collect())?;
+        let document =
+            |id| records.get(&document_key(kind, id)).map(|found| Document::decode(found));
+        let living = |found: Document| Some(found).filter(|found| found.lives(now_ns));
+        ids.iter().map(|id| Ok(document(id).transpose()?.and_then(living))).collect()
+    }
+
     /// What a search finds and, if it may go on, behind which key.
     pub fn search(
         &mut self,
@@ -426,13 +445,23 @@ impl Transaction {
         Ok((documents, last))
     }
 
-    /// Sees to it that a read of documents comes into the ledger.
-    pub fn note_read(&self, store: &Store, name: usize, kind: &str) -> Result<()> {
+    /// Sees to it that a read of documents comes into the ledger: of the namespace's agent, or of
+    /// whoever else it is said to be.
+    pub fn note_read(
+        &self,
+        store: &Store,
+        name: usize,
+        kind: &str,
+        agent_id: Option<&str>,
+        justification: &str,
+    ) -> Result<()> {
         let space = self.places.get(name).and_then(|at| self.spaces.get(*at));
-        match space.and_then(|space| Some((&space.name, space.agent.as_ref()?))) {
-            Some((name, agent)) => store.note_read(name, &agent.sealer, kind, 0),
-            None => Ok(()),
-        }
+        let Some((name, agent)) =
+            space.and_then(|space| Some((&space.name, space.agent.as_ref()?)))
+        else {
+            return Ok(());
+        };
+        store.note_documents(agent_id.unwrap_or(name), &agent.sealer, kind, justification)
     }
 
     /// Writes all documents of one namespace into another one, which has none.
