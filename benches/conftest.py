@@ -18,7 +18,7 @@ _PEERS = (
     "dachi_fast", "msgpack", "ormsgpack", "msgspec", "orjson", "zstandard", "cryptography", "lmdb",
     "pydantic", "numpy", "langgraph-checkpoint-sqlite", "langgraph-checkpoint-lmdb", "pycryptodome",
     "py_trees", "mabwiser", "scikit-learn", "river", "hnswlib", "faiss-cpu", "usearch",
-    "sqlite-vec", "model2vec", "tokenizers",
+    "sqlite-vec", "model2vec", "tokenizers", "chromadb", "lancedb",
 )  # fmt: skip
 _SYNCS = 30
 

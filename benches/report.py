@@ -41,6 +41,7 @@ _SECTIONS = {
     "learning": "Learning",
     "vectors": "Search by nearness",
     "vector_sets": "Vectors of documents",
+    "memories": "Memories",
     "embed": "Embedding",
     "imports": "Import",
 }

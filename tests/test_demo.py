@@ -97,7 +97,11 @@ def test_a_run_ends_with_history_diff_rollback_and_proof(
     assert document["verified"]["versions"] == count + 1
     operations = document["verified"]["ledger"]
     assert operations.pop("retrieve") > 0
-    assert operations == {"create": 1, "store": count, "rollback": 1}
+    memories = document["recalled"]["memories"] + 1  # and the lie
+    assert memories == document["text"]["stream"] + 1
+    stored = document["verified"]["stored"]
+    assert stored == {"state": count, "task_memory": memories, "memory_source": 1}
+    assert (operations["create"], operations["rollback"]) == (1, 1)
 
 
 def test_an_agent_that_chooses_dies_often_and_ends_where_it_would_have(
@@ -126,7 +130,7 @@ def test_plain_output_has_no_control_codes_and_a_kept_store_stays_usable(tmp_pat
     assert re.findall(r"[^\x20-\x7e\n]", done.stdout) == []
     assert max(map(len, done.stdout.splitlines())) <= 100
     steps = re.findall(r"^(\d+) (?!of)", done.stdout, re.MULTILINE)
-    assert steps == [str(number) for number in range(1, 11)]
+    assert steps == [str(number) for number in range(1, 12)]
     witness = FileWitness(kept / "witness")
     with Store.open(
         kept / "librarian.store", keys=KeyFile(kept / "librarian.key"), witness=witness

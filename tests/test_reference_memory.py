@@ -30,6 +30,7 @@ IMPORTS = {
     "from memory.transaction_manager import TransactionManager": (
         "from dachi_fast import TransactionManager"
     ),
+    "from core.memory.memory_store import MemoryStore": "from dachi_fast import MemoryStore",
 }
 
 
@@ -81,3 +82,15 @@ async def test_both_operations_of_the_transactional_example_commit_atomically(
         ("code_generator_001", "neural_weights"),
     ]
     assert default.verify().ledger_entries == before + 2
+
+
+async def test_the_example_of_the_vector_memory_finds_its_task(default: Store) -> None:
+    names: dict[str, Any] = {}
+    await run(block("retrieve_similar_tasks"), names)
+    [found] = names["similar"]
+    assert found.text == "Build Python REST API"
+    assert found.result == {"outcome": "success", "code": "...", "metrics": {...}}
+    assert found.similarity >= 0.8
+    for unrelated in ("Bake a chocolate cake", "Book a flight to Oslo", "Water the plants"):
+        assert await names["store"].retrieve_similar_tasks(unrelated, min_similarity=0.8) == []
+    assert default.verify().documents == 1

@@ -71,6 +71,12 @@ if _typing.TYPE_CHECKING:
     from dachi_fast.ledger import ConsistencyProof as ConsistencyProof
     from dachi_fast.ledger import InclusionProof as InclusionProof
     from dachi_fast.ledger import SignedCheckpoint as SignedCheckpoint
+    from dachi_fast.memory import Memory as Memory
+    from dachi_fast.memory import MemoryStore as MemoryStore
+    from dachi_fast.memory import Recall as Recall
+    from dachi_fast.memory import Recalled as Recalled
+    from dachi_fast.memory import SourceLimit as SourceLimit
+    from dachi_fast.memory import SyncMemory as SyncMemory
     from dachi_fast.migrate import MigrationReport as MigrationReport
     from dachi_fast.migrate import migration as migration
     from dachi_fast.opaque import Opaque as Opaque
@@ -134,6 +140,8 @@ _LATE = {
     "LedgerEntry": "store",
     "Limits": "store",
     "LmdbMemoryProvider": "transaction",
+    "Memory": "memory",
+    "MemoryStore": "memory",
     "MigrationReport": "migrate",
     "NameStats": "store",
     "Opaque": "opaque",
@@ -142,15 +150,19 @@ _LATE = {
     "Pending": "store",
     "Pruned": "store",
     "Purged": "store",
+    "Recall": "memory",
+    "Recalled": "memory",
     "Report": "store",
     "Retained": "retention",
     "RetentionPolicy": "retention",
     "RetentionReport": "retention",
     "SignedCheckpoint": "ledger",
+    "SourceLimit": "memory",
     "SpecLimits": "spec",
     "StaticEmbedder": "embed",
     "Stats": "store",
     "Store": "store",
+    "SyncMemory": "memory",
     "SyncTransaction": "transaction",
     "Transaction": "transaction",
     "TransactionManager": "transaction",

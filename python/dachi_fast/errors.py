@@ -210,6 +210,26 @@ class QueryError(TransactionError, ValueError):
     """What `find` was asked is no question."""
 
 
+class Superseded(TransactionError, ValueError):
+    """Something else took a memory's place already."""
+
+
+class TrustError(DachiError, PermissionError):
+    """A memory may not be written, changed or read by whoever asks; nothing was."""
+
+
+class NotGranted(TrustError):
+    """The memory of a namespace is not for this principal."""
+
+
+class Unsigned(TrustError):
+    """A source that signs what it says did not sign this."""
+
+
+class SourceLimitReached(TrustError):
+    """A source has stored as many memories as it may in a time."""
+
+
 class BackendError(DachiError):
     """An engine or service outside the process failed."""
 
@@ -240,6 +260,10 @@ class EmptyText(EmbeddingError, ValueError):
 
 class BadEmbedding(EmbeddingError, ValueError):
     """A function gave something else than the vectors that it should."""
+
+
+class TextTooLong(EmbeddingError, ValueError):
+    """A text is too long to be found by meaning."""
 
 
 class EmbedderMismatch(EmbeddingError, ValueError):

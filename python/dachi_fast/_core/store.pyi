@@ -240,12 +240,27 @@ class Transaction:
         Also gives the last bytes that were looked at, when there may be more.
         """
 
-    def note_read(self, name: int, memory_type: str) -> None: ...
+    def get_all(
+        self, name: int, memory_type: str, document_ids: list[bytes]
+    ) -> list[_Document | None]:
+        """Gives documents in the order of their ids; a node that holds several is opened once."""
+
+    def note_read(
+        self, name: int, memory_type: str, agent_id: str | None = None, justification: str = ""
+    ) -> None:
+        """Puts a read into the ledger: by the namespace's agent, or by whoever it is said to be."""
+
+    def now_ns(self) -> int:
+        """Gives the time: the clock's, but never before the commit that is read."""
+
     def spaces(self, name: int) -> list[tuple[str, str, int]]:
         """Gives name, model and dimension of each space of vectors."""
 
     def declare_space(self, name: int, space: str, model: str, dimension: int) -> None: ...
     def drop_space(self, name: int, space: str) -> None: ...
+    def reclass(self, name: int, document_id: bytes, visibility: int) -> None:
+        """Gives the vectors of a document another class, in all spaces."""
+
     def embed(
         self,
         name: int,

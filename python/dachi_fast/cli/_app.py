@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from importlib.metadata import version as version_of
 from typing import Annotated, Final
 
 import typer
 
-from dachi_fast.cli import backup, demo, history, keys, ledger, retain, stats, upkeep, versions
+from dachi_fast.cli import (
+    backup,
+    demo,
+    history,
+    keys,
+    ledger,
+    memory,
+    retain,
+    stats,
+    upkeep,
+    versions,
+)
 from dachi_fast.cli._command import command
 
 app = typer.Typer(
@@ -28,10 +40,20 @@ _PANELS: Final = {
         versions.tag,
         versions.untag,
     ),
+    "Memory": (memory.remember, memory.recall, memory.reembed),
     "Evidence": (upkeep.verify, ledger.ledger, ledger.checkpoint, ledger.proof, ledger.export),
     "Upkeep": (stats.stats, upkeep.prune, retain.retain, upkeep.compact, upkeep.adopt),
     "Backups": (backup.backup, backup.backups, backup.restore, backup.drill),
     "Keys": (keys.rotate, keys.rewrap, keys.forget),
+}
+
+
+_MEMORIES: Final[dict[str, Callable[..., None]]] = {
+    "list": memory.listed,
+    "show": memory.show,
+    "forget": memory.forget,
+    "release": memory.release,
+    "quarantine": memory.quarantine,
 }
 
 
@@ -65,6 +87,13 @@ def _demo(context: typer.Context) -> None:
 for panel, functions in _PANELS.items():
     for function in functions:
         app.command(function.__name__, rich_help_panel=panel)(command(function))
+
+memories = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(
+    memories, name="memory", help="Look at memories, and judge them.", rich_help_panel="Memory"
+)
+for name, memorial in _MEMORIES.items():
+    memories.command(name)(command(memorial))
 
 
 def run(arguments: list[str]) -> int:

@@ -132,19 +132,23 @@ def verified(store: Store, job: Job) -> Evidence:
     """Proves the whole store; `Store.verify` raises where something is wrong."""
     report = store.verify()
     versions = store.history(NAME)
-    ledger = Counter(entry.operation for entry in store.ledger(limit=report.ledger_entries))
+    entries = store.ledger(limit=report.ledger_entries)
+    ledger = Counter(entry.operation for entry in entries)
+    stored = Counter(entry.memory_type for entry in entries if entry.operation == "store")
     disk = sum(file.stat().st_blocks * 512 for file in store.path.iterdir())
     copies = sum(version.size_bytes for version in versions)
     step = Step(
         name="verify",
-        what=f"Proved {report.nodes:,} records, {report.versions} versions and "
-        f"{report.ledger_entries} ledger entries; {_mb(copies)} in all, had each version been "
-        f"copied whole, take {_mb(disk)} on disk.",
+        what=f"Proved {report.nodes:,} records, {report.versions} versions, "
+        f"{report.documents:,} documents and {report.ledger_entries:,} ledger entries; "
+        f"{_mb(copies)} in all, had each version been copied whole, take {_mb(disk)} on disk, with "
+        "the memories.",
         why="Every record was decrypted with authentication (AES-256-GCM) and hashed up to the "
         "head of the store, and the head compared with a witness that lies outside of it.",
         holds={
             "the store is whole": _counts(report) == (1, len(job.batches) + 1),
-            "the ledger has each save": ledger["store"] == len(job.batches),
+            "the ledger has each save": stored["state"] == len(job.batches),
+            "the ledger has each memory": stored["task_memory"] == sum(map(len, job.batches)) + 1,
             "the ledger has the rollback": ledger["rollback"] == 1,
         },
     )
@@ -154,6 +158,7 @@ def verified(store: Store, job: Job) -> Evidence:
         "records": report.nodes,
         "ledger_entries": report.ledger_entries,
         "ledger": dict(ledger),
+        "stored": dict(stored),
         "disk_bytes": disk,
         "bytes_if_copied_whole": copies,
     }

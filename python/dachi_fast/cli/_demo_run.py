@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dachi_fast.cli import _demo_evidence as evidence
 from dachi_fast.cli import _demo_life as life
 from dachi_fast.cli._corpus import NoDocumentation, read_corpus
+from dachi_fast.cli._demo_memory import recalled
 from dachi_fast.cli._demo_process import ended_cleanly, workplace
 from dachi_fast.cli._demo_screen import Screen, Step, screen_for
 from dachi_fast.cli._demo_worker import Job
@@ -114,6 +115,8 @@ def _tell_evidence(story: _Story, job: Job, died_at: int) -> None:
         story.tell(step, diff=numbers)
         step, numbers = evidence.rollback(store, job, died_at)
         story.tell(step, rollback=numbers)
+        step, numbers = recalled(store, job)
+        story.tell(step, recalled=numbers)
         step, numbers = evidence.verified(store, job)
         story.tell(step, verified=numbers)
 

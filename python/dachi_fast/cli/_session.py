@@ -72,7 +72,9 @@ class Session:
         return None if self.witness == "none" else FileWitness(self.witness)
 
     @contextmanager
-    def open(self, access: Access, *, limits: Limits | None = None) -> Iterator[Store]:
+    def open(
+        self, access: Access, *, limits: Limits | None = None, make: bool = False
+    ) -> Iterator[Store]:
         """Gives the store.
 
         Args:
@@ -80,12 +82,16 @@ class Session:
                 ledger. ``"audited"``: what is read is one, unless the store cannot be written,
                 which is said. ``"write"``: it will be changed.
             limits: which versions are kept; None for the usual ones.
+            make: whether it is made, which is said, if it is not there.
         """
+        if make and _core_store.probe(self.path) is None:
+            self.out.note(f"makes a store in {self.path}")
+        else:
+            self.check()
         with self._opened(access, limits or Limits()) as store:
             yield store
 
     def _opened(self, access: Access, limits: Limits) -> Store:
-        self.check()
         keys, witness = self.provider, self.seen_by
         if access != "read":
             try:

@@ -18,6 +18,7 @@ from dachi_fast.store._evidence import Evidence
 from dachi_fast.store._handle import Handle, Told, check_text, known, tell
 from dachi_fast.store._keys import Keys
 from dachi_fast.store._ledger import Ledger
+from dachi_fast.store._memories import Memories
 from dachi_fast.store._off_loop import off_loop, run
 from dachi_fast.store._queue import BaseVersion, Queued, settle
 from dachi_fast.store._records import Row, Version, version_of
@@ -40,7 +41,7 @@ D = TypeVar("D")
 M = TypeVar("M", bound="BaseModule")
 
 
-class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Backups, Keys):
+class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Backups, Keys, Memories):
     """The store for event loops."""
 
     aclose = off_loop(Handle.close)
@@ -73,6 +74,8 @@ class Async(Saves, Versions, Upkeep, Upgrades, Ledger, Evidence, Backups, Keys):
     aledger = off_loop(Ledger.ledger)
     aprove = off_loop(Ledger.prove)
     aprove_consistency = off_loop(Ledger.prove_consistency)
+
+    amemory = off_loop(Memories.memory)
 
     aforget = off_loop(Keys.forget)
     apurge = off_loop(Keys.purge)

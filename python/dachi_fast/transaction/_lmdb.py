@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from dachi_fast._core import state as _core_state
@@ -42,7 +43,9 @@ _LARGEST_PAGE: Final = 4096
 # How often indexes are declared anew because somebody was faster.
 _ATTEMPTS: Final = 16
 
-_Row = tuple[bytes, tuple[int, int, int, Any]]
+# created_ns, updated_ns, expires_ns (0 for never), content
+DocumentRow = tuple[int, int, int, Any]
+_Row = tuple[bytes, DocumentRow]
 
 
 class LmdbMemoryProvider:
@@ -252,11 +255,62 @@ class LmdbSession(Vectors):
         limit: int | None,
     ) -> list[Document]:
         """Gives the documents that meet all conditions."""
+        found = self.look(place, memory_type, where=where, order=order, limit=limit)
+        self.note_read(place, memory_type)
+        return found
+
+    def look(
+        self,
+        place: int,
+        memory_type: str,
+        *,
+        where: Mapping[str, Any] | None,
+        order: str,
+        limit: int | None,
+    ) -> list[Document]:
+        """Does what `find` does, without an entry in the ledger."""
         wanted, by = conditions(where), ordering(order)
         scan = planned(wanted, by, self._indexes(place, memory_type))
         found = self._found(place, memory_type, scan, wanted, by, limit)
-        self._core.note_read(place, memory_type)
         return [_document(memory_type, *row) for row in found]
+
+    def look_up(
+        self, place: int, memory_type: str, document_ids: Sequence[str]
+    ) -> list[Document | None]:
+        """Gives documents by their ids, without an entry in the ledger."""
+        rows = zip(document_ids, self.rows(place, memory_type, document_ids), strict=True)
+        return [
+            None if row is None else _document(memory_type, bytes.fromhex(document_id), row)
+            for document_id, row in rows
+        ]
+
+    def rows(
+        self, place: int, memory_type: str, document_ids: Sequence[str]
+    ) -> list[DocumentRow | None]:
+        """Does what `look_up` does, and makes no documents of what it reads."""
+        keys = [key_of(document_id) for document_id in document_ids]
+        known = [key for key in keys if key is not None]
+        found = dict(zip(known, self._core.get_all(place, memory_type, known), strict=True))
+        return [None if key is None else found[key] for key in keys]
+
+    def look_after(
+        self, place: int, memory_type: str, document_id: str, limit: int
+    ) -> list[Document]:
+        """Gives documents behind an id, "" for the first ones, without an entry in the ledger."""
+        start = bytes.fromhex(document_id) + b"\0" if document_id else b""
+        scan = Scan(None, ((start, None),), in_order=True)
+        rows = self._rows(place, memory_type, scan, descending=False, limit=limit)
+        return [_document(memory_type, *row) for row in islice(rows, limit)]
+
+    def note_read(
+        self, place: int, memory_type: str, agent_id: str | None = None, justification: str = ""
+    ) -> None:
+        """Puts a read into the ledger."""
+        self._core.note_read(place, memory_type, agent_id, justification)
+
+    def now_ns(self) -> int:
+        """Gives the time, never before the commit that is read."""
+        return self._core.now_ns()
 
     def _found(
         self,
@@ -381,7 +435,7 @@ def _place(row: _Row, by: Ordering) -> tuple[bytes, bytes]:
     return (field_key(row[1][3], by.field) if by.field is not None else b""), row[0]
 
 
-def _document(kind: str, key: bytes, row: tuple[int, int, int, Any]) -> Document:
+def _document(kind: str, key: bytes, row: DocumentRow) -> Document:
     created_ns, updated_ns, expires_ns, content = row
     expires = time_of(expires_ns) if expires_ns else None
     return Document(key.hex(), kind, content, time_of(created_ns), time_of(updated_ns), expires)

@@ -137,8 +137,15 @@ def check_limit(limit: object) -> None:
 
 
 def field_key(content: Mapping[str, Any], field: str) -> bytes:
-    """Gives the bytes that a field of a document compares by."""
-    return component(content[field]) if field in content else ABSENT
+    """Gives the bytes that a field of a document compares by; dots lead into dicts."""
+    if field in content:
+        return component(content[field])
+    inner: Any = content
+    for name in field.split("."):
+        if not isinstance(inner, Mapping) or name not in inner:
+            return ABSENT
+        inner = inner[name]
+    return component(inner)
 
 
 def matches(content: Mapping[str, Any], where: Conditions) -> bool:

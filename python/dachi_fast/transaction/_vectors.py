@@ -66,6 +66,13 @@ class Vectors:
         self._check_writable()
         self._core.drop_space(place, space)
 
+    def reclass(self, place: int, document_id: str, *, visibility: int) -> None:
+        """Gives the vectors of a document another class, in all spaces; none where it has none."""
+        self._check_writable()
+        key = key_of(document_id)
+        if key is not None:
+            self._core.reclass(place, key, visibility)
+
     def embed(
         self,
         place: int,
@@ -138,12 +145,26 @@ class Vectors:
             As that of `dachi_fast.vectors.Auto`; at first, and after others have committed, what
             changed is read.
         """
-        ids = None if within is None else list(within)
-        found = self._core.similar(
-            place, space, _row(query), natural(k, "k"), recall, _classes(visible), ids
-        )
+        found = self.near(place, space, query, k, recall=recall, visible=visible, within=within)
         self._core.note_read(place, space)
         return found
+
+    def near(
+        self,
+        place: int,
+        space: str,
+        query: NDArray[np.float32],
+        k: int,
+        *,
+        recall: float = 0.99,
+        visible: frozenset[int] = frozenset({0}),
+        within: Iterable[str] | None = None,
+    ) -> list[tuple[str, float]]:
+        """Does what `similar` does, without an entry in the ledger."""
+        ids = None if within is None else list(within)
+        return self._core.similar(
+            place, space, _row(query), natural(k, "k"), recall, _classes(visible), ids
+        )
 
 
 def _row(vector: NDArray[np.float32]) -> NDArray[np.float32]:

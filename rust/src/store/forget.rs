@@ -134,12 +134,13 @@ impl Store {
         })
     }
 
-    /// Lets go of what was read of namespaces whose keys are gone; and of all vectors, as single ones
-    /// may be what a key was destroyed for.
+    /// Lets go of what was read of namespaces whose keys are gone; and of all vectors and
+    /// documents, as single ones may be what a key was destroyed for.
     pub(super) fn drop_forgotten(&self, keyring: &Keyring) -> Result<()> {
         self.spares()?.clear();
         self.agents()?.retain(|namespace| keyring.namespaces().contains_key(namespace));
         self.sets()?.clear();
+        self.hot()?.clear();
         Ok(())
     }
 

@@ -14,6 +14,7 @@ mod forget;
 mod garbage;
 mod head;
 mod history;
+mod hot;
 mod later;
 mod ledger;
 mod living;
@@ -107,6 +108,8 @@ pub struct Store {
     agents: Mutex<Agents>,
     /// Vectors that were searched.
     sets: Mutex<Sets>,
+    /// Nodes of documents that were opened.
+    hot: Mutex<hot::Hot>,
     /// Namespaces with keys that no name leads to, once they were looked for.
     spares: Mutex<Vec<[u8; 16]>>,
     queue: Queue,

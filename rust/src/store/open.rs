@@ -289,6 +289,7 @@ impl Store {
             access: options.access,
             view: RwLock::new(Arc::new(view)),
             agents: Mutex::default(),
+            hot: Mutex::default(),
             sets: Mutex::new(Sets::new(options.vectors_bytes)),
             spares: Mutex::default(),
             queue: Queue::default(),

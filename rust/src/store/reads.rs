@@ -107,6 +107,26 @@ impl Store {
         })
     }
 
+    /// The same for documents, with who reads them and why.
+    pub(super) fn note_documents(
+        &self,
+        agent_id: &str,
+        sealer: &Arc<Sealer>,
+        memory_type: &str,
+        justification: &str,
+    ) -> Result<()> {
+        check_justification(justification)?;
+        self.keep(Read {
+            operation: "retrieve",
+            name: agent_id.to_owned(),
+            memory_type: memory_type.to_owned(),
+            version: 0,
+            justification: justification.to_owned(),
+            count: 1,
+            sealer: Arc::clone(sealer),
+        })
+    }
+
     /// The same for a version that was migrated while it was read; `what` says how.
     pub fn note_migration(&self, name: &str, version: u64, what: &str) -> Result<()> {
         check_justification(what)?;

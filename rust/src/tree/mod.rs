@@ -42,6 +42,8 @@ pub use writer::{Ids, Known, Writer, Written};
 
 use crate::error::Result;
 use crate::seal::NodeId;
+use crate::wire::Take;
+use std::sync::Arc;
 
 /// BLAKE3 of kind and content.
 pub type Hash = [u8; 32];
@@ -50,6 +52,12 @@ pub type Hash = [u8; 32];
 pub trait Nodes: Sync {
     /// The plaintext of a node.
     fn open(&self, kind: u8, id: NodeId) -> Result<Vec<u8>>;
+    /// The plaintext of a framed node, whose content is proved to have this hash.
+    fn proved(&self, kind: u8, hash: &Hash, id: NodeId) -> Result<Arc<Vec<u8>>> {
+        let plain = self.open(kind, id)?;
+        check(kind, Take::new(&plain).bytes()?, hash, id)?;
+        Ok(Arc::new(plain))
+    }
     /// The plaintext of a chunk, straight into `out`, which it fills.
     fn open_into(&self, kind: u8, id: NodeId, out: &mut [u8]) -> Result<()>;
 }

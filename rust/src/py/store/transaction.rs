@@ -173,6 +173,21 @@ impl Transaction {
         found.map(|document| document_row(py, &document)).transpose()
     }
 
+    fn get_all<'py>(
+        &self,
+        py: Python<'py>,
+        name: usize,
+        memory_type: &str,
+        document_ids: Vec<DocumentId>,
+    ) -> PyResult<Vec<Option<DocumentRow<'py>>>> {
+        let found =
+            self.run(py, |inner, core| inner.get_all(core, name, memory_type, &document_ids))?;
+        found
+            .iter()
+            .map(|document| document.as_ref().map(|found| document_row(py, found)).transpose())
+            .collect()
+    }
+
     #[allow(clippy::too_many_arguments, reason = "what a search is, for the one that calls it")]
     fn search<'py>(
         &self,
@@ -195,8 +210,22 @@ impl Transaction {
         Ok((found.collect::<PyResult<_>>()?, last.map(|last| PyBytes::new(py, &last))))
     }
 
-    fn note_read(&self, py: Python<'_>, name: usize, memory_type: &str) -> PyResult<()> {
-        self.run(py, |inner, core| inner.note_read(core, name, memory_type))
+    #[pyo3(signature = (name, memory_type, agent_id=None, justification=""))]
+    fn note_read(
+        &self,
+        py: Python<'_>,
+        name: usize,
+        memory_type: &str,
+        agent_id: Option<&str>,
+        justification: &str,
+    ) -> PyResult<()> {
+        self.run(py, |inner, core| {
+            inner.note_read(core, name, memory_type, agent_id, justification)
+        })
+    }
+
+    fn now_ns(&self, py: Python<'_>) -> PyResult<u64> {
+        self.run(py, |inner, core| inner.now_ns(core))
     }
 
     fn save(

@@ -52,6 +52,16 @@ impl Transaction {
         self.run(py, |inner, core| inner.drop_space(core, name, space))
     }
 
+    fn reclass(
+        &self,
+        py: Python<'_>,
+        name: usize,
+        document_id: DocumentId,
+        visibility: u8,
+    ) -> PyResult<()> {
+        self.run(py, |inner, core| inner.reclass(core, name, &document_id, visibility))
+    }
+
     fn embed(
         &self,
         py: Python<'_>,

@@ -18,6 +18,7 @@ use super::documents::{
     Document, DocumentId, Indexes, check_indexes, check_type, decode_indexes, document_key,
     documents_prefix, each_entry, encode_indexes, id_of, index_prefix, indexes_key,
 };
+use super::hot::Remembered;
 use super::mark::{Base, Mark};
 use super::records::check_name;
 use super::save::{Origin, Save, check_justification};
@@ -27,7 +28,7 @@ use super::view::{Agent, View};
 use crate::error::{Error, Result};
 use crate::seal::random;
 use crate::state::Flat;
-use crate::tree::{Map, Order, Range};
+use crate::tree::{Map, Nodes, Order, Range};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -175,11 +176,12 @@ impl Space {
         &self,
         store: &Store,
         view: &View,
-        read: impl FnOnce(&Map, &Pinned<'_>) -> Result<T>,
+        read: impl FnOnce(&Map, &dyn Nodes) -> Result<T>,
     ) -> Result<Option<T>> {
         store.usable()?;
         let Some(agent) = &self.agent else { return Ok(None) };
-        read(&agent.map, &Pinned { store, view, sealer: &agent.sealer }).map(Some)
+        let nodes = Remembered(Pinned { store, view, sealer: &agent.sealer });
+        read(&agent.map, &nodes).map(Some)
     }
 
     /// Values of ascending keys.
@@ -222,7 +224,7 @@ impl Space {
         let own = || self.writes.iter().filter(|(key, _)| range.contains(key));
         // Each own write hides one entry at most.
         let most = limit.saturating_add(own().count());
-        let read = |map: &Map, nodes: &Pinned<'_>| map.range(nodes, range, order, most);
+        let read = |map: &Map, nodes: &dyn Nodes| map.range(nodes, range, order, most);
         let found = self.read(store, view, read)?.unwrap_or_default().into_iter();
         let mut keys: BTreeSet<_> = found.map(|entry| entry.key).collect();
         for (key, value) in own() {
@@ -266,7 +268,7 @@ impl Transaction {
     }
 
     /// The time: the clock's, but never before the commit that the transaction reads.
-    fn now_ns(&self, store: &Store) -> Result<u64> {
+    pub fn now_ns(&self, store: &Store) -> Result<u64> {
         Ok(store.clock.now_ns()?.max(self.view.head.created_ns))
     }
 
@@ -392,6 +394,25 @@ impl Transaction {
         Ok(found.filter(|document| document.lives(now_ns)))
     }
 
+    /// Documents in the order of these ids; None for one that is not there, or has expired.
+    pub fn get_all(
+        &mut self,
+        store: &Store,
+        name: usize,
+        kind: &str,
+        ids: &[DocumentId],
+    ) -> Result<Vec<Option<Document>>> {
+        check_type(kind)?;
+        let now_ns = self.now_ns(store)?;
+        let (space, view) = self.space(name)?;
+        let keys: BTreeSet<_> = ids.iter().map(|id| document_key(kind, id)).collect();
+        let records = space.get_all(store, &view, keys.into_iter().collect())?;
+        let document =
+            |id| records.get(&document_key(kind, id)).map(|found| Document::decode(found));
+        let living = |found: Document| Some(found).filter(|found| found.lives(now_ns));
+        ids.iter().map(|id| Ok(document(id).transpose()?.and_then(living))).collect()
+    }
+
     /// What a search finds and, if it may go on, behind which key.
     pub fn search(
         &mut self,
@@ -425,13 +446,23 @@ impl Transaction {
         Ok((documents, last))
     }
 
-    /// Sees to it that a read of documents comes into the ledger.
-    pub fn note_read(&self, store: &Store, name: usize, kind: &str) -> Result<()> {
+    /// Sees to it that a read of documents comes into the ledger: of the namespace's agent, or of
+    /// whoever else it is said to be.
+    pub fn note_read(
+        &self,
+        store: &Store,
+        name: usize,
+        kind: &str,
+        agent_id: Option<&str>,
+        justification: &str,
+    ) -> Result<()> {
         let space = self.places.get(name).and_then(|at| self.spaces.get(*at));
-        match space.and_then(|space| Some((&space.name, space.agent.as_ref()?))) {
-            Some((name, agent)) => store.note_read(name, &agent.sealer, kind, 0),
-            None => Ok(()),
-        }
+        let Some((name, agent)) =
+            space.and_then(|space| Some((&space.name, space.agent.as_ref()?)))
+        else {
+            return Ok(());
+        };
+        store.note_documents(agent_id.unwrap_or(name), &agent.sealer, kind, justification)
     }
 
     /// Writes all documents of one namespace into another one, which has none.

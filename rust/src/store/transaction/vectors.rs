@@ -98,6 +98,18 @@ impl Transaction {
         self.note_space("drop", name, vectors, "")
     }
 
+    /// Gives the vectors of a document another class, in all spaces.
+    pub fn reclass(
+        &mut self,
+        store: &Store,
+        name: usize,
+        id: &DocumentId,
+        class: u8,
+    ) -> Result<()> {
+        let (space, view) = self.space(name)?;
+        space.revise_vectors(store, &view, id, &|found| Embedded { class, ..found })
+    }
+
     /// Gives a document its vector in a space, or another one.
     pub fn embed(
         &mut self,
@@ -243,16 +255,28 @@ impl Space {
         id: &DocumentId,
         expires_ns: u64,
     ) -> Result<()> {
+        self.revise_vectors(store, view, id, &|found| Embedded { expires_ns, ..found })
+    }
+
+    /// Changes what the vectors of a document come with.
+    fn revise_vectors(
+        &mut self,
+        store: &Store,
+        view: &View,
+        id: &DocumentId,
+        revised: &dyn Fn(Embedded) -> Embedded,
+    ) -> Result<()> {
         for (name, space) in self.known_spaces(store, view)?.clone() {
             let parts = self.get_all(store, view, space.keys(&name, id).collect())?;
             let (mut records, mut vector) = (Records::new(&name, &space), Vec::new());
-            let mut class = None;
+            let mut row = None;
             for (key, part) in &parts {
-                class = records.part(key, part, &mut vector)?.map(|(_, class, _)| class);
+                row = records.part(key, part, &mut vector)?;
             }
             records.done()?;
-            if let Some(class) = class {
-                self.put_vector(&name, &space, id, &Embedded { class, expires_ns, vector });
+            if let Some((_, class, expires_ns)) = row {
+                let found = Embedded { class, expires_ns, vector };
+                self.put_vector(&name, &space, id, &revised(found));
             }
         }
         Ok(())
