@@ -8,7 +8,7 @@ mod keyring;
 mod passphrase;
 mod wrap;
 
-pub use keyring::{Change, FILE_NAME, Keyring, Locked, Namespace, SPARES, read, size_bytes, write};
+pub use keyring::{Change, FILE_NAME, Keyring, Locked, SPARES, read, size_bytes, write};
 pub use passphrase::{unwrap_with_passphrase, wrap_with_passphrase};
 pub use wrap::{unwrap, wrap};
 
