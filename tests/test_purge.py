@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dachi_fast import (
@@ -254,6 +255,26 @@ def test_a_name_is_saved_loaded_and_forgotten_after_a_purge(store: Store) -> Non
     assert store.names() == ["other"]
     store.verify()
     assert all(e.agent_id is None for e in store.ledger() if e.operation == "purge")
+
+
+def test_vectors_of_documents_go_with_them_and_those_of_others_stay(store: Store) -> None:
+    provider = LmdbMemoryProvider(store, namespace="notes")
+    session, ids = provider.begin(), list[str]()
+    session.declare_space(0, "text", model="test", dimension=4)
+    for number in range(4):
+        content = {"n": number}
+        ids.append(session.store(0, "fact", content, agent_id="", justification="", ttl_ns=None))
+        session.embed(0, "text", ids[-1], np.eye(4, dtype=np.float32)[number])
+    session.commit()
+    query = np.ones(4, dtype=np.float32)
+    assert len(provider.begin().similar(0, "text", query, 10)) == 4
+    before = provider.begin()
+    store.purge("notes", documents=[("fact", ids[1])])
+    found = {found_id for found_id, _ in provider.begin().similar(0, "text", query, 10)}
+    assert found == {ids[0], ids[2], ids[3]}
+    with pytest.raises(SnapshotExpired):
+        before.similar(0, "text", query, 10)
+    store.verify()
 
 
 # --- what is refused ------------------------------------------------------------------------------
