@@ -23,15 +23,15 @@ DIMENSION = 384
 _FEATURES = 2048
 
 
-def _texts() -> list[str]:
+def texts() -> list[str]:
     """Sentences and comments, in an order that mixes the modules."""
     found: dict[str, None] = {}
     for path in sorted(Path(sysconfig.get_paths()["stdlib"]).rglob("*.py")):
         if "site-packages" in path.parts:
             continue
         source = path.read_text(errors="ignore")
-        texts = re.findall(r'"""(.*?)"""', source, re.DOTALL) + re.findall(r"# (.{20,})", source)
-        for text in texts:
+        pieces = re.findall(r'"""(.*?)"""', source, re.DOTALL) + re.findall(r"# (.{20,})", source)
+        for text in pieces:
             found |= dict.fromkeys(
                 piece.strip() for piece in re.split(r"[.\n]\s", text) if len(piece.split()) > 3
             )
@@ -46,10 +46,10 @@ def embedded(n: int) -> Any:
         assert kept.shape[1:] == (DIMENSION,), "other components"
         assert len(kept) >= n, f"only {len(kept)} vectors"
         return np.ascontiguousarray(kept[:n], np.float32)
-    texts = _texts()[:n]
-    assert len(texts) == n, f"only {len(texts)} texts"
+    chosen = texts()[:n]
+    assert len(chosen) == n, f"only {len(chosen)} texts"
     counts = np.zeros((n, _FEATURES), np.float32)
-    for row, text in zip(counts, texts, strict=True):
+    for row, text in zip(counts, chosen, strict=True):
         words = re.findall(r"\w+", text.lower())
         for word in [*words, *map(" ".join, pairwise(words))]:
             row[crc32(word.encode()) % _FEATURES] += 1

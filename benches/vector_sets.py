@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from benches._rows import describe, figure
-from benches._texts import _texts as texts
+from benches._texts import texts
 from dachi_fast import KeyFile, LmdbMemoryProvider, StaticEmbedder, Store
 
 _MANY = 100_000

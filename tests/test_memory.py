@@ -227,9 +227,10 @@ def test_a_memory_is_stored_in_one_commit_with_documents_and_the_agent(store: St
         raise ValueError("stop")
     assert recalled(memory) == [0]
     two: list[Any] = [{"task_envelope": {"description": f"at {n}"}, "result": n} for n in (1, 2)]
+    bad: Any = {**two[0], "result": object()}
     with TransactionManager(provider).sync as tx:
         with pytest.raises(StateTypeError):
-            memory.store_tasks([*two, {**two[0], "result": object()}], within=tx)
+            memory.store_tasks([*two, bad], within=tx)
         memory.store_tasks(two[:1], within=tx)
     assert len(memory.find()) == 2
     other = LmdbMemoryProvider(store, namespace="other")
@@ -346,6 +347,7 @@ def test_a_merged_duplicate_takes_the_older_ones_place(store: Store) -> None:
     merged = memory.get(first)
     assert (merged.text, merged.result, merged.times) == ("task at 0", {"try": 2}, 2)
     two: list[Any] = [{"task_envelope": {"description": "at 90"}, "result": n} for n in (1, 2)]
+    bad: Any = {**two[0], "result": object()}
     assert len(set(memory.store_tasks(two))) == 1  # within a batch, too
 
 

@@ -15,9 +15,9 @@ from dachi_fast.module import BaseModule, Param
 
 if TYPE_CHECKING:
     from dachi_fast.learning._decision import Experience
+    from dachi_fast.retention import Policies
     from dachi_fast.store._autosave import Autosave
     from dachi_fast.store._queue import BaseVersion, Done
-    from dachi_fast.retention import Policies
 
 
 # By id of a living agent: how its life ends. No attribute of the agent, which may be copied.

@@ -389,10 +389,6 @@ class LmdbSession(Vectors):
         for key, row in self._rows(place, memory_type, everything, descending=newest, limit=limit):
             yield _document(memory_type, key, row)
 
-    def note_read(self, place: int, memory_type: str) -> None:
-        """Sees to it that a read of documents comes into the ledger."""
-        self._core.note_read(place, memory_type)
-
     def count(self, place: int, memory_type: str) -> int:
         """Gives how many documents of a memory type there were when the transaction began.
 
