@@ -347,7 +347,6 @@ def test_a_merged_duplicate_takes_the_older_ones_place(store: Store) -> None:
     merged = memory.get(first)
     assert (merged.text, merged.result, merged.times) == ("task at 0", {"try": 2}, 2)
     two: list[Any] = [{"task_envelope": {"description": "at 90"}, "result": n} for n in (1, 2)]
-    bad: Any = {**two[0], "result": object()}
     assert len(set(memory.store_tasks(two))) == 1  # within a batch, too
 
 
