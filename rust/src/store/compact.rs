@@ -45,7 +45,10 @@ impl Store {
             })?;
             change.delete(dead);
             change.log("compact", &Detail::default(), &change.store.sealer)
-        })
+        })?;
+        // What was deleted does not live on in memory.
+        self.hot()?.clear();
+        Ok(())
     }
 
     /// All nodes that somebody may read.

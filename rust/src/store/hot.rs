@@ -3,7 +3,7 @@
 //! Opening a leaf of 64 documents takes some 50 us, most of it decompression and hashing; documents
 //! that are asked for again, and their neighbours, are there. A node goes by its id and the hash that
 //! its parent holds, so one that was proved for another parent is proved again. All is
-//! dropped when a key is.
+//! dropped when a key is, and when the store is compacted.
 
 use super::Store;
 use super::snapshot::Pinned;
