@@ -65,6 +65,7 @@ def _reads(agent: Agent) -> dict[str, Call]:
         "load": _call("agent"),
         "load_into": _call(agent, "agent"),
         "load_shared": _call(Agent),
+        "memory": _call("agent"),
         "names": _call(),
         "prove": _call(1),
         "prove_consistency": _call(1),
