@@ -132,6 +132,25 @@ def test_what_was_forgotten_does_not_come_back_from_any_backup(place: Place) -> 
         Store.drill(place.archive, keys=place.keys, backup=before.id)
 
 
+def test_what_was_purged_does_not_come_back_and_what_lives_beside_it_does(place: Place) -> None:
+    with place.filled() as store:
+        for number in (7, 8):
+            store.save(learner(number), "agent 0", base="latest")
+        store.backup(place.archive)
+        assert store.purge("agent 0", versions=[1, 2]).key_replaced
+        with pytest.raises(KeyringError):  # the keys in the archive are of before
+            place.restore("too early")
+        made = store.backup(place.archive)
+        assert made.put_nodes < made.nodes  # of others nothing was put again
+    with place.restore() as restored:
+        assert [version.number for version in restored.history("agent 0")] == [3]
+        assert restored.load("agent 0").memory == learner(8).memory
+        assert restored.load("agent 1").memory == learner(1).memory
+        with pytest.raises(UnknownName):
+            restored.load("agent 0", version=2)
+        restored.verify()
+
+
 def test_a_provider_that_keeps_its_key_opens_an_older_copy_of_the_keys(tmp_path: Path) -> None:
     keys = Passphrase("long enough", memory_kib=8, passes=1)
     archive = tmp_path / "archive"
