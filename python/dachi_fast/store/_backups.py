@@ -88,4 +88,9 @@ class Backups(Handle):
         if not self.read_only:
             self._core.note("backup", "", justification)
         push = Push(self._core.backup(), opened, progress)
-        return push.run(keep=keep, may_branch=branch == "allow")
+        try:
+            return push.run(keep=keep, may_branch=branch == "allow")
+        finally:
+            # CPython 3.12 may keep the frames of an error that was dealt with until the collector's
+            # next round, and what they refer to; the store must not stay open as long.
+            del push.core
